@@ -1,0 +1,25 @@
+//! What a city is made of. No I/O, no formats, no tiles.
+//!
+//! All positions are f64 metres in the city's own frame: x east, y north, z up,
+//! in the city's projected CRS and vertical datum.
+
+mod attribute;
+mod class;
+mod extent;
+mod geometry;
+mod object;
+mod reading;
+mod report;
+mod sensor;
+
+pub use attribute::{Attribute, Origin, Value};
+pub use class::{Class, Domain, PipeKind, Stage};
+pub use extent::Extent;
+pub use geometry::{
+    Area, Block, Geometry, HeightGrid, Instance, InstanceModel, Line, Mesh, MeshPart, Picture, Point, PointBatch,
+    Polygon, Roof, Section, Shaft, Tube, Vertical,
+};
+pub use object::{CityObject, ObjectId};
+pub use reading::{Quality, Reading};
+pub use report::{ImportReport, Skip, SourceReport, Warning};
+pub use sensor::{Payload, Sensor, Threshold};
