@@ -60,6 +60,8 @@ pub struct SourceReport {
     pub warnings: Vec<Warning>,
     /// Whether the same source was already in the city, so that nothing was done.
     pub unchanged: bool,
+    /// Why nothing of the source was taken over, when it could not be read.
+    pub error: Option<String>,
 }
 
 impl SourceReport {

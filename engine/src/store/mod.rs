@@ -155,6 +155,11 @@ impl Draft {
         let _ = (layer, object);
         todo!()
     }
+    /// Takes back `replace_layer`: the layer stays as it is in the version before (its source could not be read).
+    pub fn abandon_layer(&mut self, layer: &str) {
+        let _ = layer;
+        todo!()
+    }
     /// Writes objects and tiles of every started layer, then the manifest, then switches to it by one rename.
     /// The counts of tiles and bytes, the version and the extent are filled into `report`, which is kept beside the manifest.
     pub fn commit(self, report: &mut ImportReport) -> Result<u64, StoreError> {
