@@ -2,8 +2,17 @@
 //!
 //! Coordinates here are metres from the tile's origin, x east, y north, z up; the writer turns them to
 //! glTF's y-up. Vertex data are f32: the only place where the engine has them.
+//!
+//! What is written, for whoever reads the tiles:
+//! - vertex (x, y, z) becomes (x, z, -y); the implicit turn of 3D Tiles (y-up to z-up) restores it;
+//! - `COLOR_0` and `_COLOR_0` are normalized u8 and **linear**, as glTF asks, though colours here are sRGB;
+//! - `_FEATURE_ID_0` is u16 (padded to four bytes) up to 65 536 features and f32 above;
+//! - instances are one node each with `EXT_mesh_gpu_instancing` (`TRANSLATION`, `ROTATION`, `SCALE`,
+//!   `_FEATURE_ID_0`, `_COLOR_0`) and `EXT_instance_features`;
+//! - points are a primitive of mode 0 with an unlit material.
 
 use glam::{Quat, Vec2, Vec3};
+use serde_json::{Map, Value, json};
 
 /// How a surface looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +102,615 @@ pub struct TileContent {
     pub features: FeatureTable,
 }
 
-/// The content as one GLB file (glTF 2.0 binary).
+/// The content as one GLB file (glTF 2.0 binary). Same content, same bytes.
+///
+/// Meshes without triangles, instances without places and empty point sets are left out. Indices, normals,
+/// colours and features that do not fit the positions are left out too: what is written is always valid.
 pub fn write_glb(content: &TileContent) -> Vec<u8> {
-    let _ = content;
-    Vec::new()
+    Writer::new(content).write()
+}
+
+const ARRAY_BUFFER: u32 = 34962;
+const ELEMENT_ARRAY_BUFFER: u32 = 34963;
+const UNSIGNED_BYTE: u32 = 5121;
+const UNSIGNED_SHORT: u32 = 5123;
+const UNSIGNED_INT: u32 = 5125;
+const FLOAT: u32 = 5126;
+
+/// z-up to glTF's y-up.
+fn gltf_from_tile(v: Vec3) -> Vec3 {
+    Vec3::new(v.x, v.z, -v.y)
+}
+
+/// A scale has no sign to turn, only its axes change places.
+fn gltf_scale_from_tile(v: Vec3) -> Vec3 {
+    Vec3::new(v.x, v.z, v.y)
+}
+
+fn gltf_quat_from_tile(q: Quat) -> Quat {
+    let q = if q.is_finite() && q.length_squared() > 1e-12 { q.normalize() } else { Quat::IDENTITY };
+    Quat::from_xyzw(q.x, q.z, -q.y, q.w)
+}
+
+/// sRGB byte to linear byte, as glTF wants its vertex colours.
+pub(crate) fn linear_from_srgb(byte: u8) -> u8 {
+    let s = f32::from(byte) / 255.0;
+    let linear = if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) };
+    (linear * 255.0 + 0.5) as u8
+}
+
+struct Writer<'a> {
+    content: &'a TileContent,
+    linear: [u8; 256],
+    bin: Vec<u8>,
+    views: Vec<Value>,
+    accessors: Vec<Value>,
+    meshes: Vec<Value>,
+    nodes: Vec<Value>,
+    extensions: Vec<&'static str>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(content: &'a TileContent) -> Self {
+        let mut linear = [0; 256];
+        for (byte, value) in linear.iter_mut().enumerate() {
+            *value = linear_from_srgb(byte as u8);
+        }
+        Self {
+            content,
+            linear,
+            bin: Vec::new(),
+            views: Vec::new(),
+            accessors: Vec::new(),
+            meshes: Vec::new(),
+            nodes: Vec::new(),
+            extensions: Vec::new(),
+        }
+    }
+
+    fn write(mut self) -> Vec<u8> {
+        let content = self.content;
+        let primitives: Vec<Value> = content.meshes.iter().filter_map(|mesh| self.primitive(mesh)).collect();
+        if !primitives.is_empty() {
+            self.add_node(primitives, None);
+        }
+        for instances in &content.instances {
+            self.add_instances(instances);
+        }
+        let has_points = content.points.as_ref().is_some_and(|points| self.add_points(points));
+        let (materials, textures, images) = self.materials(has_points);
+        let metadata = self.structural_metadata();
+
+        let mut root = Map::new();
+        root.insert("asset".into(), json!({"version": "2.0", "generator": "Groundline"}));
+        let insert_list = |root: &mut Map<String, Value>, key: &str, list: Vec<Value>| {
+            if !list.is_empty() {
+                root.insert(key.into(), Value::Array(list));
+            }
+        };
+        root.insert("scene".into(), json!(0));
+        let scene =
+            if self.nodes.is_empty() { json!({}) } else { json!({"nodes": (0..self.nodes.len()).collect::<Vec<_>>()}) };
+        insert_list(&mut root, "scenes", vec![scene]);
+        insert_list(&mut root, "nodes", self.nodes);
+        insert_list(&mut root, "meshes", self.meshes);
+        insert_list(&mut root, "materials", materials);
+        if !textures.is_empty() {
+            let sampler = json!({"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497});
+            insert_list(&mut root, "samplers", vec![sampler]);
+        }
+        insert_list(&mut root, "textures", textures);
+        insert_list(&mut root, "images", images);
+        insert_list(&mut root, "accessors", self.accessors);
+        insert_list(&mut root, "bufferViews", self.views);
+        if !self.bin.is_empty() {
+            insert_list(&mut root, "buffers", vec![json!({"byteLength": self.bin.len()})]);
+        }
+        if let Some(metadata) = metadata {
+            self.extensions.push("EXT_structural_metadata");
+            root.insert("extensions".into(), json!({"EXT_structural_metadata": metadata}));
+        }
+        self.extensions.sort_unstable();
+        self.extensions.dedup();
+        insert_list(&mut root, "extensionsUsed", self.extensions.iter().map(|e| json!(e)).collect());
+        if self.extensions.contains(&"EXT_mesh_gpu_instancing") {
+            insert_list(&mut root, "extensionsRequired", vec![json!("EXT_mesh_gpu_instancing")]);
+        }
+        pack(&Value::Object(root).to_string(), self.bin)
+    }
+
+    /// A buffer view of `bytes`, aligned to 8 as property tables ask. Never called with no bytes.
+    fn add_view(&mut self, bytes: &[u8], stride: Option<usize>, target: Option<u32>) -> usize {
+        while !self.bin.len().is_multiple_of(8) {
+            self.bin.push(0);
+        }
+        let mut view = Map::new();
+        view.insert("buffer".into(), json!(0));
+        view.insert("byteOffset".into(), json!(self.bin.len()));
+        view.insert("byteLength".into(), json!(bytes.len()));
+        if let Some(stride) = stride {
+            view.insert("byteStride".into(), json!(stride));
+        }
+        if let Some(target) = target {
+            view.insert("target".into(), json!(target));
+        }
+        self.bin.extend_from_slice(bytes);
+        self.views.push(Value::Object(view));
+        self.views.len() - 1
+    }
+
+    fn add_accessor(&mut self, view: usize, component: u32, kind: &str, count: usize, normalized: bool) -> usize {
+        let mut accessor = json!({"bufferView": view, "componentType": component, "type": kind, "count": count});
+        if normalized {
+            accessor["normalized"] = json!(true);
+        }
+        self.accessors.push(accessor);
+        self.accessors.len() - 1
+    }
+
+    /// Vectors of vertex data; `bounds` writes min and max, which positions must have.
+    fn add_vec3(&mut self, values: impl Iterator<Item = Vec3>, target: Option<u32>, bounds: bool) -> usize {
+        let (mut low, mut high, mut count) = (Vec3::INFINITY, Vec3::NEG_INFINITY, 0);
+        let mut bytes = Vec::new();
+        for value in values {
+            let value = if value.is_finite() { value } else { Vec3::ZERO };
+            low = low.min(value);
+            high = high.max(value);
+            count += 1;
+            value.to_array().iter().for_each(|c| bytes.extend_from_slice(&c.to_le_bytes()));
+        }
+        let view = self.add_view(&bytes, target.map(|_| 12), target);
+        let accessor = self.add_accessor(view, FLOAT, "VEC3", count, false);
+        if bounds {
+            self.accessors[accessor]["min"] = json!(low.to_array());
+            self.accessors[accessor]["max"] = json!(high.to_array());
+        }
+        accessor
+    }
+
+    fn add_colours(&mut self, colours: impl Iterator<Item = [u8; 4]>, target: Option<u32>) -> usize {
+        let linear = self.linear;
+        let to_linear = |[r, g, b, a]: [u8; 4]| {
+            let [r, g, b] = [r, g, b].map(|c| linear[usize::from(c)]);
+            [r, g, b, a]
+        };
+        let bytes: Vec<u8> = colours.flat_map(to_linear).collect();
+        let count = bytes.len() / 4;
+        let view = self.add_view(&bytes, target.map(|_| 4), target);
+        self.add_accessor(view, UNSIGNED_BYTE, "VEC4", count, true)
+    }
+
+    /// Vertex attributes may not be u32, so ids beyond u16 are f32, which is exact up to 2^24.
+    fn add_feature_ids(&mut self, ids: &[u32], target: Option<u32>) -> usize {
+        let fits_u16 = ids.iter().all(|id| *id <= u32::from(u16::MAX));
+        let mut bytes = Vec::with_capacity(ids.len() * 4);
+        for id in ids {
+            let padded_u16_or_f32 = if fits_u16 { id.to_le_bytes() } else { (*id as f32).to_le_bytes() };
+            bytes.extend_from_slice(&padded_u16_or_f32);
+        }
+        let view = self.add_view(&bytes, Some(4), Some(target.unwrap_or(ARRAY_BUFFER)));
+        self.add_accessor(view, if fits_u16 { UNSIGNED_SHORT } else { FLOAT }, "SCALAR", ids.len(), false)
+    }
+
+    fn feature_count(ids: &[u32]) -> usize {
+        let mut unique = ids.to_vec();
+        unique.sort_unstable();
+        unique.dedup();
+        unique.len()
+    }
+
+    fn feature_ids(&self, ids: &[u32]) -> Value {
+        let mut value = json!({"featureCount": Self::feature_count(ids), "attribute": 0});
+        if !self.content.features.ids.is_empty() {
+            value["propertyTable"] = json!(0);
+        }
+        json!({"featureIds": [value]})
+    }
+
+    fn primitive(&mut self, mesh: &TileMesh) -> Option<Value> {
+        let count = mesh.positions.len();
+        let indices: Vec<u32> = mesh
+            .indices
+            .chunks_exact(3)
+            .filter(|triangle| triangle.iter().all(|i| (*i as usize) < count))
+            .flatten()
+            .copied()
+            .collect();
+        if indices.is_empty() {
+            return None;
+        }
+        let mut attributes = Map::new();
+        let target = Some(ARRAY_BUFFER);
+        let positions = self.add_vec3(mesh.positions.iter().map(|v| gltf_from_tile(*v)), target, true);
+        attributes.insert("POSITION".into(), json!(positions));
+        if mesh.normals.len() == count {
+            let normals = mesh.normals.iter().map(|n| gltf_from_tile(n.try_normalize().unwrap_or(Vec3::Z)));
+            let normals = self.add_vec3(normals, target, false);
+            attributes.insert("NORMAL".into(), json!(normals));
+        }
+        if mesh.uvs.len() == count {
+            let bytes: Vec<u8> = mesh.uvs.iter().flat_map(|uv| [uv.x, uv.y]).flat_map(f32::to_le_bytes).collect();
+            let view = self.add_view(&bytes, Some(8), target);
+            attributes.insert("TEXCOORD_0".into(), json!(self.add_accessor(view, FLOAT, "VEC2", count, false)));
+        }
+        if mesh.colours.len() == count {
+            attributes.insert("COLOR_0".into(), json!(self.add_colours(mesh.colours.iter().copied(), target)));
+        }
+        let has_features = mesh.features.len() == count;
+        if has_features {
+            attributes.insert("_FEATURE_ID_0".into(), json!(self.add_feature_ids(&mesh.features, target)));
+        }
+        let indices = self.add_indices(&indices, count);
+        let mut primitive = json!({"attributes": attributes, "indices": indices, "mode": 4});
+        if mesh.material < self.content.materials.len() {
+            primitive["material"] = json!(mesh.material);
+        }
+        if has_features {
+            self.extensions.push("EXT_mesh_features");
+            primitive["extensions"] = json!({"EXT_mesh_features": self.feature_ids(&mesh.features)});
+        }
+        Some(primitive)
+    }
+
+    /// 65 535 is kept free: glTF reserves the highest index of a type.
+    fn add_indices(&mut self, indices: &[u32], vertices: usize) -> usize {
+        let is_short = vertices <= usize::from(u16::MAX);
+        let bytes: Vec<u8> = if is_short {
+            indices.iter().flat_map(|i| (*i as u16).to_le_bytes()).collect()
+        } else {
+            indices.iter().flat_map(|i| i.to_le_bytes()).collect()
+        };
+        let view = self.add_view(&bytes, None, Some(ELEMENT_ARRAY_BUFFER));
+        self.add_accessor(view, if is_short { UNSIGNED_SHORT } else { UNSIGNED_INT }, "SCALAR", indices.len(), false)
+    }
+
+    fn add_node(&mut self, primitives: Vec<Value>, extensions: Option<Value>) {
+        self.meshes.push(json!({"primitives": primitives}));
+        let mut node = json!({"mesh": self.meshes.len() - 1});
+        if let Some(extensions) = extensions {
+            node["extensions"] = extensions;
+        }
+        self.nodes.push(node);
+    }
+
+    fn add_instances(&mut self, instances: &TileInstances) {
+        let count = instances.translations.len();
+        if count == 0 {
+            return;
+        }
+        let Some(primitive) = self.primitive(&instances.mesh) else { return };
+        let mut attributes = Map::new();
+        let places = self.add_vec3(instances.translations.iter().map(|v| gltf_from_tile(*v)), None, false);
+        attributes.insert("TRANSLATION".into(), json!(places));
+        if instances.rotations.len() == count {
+            let turns = instances.rotations.iter().flat_map(|q| gltf_quat_from_tile(*q).to_array());
+            let bytes: Vec<u8> = turns.flat_map(f32::to_le_bytes).collect();
+            let view = self.add_view(&bytes, None, None);
+            attributes.insert("ROTATION".into(), json!(self.add_accessor(view, FLOAT, "VEC4", count, false)));
+        }
+        if instances.scales.len() == count {
+            let scales = self.add_vec3(instances.scales.iter().map(|v| gltf_scale_from_tile(*v)), None, false);
+            attributes.insert("SCALE".into(), json!(scales));
+        }
+        if instances.colours.len() == count {
+            attributes.insert("_COLOR_0".into(), json!(self.add_colours(instances.colours.iter().copied(), None)));
+        }
+        let mut extensions = Map::new();
+        if instances.features.len() == count {
+            let ids = self.add_feature_ids(&instances.features, None);
+            attributes.insert("_FEATURE_ID_0".into(), json!(ids));
+        }
+        extensions.insert("EXT_mesh_gpu_instancing".into(), json!({"attributes": attributes}));
+        self.extensions.push("EXT_mesh_gpu_instancing");
+        if instances.features.len() == count {
+            extensions.insert("EXT_instance_features".into(), self.feature_ids(&instances.features));
+            self.extensions.push("EXT_instance_features");
+        }
+        self.add_node(vec![primitive], Some(Value::Object(extensions)));
+    }
+
+    fn add_points(&mut self, points: &TilePoints) -> bool {
+        let count = points.positions.len();
+        if count == 0 {
+            return false;
+        }
+        let target = Some(ARRAY_BUFFER);
+        let positions = self.add_vec3(points.positions.iter().map(|v| gltf_from_tile(*v)), target, true);
+        let mut attributes = json!({"POSITION": positions});
+        if points.colours.len() == count {
+            let colours = self.add_colours(points.colours.iter().map(|[r, g, b]| [*r, *g, *b, 255]), target);
+            attributes["COLOR_0"] = json!(colours);
+        }
+        let material = self.content.materials.len();
+        self.add_node(vec![json!({"attributes": attributes, "mode": 0, "material": material})], None);
+        true
+    }
+
+    fn materials(&mut self, has_points: bool) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+        let (mut materials, mut textures, mut images) = (Vec::new(), Vec::new(), Vec::new());
+        for material in &self.content.materials {
+            let mut pbr = json!({
+                "baseColorFactor": material.base_colour.map(|c| c.clamp(0.0, 1.0)),
+                "metallicFactor": material.metallic.clamp(0.0, 1.0),
+                "roughnessFactor": material.roughness.clamp(0.0, 1.0),
+            });
+            if let Some(encoded) = material.texture.as_ref().filter(|t| !t.is_empty()) {
+                let mime = if encoded.starts_with(&[0xff, 0xd8]) { "image/jpeg" } else { "image/png" };
+                let view = self.add_view(encoded, None, None);
+                images.push(json!({"bufferView": view, "mimeType": mime}));
+                textures.push(json!({"sampler": 0, "source": images.len() - 1}));
+                pbr["baseColorTexture"] = json!({"index": textures.len() - 1});
+            }
+            let mut value = json!({"name": material.name, "pbrMetallicRoughness": pbr});
+            if material.base_colour[3] < 1.0 {
+                value["alphaMode"] = json!("BLEND");
+            }
+            if material.double_sided {
+                value["doubleSided"] = json!(true);
+            }
+            materials.push(value);
+        }
+        if has_points {
+            self.extensions.push("KHR_materials_unlit");
+            materials.push(json!({
+                "name": "points",
+                "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
+                "extensions": {"KHR_materials_unlit": {}},
+            }));
+        }
+        (materials, textures, images)
+    }
+
+    fn structural_metadata(&mut self) -> Option<Value> {
+        let features = &self.content.features;
+        let count = features.ids.len();
+        if count == 0 {
+            return None;
+        }
+        let mut properties = Map::new();
+        let mut table = Map::new();
+        let columns: [(&str, &str, Vec<&str>); 3] = [
+            ("id", "Object id", features.ids.iter().map(String::as_str).collect()),
+            ("class", "Class word", features.classes.to_vec()),
+            ("name", "Name", features.names.iter().map(String::as_str).collect()),
+        ];
+        for (key, title, values) in columns {
+            properties.insert(key.into(), json!({"name": title, "type": "STRING"}));
+            if values.len() == count
+                && let Some(column) = self.add_strings(&values)
+            {
+                table.insert(key.into(), column);
+            }
+        }
+        Some(json!({
+            "schema": {
+                "id": "groundline",
+                "classes": {"object": {"name": "City object", "properties": properties}},
+            },
+            "propertyTables": [{"name": "objects", "class": "object", "count": count, "properties": table}],
+        }))
+    }
+
+    /// `None` when every text is empty: a buffer view cannot be empty, and an absent column means just that.
+    fn add_strings(&mut self, values: &[&str]) -> Option<Value> {
+        let text: String = values.concat();
+        if text.is_empty() {
+            return None;
+        }
+        let mut offsets = Vec::with_capacity((values.len() + 1) * 4);
+        let mut end = 0u32;
+        offsets.extend_from_slice(&end.to_le_bytes());
+        for value in values {
+            end += value.len() as u32;
+            offsets.extend_from_slice(&end.to_le_bytes());
+        }
+        let text = self.add_view(text.as_bytes(), None, None);
+        let offsets = self.add_view(&offsets, None, None);
+        Some(json!({"values": text, "stringOffsets": offsets, "stringOffsetType": "UINT32"}))
+    }
+}
+
+/// Header, JSON chunk padded with spaces, binary chunk padded with zeros (glTF 2.0, chapter 4).
+fn pack(json: &str, mut bin: Vec<u8>) -> Vec<u8> {
+    let mut json = json.as_bytes().to_vec();
+    // The binary chunk starts on a multiple of 8, so that what is aligned in it is aligned in the file.
+    while !(20 + json.len() + 8).is_multiple_of(8) {
+        json.push(b' ');
+    }
+    while !bin.len().is_multiple_of(8) {
+        bin.push(0);
+    }
+    let bin_chunk = if bin.is_empty() { 0 } else { 8 + bin.len() };
+    let total = 12 + 8 + json.len() + bin_chunk;
+    let mut glb = Vec::with_capacity(total);
+    glb.extend_from_slice(b"glTF");
+    glb.extend_from_slice(&2u32.to_le_bytes());
+    glb.extend_from_slice(&(total as u32).to_le_bytes());
+    glb.extend_from_slice(&(json.len() as u32).to_le_bytes());
+    glb.extend_from_slice(b"JSON");
+    glb.extend_from_slice(&json);
+    if !bin.is_empty() {
+        glb.extend_from_slice(&(bin.len() as u32).to_le_bytes());
+        glb.extend_from_slice(b"BIN\0");
+        glb.extend_from_slice(&bin);
+    }
+    glb
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The JSON and the binary chunk of a GLB, with the header checked.
+    pub(crate) fn read_glb(glb: &[u8]) -> (Value, Vec<u8>) {
+        let u32_at = |at: usize| u32::from_le_bytes(glb[at..at + 4].try_into().unwrap()) as usize;
+        assert_eq!(&glb[..4], b"glTF");
+        assert_eq!(u32_at(4), 2);
+        assert_eq!(u32_at(8), glb.len());
+        let json_length = u32_at(12);
+        assert_eq!(&glb[16..20], b"JSON");
+        let json = serde_json::from_slice(&glb[20..20 + json_length]).unwrap();
+        let bin = glb.get(28 + json_length..).map(<[u8]>::to_vec).unwrap_or_default();
+        (json, bin)
+    }
+
+    /// The f32 values of an accessor.
+    pub(crate) fn floats(json: &Value, bin: &[u8], accessor: &Value) -> Vec<f32> {
+        let accessor = &json["accessors"][accessor.as_u64().unwrap() as usize];
+        assert_eq!(accessor["componentType"], FLOAT);
+        let view = &json["bufferViews"][accessor["bufferView"].as_u64().unwrap() as usize];
+        let start = view["byteOffset"].as_u64().unwrap() as usize;
+        let end = start + view["byteLength"].as_u64().unwrap() as usize;
+        bin[start..end].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+
+    fn triangle(features: Vec<u32>) -> TileMesh {
+        TileMesh {
+            material: 0,
+            positions: vec![Vec3::ZERO, Vec3::X, Vec3::new(0.0, 2.0, 3.0)],
+            normals: vec![Vec3::Z; 3],
+            uvs: vec![Vec2::ZERO; 3],
+            colours: vec![[188, 0, 255, 255]; 3],
+            features,
+            indices: vec![0, 1, 2],
+        }
+    }
+
+    pub(crate) fn every_kind() -> TileContent {
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(4, 4, image::Rgb([200, 100, 50]))
+            .write_to(&mut png, image::ImageFormat::Png)
+            .unwrap();
+        let material = |texture| Material {
+            name: "roof".into(),
+            base_colour: [1.0, 1.0, 1.0, if texture { 1.0 } else { 0.5 }],
+            metallic: 0.0,
+            roughness: 0.9,
+            texture: texture.then(|| png.get_ref().clone()),
+            double_sided: !texture,
+        };
+        TileContent {
+            materials: vec![material(true), material(false)],
+            meshes: vec![triangle(vec![0, 0, 1])],
+            instances: vec![TileInstances {
+                mesh: TileMesh { material: 1, ..triangle(vec![]) },
+                translations: vec![Vec3::new(1.0, 2.0, 3.0), Vec3::ZERO],
+                rotations: vec![Quat::from_rotation_z(1.0), Quat::IDENTITY],
+                scales: vec![Vec3::new(1.0, 2.0, 3.0), Vec3::ONE],
+                colours: vec![[255, 0, 0, 255], [0, 255, 0, 255]],
+                features: vec![2, 1],
+            }],
+            points: Some(TilePoints { positions: vec![Vec3::ONE, Vec3::X], colours: vec![[1, 2, 3], [4, 5, 6]] }),
+            features: FeatureTable {
+                ids: vec!["pipes/1".into(), "pipes/二".into(), "t/3".into()],
+                classes: vec!["pipe", "pipe", "tree"],
+                names: vec!["".into(), "人民路".into(), "".into()],
+            },
+        }
+    }
+
+    #[test]
+    fn up_becomes_y_and_north_becomes_minus_z() {
+        let (json, bin) = read_glb(&write_glb(&every_kind()));
+        let primitive = &json["meshes"][0]["primitives"][0];
+        let positions = floats(&json, &bin, &primitive["attributes"]["POSITION"]);
+        assert_eq!(positions[6..9], [0.0, 3.0, -2.0]);
+        let position = &json["accessors"][primitive["attributes"]["POSITION"].as_u64().unwrap() as usize];
+        assert_eq!(position["min"], json!([0.0, 0.0, -2.0]));
+        assert_eq!(position["max"], json!([1.0, 3.0, 0.0]));
+        let instancing = &json["nodes"][1]["extensions"]["EXT_mesh_gpu_instancing"]["attributes"];
+        assert_eq!(floats(&json, &bin, &instancing["TRANSLATION"])[..3], [1.0, 3.0, -2.0]);
+        assert_eq!(floats(&json, &bin, &instancing["SCALE"])[..3], [1.0, 3.0, 2.0]);
+        // A turn about z-up is the same turn about y-up.
+        let turn = floats(&json, &bin, &instancing["ROTATION"]);
+        let expected = Quat::from_rotation_y(1.0);
+        assert!((turn[1] - expected.y).abs() < 1e-6 && (turn[3] - expected.w).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_scaled_and_turned_instance_lands_where_it_should() {
+        let (place, turn, scale) = (Vec3::new(5.0, 6.0, 7.0), Quat::from_rotation_x(0.7), Vec3::new(1.0, 2.0, 3.0));
+        let corner = Vec3::new(0.5, -0.5, 1.0);
+        let in_tile = place + turn * (scale * corner);
+        let in_gltf =
+            gltf_from_tile(place) + gltf_quat_from_tile(turn) * (gltf_scale_from_tile(scale) * gltf_from_tile(corner));
+        assert!(gltf_from_tile(in_tile).distance(in_gltf) < 1e-5);
+    }
+
+    #[test]
+    fn colours_are_written_linear_and_views_are_aligned() {
+        let (json, bin) = read_glb(&write_glb(&every_kind()));
+        let colour =
+            &json["accessors"][json["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"].as_u64().unwrap() as usize];
+        assert_eq!(colour["normalized"], true);
+        let view = &json["bufferViews"][colour["bufferView"].as_u64().unwrap() as usize];
+        let start = view["byteOffset"].as_u64().unwrap() as usize;
+        assert_eq!(bin[start..start + 4], [128, 0, 255, 255]);
+        for view in json["bufferViews"].as_array().unwrap() {
+            assert_eq!(view["byteOffset"].as_u64().unwrap() % 8, 0);
+            assert!(view["byteLength"].as_u64().unwrap() > 0);
+        }
+    }
+
+    #[test]
+    fn the_property_table_gives_back_ids_and_names() {
+        let (json, bin) = read_glb(&write_glb(&every_kind()));
+        let table = &json["extensions"]["EXT_structural_metadata"]["propertyTables"][0];
+        assert_eq!(table["count"], 3);
+        let bytes = |view: &Value| {
+            let view = &json["bufferViews"][view.as_u64().unwrap() as usize];
+            let start = view["byteOffset"].as_u64().unwrap() as usize;
+            bin[start..start + view["byteLength"].as_u64().unwrap() as usize].to_vec()
+        };
+        let id = &table["properties"]["id"];
+        let text = String::from_utf8(bytes(&id["values"])).unwrap();
+        let offsets: Vec<usize> = bytes(&id["stringOffsets"])
+            .chunks_exact(4)
+            .map(|b| u32::from_le_bytes(b.try_into().unwrap()) as usize)
+            .collect();
+        assert_eq!(&text[offsets[1]..offsets[2]], "pipes/二");
+        assert_eq!(
+            json["meshes"][0]["primitives"][0]["extensions"]["EXT_mesh_features"]["featureIds"][0]["featureCount"],
+            2
+        );
+    }
+
+    #[test]
+    fn many_features_and_vertices_take_the_wider_types() {
+        let mut content = TileContent::default();
+        let count = 70_000u32;
+        content.meshes.push(TileMesh {
+            positions: (0..count).map(|i| Vec3::splat(i as f32)).collect(),
+            features: (0..count).collect(),
+            indices: vec![0, 1, count - 1],
+            ..TileMesh::default()
+        });
+        let (json, _) = read_glb(&write_glb(&content));
+        let primitive = &json["meshes"][0]["primitives"][0];
+        let accessor = |v: &Value| json["accessors"][v.as_u64().unwrap() as usize]["componentType"].clone();
+        assert_eq!(accessor(&primitive["attributes"]["_FEATURE_ID_0"]), FLOAT);
+        assert_eq!(accessor(&primitive["indices"]), UNSIGNED_INT);
+    }
+
+    #[test]
+    fn nothing_and_nonsense_still_make_a_valid_file() {
+        let (json, bin) = read_glb(&write_glb(&TileContent::default()));
+        assert!(json.get("nodes").is_none() && bin.is_empty());
+        let mut content = every_kind();
+        content.meshes[0].indices = vec![0, 1, 99];
+        content.instances[0].rotations.pop();
+        content.instances[0].translations[0].x = f32::NAN;
+        let (json, _) = read_glb(&write_glb(&content));
+        assert_eq!(json["meshes"].as_array().unwrap().len(), 2);
+        assert_eq!(write_glb(&content), write_glb(&content));
+    }
+
+    /// Files for a validator that someone else wrote: `GLB_OUT=folder cargo test … write_samples`.
+    #[test]
+    fn write_samples_when_asked() {
+        if let Ok(folder) = std::env::var("GLB_OUT") {
+            std::fs::write(format!("{folder}/every_kind.glb"), write_glb(&every_kind())).unwrap();
+            std::fs::write(format!("{folder}/empty.glb"), write_glb(&TileContent::default())).unwrap();
+        }
+    }
 }

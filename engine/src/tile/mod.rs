@@ -3,16 +3,29 @@
 //! One tileset per layer. Tile content is GLB with `EXT_mesh_features` and `EXT_structural_metadata`;
 //! files are named by the hash of their content.
 
+//!
+//! ```text
+//! CityObject ─► LayerTiler ─┬─ heights, pictures ─► TerrainTiler ─┐
+//!                           ├─ scan points ───────► CloudTiler ───┼─► TilesetBuilder ─► tileset-<hash>.json, <hash>.glb
+//!                           └─ everything else ───► SolidTiler ───┘
+//! ```
+
+mod cloud;
 pub mod glb;
 mod ground;
+mod solid;
+mod terrain;
+mod tileset;
 
 pub use ground::Ground;
+pub use tileset::{Refine, TileNode, TilesetBuilder};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use self::{cloud::CloudTiler, solid::SolidTiler, terrain::TerrainTiler};
 use crate::{
     crs::Frame,
-    model::{CityObject, Extent, Picture},
+    model::{CityObject, Class, Extent, Geometry, Picture},
 };
 
 /// Why tiles could not be made.
@@ -54,27 +67,78 @@ pub struct LayerTiles {
     pub bytes: u64,
     /// Box around what is drawn, in the city's frame.
     pub extent: Extent,
+    /// Objects whose shape cannot be drawn, as (id, reason); the first [`LayerTiles::UNDRAWN_LISTED`] of them.
+    pub undrawn: Vec<(String, String)>,
+    /// How many objects cannot be drawn.
+    pub undrawn_total: u64,
+}
+
+impl LayerTiles {
+    /// How many undrawn objects are named.
+    pub const UNDRAWN_LISTED: usize = 100;
 }
 
 /// Collects the objects of one layer and writes its tiles.
-pub struct LayerTiler {}
+///
+/// Objects of class `Sensor` and objects without shape are passed over: nothing of them is drawn as geometry.
+pub struct LayerTiler {
+    layer: String,
+    spill: PathBuf,
+    solid: Option<SolidTiler>,
+    terrain: Option<TerrainTiler>,
+    cloud: Option<CloudTiler>,
+}
 
 impl LayerTiler {
     /// A tiler for `layer`; what does not fit in memory goes to files in `spill`.
     pub fn new(layer: &str, spill: &Path) -> Result<Self, TileError> {
-        let _ = (layer, spill);
-        Ok(Self {})
+        Ok(Self { layer: layer.into(), spill: spill.into(), solid: None, terrain: None, cloud: None })
     }
 
     /// Takes one object.
     pub fn push(&mut self, object: &CityObject) -> Result<(), TileError> {
-        let _ = object;
-        Ok(())
+        if object.class == Class::Sensor {
+            return Ok(());
+        }
+        match &object.geometry {
+            Geometry::None => Ok(()),
+            Geometry::Heights(_) | Geometry::Picture(_) => {
+                let terrain = match self.terrain.take() {
+                    Some(terrain) => terrain,
+                    None => TerrainTiler::new(&self.layer, &self.spill)?,
+                };
+                self.terrain.insert(terrain).push(object)
+            }
+            Geometry::Points(_) => {
+                let cloud = match self.cloud.take() {
+                    Some(cloud) => cloud,
+                    None => CloudTiler::new(&self.layer, &self.spill)?,
+                };
+                self.cloud.insert(cloud).push(object)
+            }
+            _ => {
+                let solid = match self.solid.take() {
+                    Some(solid) => solid,
+                    None => SolidTiler::new(&self.spill)?,
+                };
+                self.solid.insert(solid).push(object)
+            }
+        }
     }
 
     /// Writes the tiles into `folder` (which becomes `tiles/<layer>/` of the city).
     pub fn finish(self, folder: &Path, around: &Surroundings<'_>) -> Result<LayerTiles, TileError> {
-        let _ = (folder, around);
-        Ok(LayerTiles::default())
+        let mut tileset = TilesetBuilder::new(folder, around.frame)?;
+        let mut undrawn = solid::Undrawn::default();
+        if let Some(terrain) = self.terrain {
+            terrain.finish(folder, around, &mut tileset)?;
+        }
+        if let Some(cloud) = self.cloud {
+            cloud.finish(folder, around, &mut tileset)?;
+        }
+        if let Some(solid) = self.solid {
+            undrawn = solid.finish(around, &mut tileset)?;
+        }
+        Ok(LayerTiles { undrawn: undrawn.listed, undrawn_total: undrawn.total, ..tileset.finish()? })
     }
 }
