@@ -1,1 +1,45 @@
-//! To be written.
+//! The city kept alive: from the bytes of a message to the latest value, its quality and its alarm.
+//!
+//! ```text
+//! message ─► payload::decode ─► Reading ─► LiveState ─► alarm ─► Changes
+//! ```
+//!
+//! [`LiveState`] is the one place that holds the latest values; protocols feed it, displays read it.
+
+mod alarm;
+mod change;
+mod counter;
+mod journal;
+pub mod payload;
+mod state;
+
+pub use alarm::{
+    Alarm, AlarmError, AlarmState, Cause, Limit, MAX_SHELF_MS, Machine, Step, Subject, Transition, on_delay_ms,
+    passed_limit,
+};
+pub use change::{Change, Changes};
+pub use counter::{Counter, Counters, Problem};
+pub use state::{Applied, Latest, LiveState, Snapshot, SourceId, Trend};
+
+/// This machine's clock, milliseconds since 1970 UTC.
+pub fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+#[cfg(test)]
+pub(crate) fn test_sensor(id: &str, topic: &str) -> crate::model::Sensor {
+    crate::model::Sensor {
+        id: crate::model::ObjectId(id.into()),
+        name: id.into(),
+        watches: None,
+        property: "level".into(),
+        unit: "m".into(),
+        place: None,
+        vertical: crate::model::Vertical::Absolute,
+        range: Some((0.0, 100.0)),
+        interval_s: 10.0,
+        threshold: None,
+        topic: topic.into(),
+        payload: crate::model::Payload::Plain,
+    }
+}
