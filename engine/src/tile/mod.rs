@@ -13,12 +13,16 @@
 mod cloud;
 pub mod glb;
 mod ground;
+pub mod select;
 mod solid;
 mod terrain;
 mod tileset;
+mod tree;
 
 pub use ground::Ground;
+pub use select::{SelectOptions, Selection, View, select};
 pub use tileset::{Refine, TileNode, TilesetBuilder};
+pub use tree::{Tile, TileId, TileTree, TreeError};
 
 use std::path::{Path, PathBuf};
 
