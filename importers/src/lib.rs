@@ -5,5 +5,7 @@
 //! it never sees a tile, the store or the viewer.
 
 mod format;
+pub mod intake;
+mod source;
 
 pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe};

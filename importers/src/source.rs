@@ -1,0 +1,173 @@
+//! Finding sources: files and folders as named by the user, grouped with the files that belong to them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use groundline_engine::model::{ImportReport, SourceReport};
+
+use crate::{Format, Options, Probe, intake};
+
+/// Files that one folder may hold, with everything below it.
+const MAX_FILES: usize = 100_000;
+/// Folders within folders.
+const MAX_DEPTH: usize = 16;
+
+/// A file that will be read, with what a first look found.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub path: PathBuf,
+    /// As named by the user, or the named folder plus the way down.
+    pub shown: String,
+    pub format: &'static Format,
+    pub probe: Probe,
+    pub layer: String,
+    /// First part of its objects' ids: the layer, and the file's stem where sources share a layer.
+    pub id_prefix: String,
+}
+
+impl Source {
+    /// BLAKE3 over the file, its companions and `said`, as hex.
+    pub fn content_hash(&self, said: &str) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(said.as_bytes());
+        for path in std::iter::once(&self.path).chain(&self.probe.companions) {
+            let name = path.file_name().unwrap_or_default();
+            hasher.update(name.as_encoded_bytes());
+            // A file that cannot be read is reported when it is read; here it only must not look unchanged.
+            if hash_file(&mut hasher, path).is_err() {
+                hasher.update(b"unreadable");
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => hasher.update(&buffer[..n]),
+        };
+    }
+}
+
+/// Looks at every file named, alone or within a named folder. What is no source, or cannot be one, stands in the report.
+pub(crate) fn find(
+    named: &[PathBuf],
+    layer: Option<&str>,
+    options: &Options,
+    report: &mut ImportReport,
+) -> Result<Vec<Source>, intake::IntakeError> {
+    let mut files = Vec::new();
+    for path in named {
+        let kind =
+            std::fs::metadata(path).map_err(|e| intake::IntakeError::Usage(format!("{}: {e}", path.display())))?;
+        if kind.is_dir() {
+            walk(path, 0, &mut files)?;
+        } else {
+            files.push((path.clone(), true));
+        }
+    }
+    let mut companions = BTreeSet::new();
+    let mut found = Vec::new();
+    let mut unknown = Vec::new();
+    for (path, by_name) in files {
+        let shown = path.display().to_string();
+        match intake::detect(&path, options) {
+            Ok(Some((_, probe))) if intake::is_replayed(probe.kind) => {
+                let mut account = SourceReport { path: shown.clone(), format: "readings".into(), ..Default::default() };
+                let message =
+                    format!("recorded readings are replayed, not imported: groundline sensors CITY replay {shown}");
+                match by_name {
+                    true => account.error = Some(message),
+                    false => account.warn("readings_not_imported", message, ""),
+                }
+                report.sources.push(account);
+            }
+            Ok(Some((format, probe))) => {
+                companions.extend(probe.companions.iter().cloned());
+                found.push((path, shown, format, probe));
+            }
+            Ok(None) => unknown.push((path, shown, by_name, None)),
+            Err(error) => unknown.push((path, shown, by_name, Some(error.to_string()))),
+        }
+    }
+    for (path, shown, by_name, error) in unknown {
+        let is_known_elsewhere = companions.contains(&path);
+        let mut account = SourceReport { path: shown.clone(), ..SourceReport::default() };
+        match (error, by_name) {
+            _ if is_known_elsewhere => continue,
+            (Some(error), _) => account.error = Some(error),
+            (None, true) => account.error = Some(format!("{shown}: format not recognised; known are: {}", known())),
+            (None, false) => account.warn("not_a_source", "no known format; left alone", ""),
+        }
+        report.sources.push(account);
+    }
+    found.retain(|(path, ..)| !companions.contains(path));
+
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for (path, ..) in &found {
+        *names.entry(stem(path)).or_default() += 1;
+    }
+    let shared = layer.is_some() && found.len() > 1;
+    let sources = found.into_iter().map(|(path, shown, format, probe)| {
+        let own = match names[&stem(&path)] {
+            1 => stem(&path),
+            // Two files of one name in different folders: the folder tells them apart.
+            _ => format!("{}-{}", path.parent().map(stem).unwrap_or_default(), file_word(&path)),
+        };
+        let layer = layer.map_or_else(|| own.clone(), str::to_owned);
+        let id_prefix = if shared { format!("{layer}/{own}") } else { layer.clone() };
+        Source { path, shown, format, probe, layer, id_prefix }
+    });
+    Ok(sources.collect())
+}
+
+fn known() -> String {
+    let words: BTreeSet<&str> = crate::FORMATS.iter().flat_map(|f| f.extensions.iter().copied()).collect();
+    words.into_iter().map(|w| format!(".{w}")).collect::<Vec<_>>().join(" ")
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// `roads_shp` for `roads.shp`.
+fn file_word(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().replace('.', "_")).unwrap_or_default()
+}
+
+/// Every file below `folder`, in the order of names; hidden ones and links to elsewhere are left out.
+fn walk(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, bool)>) -> Result<(), intake::IntakeError> {
+    let usage = |e: std::io::Error| intake::IntakeError::Usage(format!("{}: {e}", folder.display()));
+    if depth > MAX_DEPTH {
+        return Err(intake::IntakeError::Usage(format!(
+            "{}: folders nested deeper than {MAX_DEPTH}",
+            folder.display()
+        )));
+    }
+    let mut entries: Vec<_> = std::fs::read_dir(folder).map_err(usage)?.collect::<Result<_, _>>().map_err(usage)?;
+    entries.sort_by_key(|e| e.file_name());
+    for entry in entries {
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type().map_err(usage)?;
+        // A city folder among the sources is a result, not a source.
+        if kind.is_dir() && !entry.path().join("city.json").exists() {
+            walk(&entry.path(), depth + 1, files)?;
+        } else if kind.is_file() {
+            files.push((entry.path(), false));
+        }
+        if files.len() > MAX_FILES {
+            let text = format!("{}: more than {MAX_FILES} files; import it in parts", folder.display());
+            return Err(intake::IntakeError::Usage(text));
+        }
+    }
+    Ok(())
+}
