@@ -8,7 +8,7 @@ use groundline_engine::{
 };
 
 /// Every format, in the order in which a file is offered to them.
-pub static FORMATS: &[&Format] = &[];
+pub static FORMATS: &[&Format] = &[&crate::geotiff::FORMAT, &crate::picture::FORMAT, &crate::las::FORMAT];
 
 /// A source format.
 pub struct Format {

@@ -5,7 +5,10 @@
 //! it never sees a tile, the store or the viewer.
 
 mod format;
+pub mod geotiff;
 pub mod intake;
+pub mod las;
+pub mod picture;
 mod source;
 
 pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe};
