@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Alarm, AlarmError, AlarmState, Cause, LiveState, SourceId, Subject, Transition,
+    Alarm, AlarmError, Cause, LiveState, SourceId, Subject, Transition,
     alarm::{Limit, Machine, Step, on_delay_ms},
     state::{Inner, lock, read, write},
 };
@@ -303,7 +303,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        live::test_sensor,
+        live::{AlarmState, test_sensor},
         model::{Quality, Reading, Sensor},
     };
 

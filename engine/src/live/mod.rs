@@ -10,7 +10,9 @@ mod alarm;
 mod change;
 mod counter;
 mod journal;
+mod log;
 pub mod payload;
+mod segment;
 mod state;
 
 pub use alarm::{
@@ -19,6 +21,8 @@ pub use alarm::{
 };
 pub use change::{Change, Changes};
 pub use counter::{Counter, Counters, Problem};
+pub use log::{Log, Receipt, Recovery, replay, restore};
+pub use segment::{AlarmRecord, LogError, Logged, Scan};
 pub use state::{Applied, Latest, LiveState, Snapshot, SourceId, Trend};
 
 /// This machine's clock, milliseconds since 1970 UTC.
