@@ -1,1 +1,113 @@
-//! The sample city.
+//! The sample city: from a recipe to files in the formats that a city really has.
+//!
+//! [`make`] turns a [`Recipe`] into the files that the departments of a seaside district would hand over: GBK shapefiles, a
+//! GeoTIFF, an orthophoto, pipe tables, an IFC building, a laser scan, a sensor registry with recorded readings.
+//! Everything is invented. Same recipe, same bytes: on every machine, with any number of threads, on any day.
+//!
+//! The path through the crate: [`Recipe`] ─► coast ─► terrain ─► streets ─► plots ─► buildings ─► plants, networks ─► files.
+
+mod angle;
+mod building;
+mod city;
+mod coast;
+mod layer;
+mod plane;
+mod plant;
+mod plot;
+mod random;
+mod raster_file;
+mod recipe;
+mod shape_file;
+mod street;
+mod terrain;
+
+use std::path::{Path, PathBuf};
+
+pub use recipe::{Promises, Recipe};
+
+/// Why a sample city could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    /// The recipe is not one.
+    #[error("recipe {place}: {reason}")]
+    Recipe {
+        /// File.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disk said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// A library refused to write a format.
+    #[error("{what}: {reason}")]
+    Encode {
+        /// Which file.
+        what: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The recipe makes less or more than it promises.
+    #[error("the city has {count} {what}, its recipe promises {low} to {high}")]
+    Promise {
+        /// What was counted.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// Least promised.
+        low: usize,
+        /// Most promised.
+        high: usize,
+    },
+}
+
+/// What was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Files with their sizes in bytes, relative to the folder, in order of their paths.
+    pub files: Vec<(PathBuf, u64)>,
+    /// Buildings in 建筑.shp.
+    pub buildings: usize,
+    /// Streets between crossings in 道路.shp.
+    pub streets: usize,
+    /// Trees in 行道树.shp.
+    pub trees: usize,
+    /// Lamps in 路灯.shp.
+    pub lamps: usize,
+}
+
+/// Makes the city of a recipe in a folder (created when missing; files of the same names are replaced).
+pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<Made, SampleError> {
+    progress("laying out the city");
+    let city = city::City::new(recipe);
+    check("buildings", city.buildings.len(), recipe.promises.buildings)?;
+    let mut made = Made {
+        buildings: city.buildings.len(),
+        streets: city.streets.streets.len(),
+        trees: city.trees.len(),
+        lamps: city.lamps.len(),
+        ..Made::default()
+    };
+    progress("writing survey layers");
+    let mut files = layer::survey(&city);
+    files.push(("基础测绘/DEM_5m.tif".into(), raster_file::geotiff(&city.ground.field, recipe.shift())?));
+    files.sort();
+    for (name, bytes) in files {
+        let path = dir.join(&name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|source| SampleError::Io { path: parent.to_owned(), source })?;
+        }
+        std::fs::write(&path, &bytes).map_err(|source| SampleError::Io { path: path.clone(), source })?;
+        made.files.push((PathBuf::from(name), bytes.len() as u64));
+    }
+    Ok(made)
+}
+
+fn check(what: &'static str, count: usize, [low, high]: [usize; 2]) -> Result<(), SampleError> {
+    if (low..=high).contains(&count) { Ok(()) } else { Err(SampleError::Promise { what, count, low, high }) }
+}
