@@ -153,12 +153,12 @@ impl Log {
         Ok(receipt)
     }
 
-    /// Appends changes of alarms, from a thread that is not of an async runtime.
-    pub fn append_alarms(&self, state: &LiveState, changes: &[Transition]) -> Result<Receipt, LogError> {
+    /// Appends changes of alarms.
+    pub async fn append_alarms(&self, state: &LiveState, changes: &[Transition]) -> Result<Receipt, LogError> {
         let alarms = changes.iter().map(|change| alarm_record(state, change)).collect();
         let (done, receipt) = oneshot::channel();
         let request = Request { readings: Vec::new(), alarms, done: Some(done) };
-        self.sender()?.blocking_send(request).map_err(|_| LogError::Stopped("closed".into()))?;
+        self.sender()?.send(request).await.map_err(|_| LogError::Stopped("closed".into()))?;
         Ok(Receipt(receipt))
     }
 
@@ -385,7 +385,10 @@ pub fn restore(folder: &Path, state: &LiveState) -> Result<u64, LogError> {
                     taken += 1;
                 }
             }
-            Logged::Alarm(record) => act_again(state, &record),
+            Logged::Alarm(record) => {
+                state.tick(record.at_ms);
+                act_again(state, &record);
+            }
         }
         ControlFlow::Continue(())
     })?;
@@ -511,7 +514,10 @@ mod tests {
             log.append_blocking(vec![reading(sensor, T0, 60.0)], T0).unwrap().wait().unwrap();
         }
         state.acknowledge(&Subject::Sensor(1), "李工", "已派人", T0 + 1).unwrap();
-        log.append_alarms(&state, &state.transitions_since(0)).unwrap().wait().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let changes = state.transitions_since(0);
+        let appended = log.append_alarms(&state, &changes);
+        runtime.block_on(appended).unwrap().wait().unwrap();
         drop(log);
         let again = LiveState::new(sensors(&["b", "a"]));
         restore(folder.path(), &again).unwrap();

@@ -10,10 +10,17 @@ mod alarm;
 mod change;
 mod counter;
 mod journal;
+mod listener;
 mod log;
+#[cfg(test)]
+mod mqtt_test;
 pub mod payload;
+mod replay;
 mod segment;
 mod state;
+mod subscriber;
+mod topic;
+mod worker;
 
 pub use alarm::{
     Alarm, AlarmError, AlarmState, Cause, Limit, MAX_SHELF_MS, Machine, Step, Subject, Transition, on_delay_ms,
@@ -21,9 +28,13 @@ pub use alarm::{
 };
 pub use change::{Change, Changes};
 pub use counter::{Counter, Counters, Problem};
+pub use listener::{Listener, listen};
 pub use log::{Log, Receipt, Recovery, replay, restore};
+pub use replay::{Pace, Player, Recording, play};
 pub use segment::{AlarmRecord, LogError, Logged, Scan};
 pub use state::{Applied, Latest, LiveState, Snapshot, SourceId, Trend};
+pub use subscriber::{Broker, Subscriber, subscribe};
+pub use worker::{Keeper, LiveError};
 
 /// This machine's clock, milliseconds since 1970 UTC.
 pub fn now_ms() -> i64 {

@@ -1,0 +1,308 @@
+//! The live path against Debian's mosquitto and its clients, which someone else wrote.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    ops::ControlFlow,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::{
+    AlarmState, Broker, LiveState, Log, Logged, Pace, Recording, Subject, listen, now_ms, play, replay, subscribe,
+    test_sensor,
+};
+use crate::model::{Payload, Quality, Sensor};
+
+/// A mosquitto of this test's own, ended with it.
+struct Mosquitto {
+    child: Child,
+    port: u16,
+}
+
+impl Mosquitto {
+    fn start(port: u16) -> Self {
+        let path = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"]
+            .into_iter()
+            .find(|path| std::path::Path::new(path).exists())
+            .unwrap_or("mosquitto");
+        let child = Command::new(path)
+            .args(["-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("this test needs the MQTT broker: apt-get install mosquitto ({path}: {e})"));
+        let broker = Self { child, port };
+        wait("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        broker
+    }
+
+    fn publish(&self, topic: &str, payload: &str, more: &[&str]) {
+        publish(self.port, topic, payload, more);
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn publish(port: u16, topic: &str, payload: &str, more: &[&str]) {
+    let status = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", topic, "-m", payload])
+        .args(more)
+        .status()
+        .unwrap_or_else(|e| panic!("this test needs mosquitto_pub: apt-get install mosquitto-clients ({e})"));
+    assert!(status.success(), "mosquitto_pub {topic} {payload} {more:?}: {status}");
+}
+
+fn wait(what: &str, mut is_there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_there() {
+        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn state() -> LiveState {
+    let json = Payload::Json { value: "/v".into(), time: Some("/t".into()) };
+    LiveState::new(vec![
+        test_sensor("level", "drain/level"),
+        Sensor { payload: json, ..test_sensor("gas", "well/gas") },
+        test_sensor("rain", "sky/rain"),
+    ])
+}
+
+fn value(state: &LiveState, sensor: u32) -> Option<f64> {
+    state.latest(sensor, now_ms()).unwrap().value
+}
+
+fn raw(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// CONNECT of MQTT 3.1.1, clean session, with this client identifier and a keep-alive of 60 s.
+fn connect_packet(client_id: &str) -> Vec<u8> {
+    let mut packet = vec![0x10, 12 + client_id.len() as u8, 0, 4];
+    packet.extend(b"MQTT\x04\x02\x00\x3c\x00");
+    packet.push(client_id.len() as u8);
+    packet.extend(client_id.as_bytes());
+    packet
+}
+
+#[test]
+fn from_mosquitto_into_the_state_and_a_lost_broker_is_one_alarm() {
+    let broker = Mosquitto::start(free_port());
+    let port = broker.port;
+    let state = state();
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(folder.path(), &state).unwrap();
+    let options = Broker { client_id: format!("test-{port}"), ..Broker::new("127.0.0.1", port) };
+    let name = Subject::Source(options.name().into());
+    let subscriber = subscribe(options, &state, Some(&log)).unwrap();
+    wait("the first value", || {
+        broker.publish("drain/level", "1.25", &["-q", "1"]);
+        value(&state, 0) == Some(1.25)
+    });
+    let time = now_ms() - 2_000;
+    broker.publish("well/gas", &format!(r#"{{"v": 12.5, "t": {time}}}"#), &["-q", "1"]);
+    wait("json", || value(&state, 1) == Some(12.5));
+    assert_eq!(state.latest(1, now_ms()).unwrap().time_ms, time);
+    broker.publish("well/gas", "broken", &["-q", "1"]);
+    wait("the malformed one", || state.counters().malformed == 1);
+    assert!(state.alarms().is_empty());
+    drop(broker);
+    wait("the alarm", || !state.alarms().is_empty());
+    assert_eq!((state.alarms().len(), &state.alarms()[0].subject), (1, &name));
+    assert_eq!(state.latest(0, now_ms()).unwrap().quality, Quality::Stale);
+    state.acknowledge(&name, "值班员", "", now_ms()).unwrap();
+    let broker = Mosquitto::start(port);
+    wait("the alarm to end", || state.alarms().is_empty());
+    wait("values again", || {
+        broker.publish("drain/level", "1.5", &["-q", "1"]);
+        value(&state, 0) == Some(1.5)
+    });
+    subscriber.stop();
+    drop(log);
+    let mut logged = Vec::new();
+    replay(folder.path(), i64::MIN..i64::MAX, &mut |entry| {
+        if let Logged::Reading { sensor, value, .. } = entry {
+            logged.push((sensor.0, value));
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for expected in [("level", 1.25), ("gas", 12.5), ("level", 1.5)] {
+        assert!(logged.contains(&(expected.0.to_owned(), expected.1)), "{logged:?}");
+    }
+}
+
+#[test]
+fn devices_publish_straight_to_the_listener_with_every_qos_and_version() {
+    let state = state();
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(folder.path(), &state).unwrap();
+    let listener = listen("127.0.0.1:0", &state, Some(&log)).unwrap();
+    let port = listener.addr().port();
+    let mut expected = 0.0;
+    for version in ["mqttv311", "mqttv5"] {
+        for qos in ["0", "1", "2"] {
+            expected += 1.0;
+            publish(port, "drain/level", &expected.to_string(), &["-q", qos, "-V", version]);
+            wait("the value", || value(&state, 0) == Some(expected));
+        }
+    }
+    publish(port, "nobody/knows", "1", &["-q", "1"]);
+    wait("the unknown topic", || state.counters().unknown_topic == 1);
+    wait("the devices to leave", || listener.connections() == 0);
+    listener.stop();
+    drop(log);
+    let mut values = Vec::new();
+    let mut take = |entry| {
+        if let Logged::Reading { value, .. } = entry {
+            values.push(value);
+        }
+        ControlFlow::Continue(())
+    };
+    replay(folder.path(), 0..i64::MAX, &mut take).unwrap();
+    assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+}
+
+#[test]
+fn nothing_is_acknowledged_that_the_disk_did_not_take() {
+    let state = state();
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("readings");
+    let (log, _) = Log::open(&home, &state).unwrap();
+    let listener = listen("127.0.0.1:0", &state, Some(&log)).unwrap();
+    let publish_packet =
+        [0x32, 16, 0, 11, b'd', b'r', b'a', b'i', b'n', b'/', b'l', b'e', b'v', b'e', b'l', 0, 7, b'5'];
+    let mut device = raw(listener.addr());
+    device.write_all(&connect_packet("d1")).unwrap();
+    device.write_all(&publish_packet).unwrap();
+    let mut answer = [0; 8];
+    device.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [0x20, 2, 0, 0, 0x40, 2, 0, 7], "CONNACK, PUBACK 7");
+    drop(log);
+    // The listener holds the log; a full disk is played by a folder that is gone when the next segment begins.
+    let (state, gone) = (self::state(), folder.path().join("gone"));
+    let (log, _) = Log::open(&gone, &state).unwrap();
+    std::fs::remove_dir_all(&gone).unwrap();
+    let listener = listen("127.0.0.1:0", &state, Some(&log)).unwrap();
+    let mut device = raw(listener.addr());
+    device.write_all(&connect_packet("d1")).unwrap();
+    device.write_all(&publish_packet).unwrap();
+    let mut rest = Vec::new();
+    device.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, [0x20, 2, 0, 0], "CONNACK, then closed without PUBACK");
+    assert_eq!(state.alarms()[0].subject, Subject::Source("readings log".into()));
+}
+
+#[test]
+fn garbage_and_rude_clients_harm_no_one() {
+    let state = state();
+    let listener = listen("127.0.0.1:0", &state, None).unwrap();
+    let port = listener.addr().port();
+    let mut dice = 0x1234_5678_9ABC_DEF1_u64;
+    let mut random = move || {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice
+    };
+    for round in 0..200 {
+        let mut stream = raw(listener.addr());
+        let mut bytes: Vec<u8> = match round % 4 {
+            0 => Vec::new(),
+            // Packets of every kind behind a good introduction.
+            1 => connect_packet(&format!("g{round}")),
+            // A packet of 256 MiB that never comes.
+            2 => [connect_packet(&format!("g{round}")), vec![0x30, 0xff, 0xff, 0xff, 0x7f]].concat(),
+            // A message before any introduction.
+            _ => vec![0x30, 6, 0, 3, b'a', b'/', b'b', b'1'],
+        };
+        bytes.extend((0..random() % 300).map(|_| (random() >> 24) as u8));
+        let _ = stream.write_all(&bytes);
+        if round % 10 == 0 {
+            let mut sink = [0; 64];
+            let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
+            let _ = stream.read(&mut sink);
+        }
+    }
+    let half_open: Vec<TcpStream> = (0..50).map(|_| raw(listener.addr())).collect();
+    publish(port, "drain/level", "3", &["-q", "1"]);
+    wait("a decent device", || value(&state, 0) == Some(3.0));
+    // A newer connection takes the name over and the older one is closed.
+    let mut older = raw(listener.addr());
+    older.write_all(&connect_packet("same")).unwrap();
+    let mut connack = [0; 4];
+    older.read_exact(&mut connack).unwrap();
+    let mut newer = raw(listener.addr());
+    newer.write_all(&connect_packet("same")).unwrap();
+    newer.read_exact(&mut connack).unwrap();
+    assert_eq!(older.read(&mut connack).unwrap(), 0, "closed");
+    drop(half_open);
+    drop(newer);
+    wait("all to be gone", || listener.connections() == 0);
+}
+
+#[test]
+fn people_watch_the_listener_with_mosquitto_sub() {
+    let state = state();
+    let listener = listen("127.0.0.1:0", &state, None).unwrap();
+    let port = listener.addr().port();
+    for version in ["mqttv311", "mqttv5"] {
+        let watching = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-V", version, "-t", "drain/+", "-C", "1", "-v"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("this test needs mosquitto_sub: apt-get install mosquitto-clients ({e})"));
+        wait("the watcher", || !super::state::read(&listener.shared().watchers).is_empty());
+        publish(port, "sky/rain", "0", &[]);
+        publish(port, "drain/level", "7.5", &["-q", "1"]);
+        let output = watching.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "drain/level 7.5\n");
+        wait("the watcher to leave", || super::state::read(&listener.shared().watchers).is_empty());
+    }
+}
+
+#[test]
+fn a_recording_is_played_through_a_broker_and_through_the_listener() {
+    let start = 1_700_000_000_000;
+    let samples = (0..400).flat_map(|n| {
+        let time = start + n * 100;
+        [("level".to_owned(), time, n as f64 / 10.0), ("gas".to_owned(), time + 50, 5.0 + n as f64 / 100.0)]
+    });
+    let recording = Recording::new(samples);
+    let broker = Mosquitto::start(free_port());
+    let through_broker = state();
+    let own = |id: &str| Broker { client_id: format!("{id}-{}", broker.port), ..Broker::new("127.0.0.1", broker.port) };
+    let _subscriber = subscribe(own("in"), &through_broker, None).unwrap();
+    let straight = state();
+    let listener = listen("127.0.0.1:0", &straight, None).unwrap();
+    let to_listener = Broker { client_id: "out".into(), ..Broker::new("127.0.0.1", listener.addr().port()) };
+    let pace = Pace { speed: 20.0, is_looping: true };
+    for (state, target) in [(&through_broker, own("out")), (&straight, to_listener)] {
+        let player = play(&recording, state.sensors(), target, pace).unwrap();
+        let seen = state.subscribe();
+        let mut values = std::collections::HashSet::new();
+        wait("values that change", || {
+            values.extend(seen.drain(100).into_iter().filter_map(|c| c.value).map(|v| (v * 100.0) as i64));
+            values.len() > 50
+        });
+        let latest = state.latest(1, now_ms()).unwrap();
+        assert!(latest.age_s < 5.0 && latest.quality == Quality::Good, "times are shifted to now: {latest:?}");
+        assert!(player.sent() > 50);
+        player.stop();
+        assert_eq!(state.counters().malformed, 0);
+        assert_eq!(state.latest(0, now_ms()).unwrap().alarm, AlarmState::Normal);
+    }
+}
