@@ -1,0 +1,285 @@
+//! Buildings: a raised footprint with facades and a roof.
+//!
+//! Where the base is not known, the building stands on the mean height of the terrain under its corners; its
+//! height counts from there. Its walls reach down to the lowest terrain under it, and half a metre below, so that
+//! no gap opens on a slope. One repeat of a facade's texture is one storey by one bay of about three metres.
+
+use glam::{DQuat, DVec2, DVec3, Vec2};
+
+use super::{
+    Detail, Dice, Facade, Sketch, ground_at,
+    model::Model,
+    polygon::{Rings, TurnedRect},
+    roof,
+    scene::{Look, Scene, Tint},
+    texture,
+};
+use crate::{
+    model::{Block, Roof},
+    tile::Ground,
+};
+
+/// Width of a bay, metres.
+pub(super) const BAY_M: f64 = 3.0;
+/// Walls shorter than this have no windows, metres.
+const LEAST_BAY_M: f64 = 1.2;
+/// What is lost from afar: a viewer that tolerates e metres of error may not see windows, which are an eighth of it.
+const FACADE_DETAIL_M: f64 = 24.0;
+/// Height of the wall around a flat roof, metres.
+const PARAPET_M: f64 = 0.7;
+/// Thickness of it, metres.
+const PARAPET_WIDTH_M: f64 = 0.3;
+
+/// A building before it is drawn.
+struct Building<'a> {
+    dice: Dice,
+    facade: Facade,
+    tint: Tint,
+    roof_tint: Tint,
+    bottom: f64,
+    base: f64,
+    height: f64,
+    storey: f64,
+    block: &'a Block,
+}
+
+pub(super) fn draw(
+    scene: &mut Scene,
+    sketch: &Sketch,
+    block: &Block,
+    ground: &Ground,
+    detail: Detail,
+) -> Result<f64, &'static str> {
+    if !(block.height_m > 0.0) {
+        return Err("a building without height");
+    }
+    let parts: Vec<Rings> = block.footprint.iter().filter_map(|p| Rings::of(p, detail.tolerance_m())).collect();
+    if parts.is_empty() {
+        return Err("a footprint without area");
+    }
+    let (base, bottom) = match block.base_m {
+        Some(base) => (base, base),
+        None => stand(&parts, ground),
+    };
+    let dice = Dice::of(&sketch.id);
+    let storeys = block.storeys.filter(|s| *s > 0).map_or((block.height_m / 3.0).round().max(1.0), f64::from);
+    let roof_colours: &[[u8; 3]] = match sketch.facade {
+        Facade::OldTown => &[[176, 98, 72], [164, 84, 62], [188, 112, 84], [150, 92, 76], [120, 104, 98]],
+        Facade::Industrial => &[[176, 190, 202], [150, 168, 186], [196, 198, 198], [160, 176, 170]],
+        _ => &[[168, 166, 162], [154, 154, 152], [180, 176, 168], [146, 150, 152], [172, 160, 148], [150, 158, 150]],
+    };
+    let building = Building {
+        dice,
+        facade: sketch.facade,
+        tint: Tint::of(sketch.stage, dice.pick(1, sketch.facade.tints())),
+        roof_tint: Tint::of(sketch.stage, dice.pick(2, roof_colours)),
+        bottom,
+        base,
+        height: block.height_m,
+        storey: block.height_m / storeys,
+        block,
+    };
+    for rings in &parts {
+        if detail.is_full() { building.draw_full(scene, rings) } else { building.draw_far(scene, rings) }
+    }
+    Ok(if detail.is_full() { 0.0 } else { FACADE_DETAIL_M.max(detail.tolerance_m()) })
+}
+
+/// Height the building stands on and height its walls reach down to.
+fn stand(parts: &[Rings], ground: &Ground) -> (f64, f64) {
+    if ground.is_empty() {
+        return (0.0, 0.0);
+    }
+    let (mut sum, mut count, mut low) = (0.0, 0.0, f64::INFINITY);
+    for height in parts.iter().flat_map(|rings| rings.outer()).map(|v| ground_at(ground, *v)) {
+        sum += height;
+        count += 1.0;
+        low = low.min(height);
+    }
+    (sum / f64::max(count, 1.0), low.min(sum / f64::max(count, 1.0)) - 0.5)
+}
+
+impl Building<'_> {
+    fn draw_full(&self, scene: &mut Scene, rings: &Rings) {
+        let kind = self.roof_kind(rings);
+        let top = self.base + self.height;
+        let Some((rect, kind)) = kind else {
+            self.walls(scene, rings, top);
+            self.flat_roof(scene, rings, top);
+            return;
+        };
+        let rise = (rect.half_width * 0.75).min(self.height * 0.45).clamp(0.3, 6.0);
+        let eaves = top - rise;
+        self.walls(scene, rings, eaves);
+        let wall = (Look::Facade(self.facade), self.tint);
+        roof::draw(scene, &rect, kind, eaves, rise, self.roof_tint, wall);
+    }
+
+    /// The sloped roof this part gets, if any: as the source says, else small old houses have one.
+    /// Only a footprint that is nearly a rectangle can carry it.
+    fn roof_kind(&self, rings: &Rings) -> Option<(TurnedRect, Roof)> {
+        if rings.0.len() > 1 {
+            return None;
+        }
+        let rect = TurnedRect::around(rings.outer())?;
+        let is_rectangle = rings.area() > rect.area() * 0.9 && rect.half_width > 1.0;
+        let kind = match self.block.roof {
+            Some(Roof::Flat) => return None,
+            Some(kind) => kind,
+            None => {
+                let is_old = self.facade == Facade::OldTown && self.height < 13.0 && rect.half_width < 9.0;
+                let is_shed = self.facade == Facade::Industrial && rect.half_width < 14.0 && self.dice.throw(4) < 0.5;
+                if is_shed {
+                    Roof::Gable
+                } else if is_old && self.dice.throw(5) < 0.9 {
+                    if self.dice.throw(6) < 0.6 { Roof::Gable } else { Roof::Hip }
+                } else {
+                    return None;
+                }
+            }
+        };
+        is_rectangle.then_some((rect, kind))
+    }
+
+    fn walls(&self, scene: &mut Scene, rings: &Rings, top: f64) {
+        let has_shops = match self.facade {
+            Facade::Office => self.dice.throw(7) < 0.6,
+            Facade::OldTown => self.dice.throw(7) < 0.25,
+            Facade::Residential => self.dice.throw(7) < 0.22,
+            _ => false,
+        } && self.height > 1.8 * self.storey
+            && rings.area() > 60.0;
+        let look = Look::Facade(self.facade);
+        let first = if has_shops { self.base + self.storey } else { self.base };
+        for (a, b) in rings.edges() {
+            let length = a.distance(b);
+            let bays = if length < LEAST_BAY_M { 0.0 } else { (length / BAY_M).round().max(1.0) };
+            if self.base - self.bottom > 0.05 {
+                // Plain plaster: the texture's lowest row, stretched.
+                let shade =
+                    [self.tint.darker(0.62), self.tint.darker(0.62), self.tint.darker(0.74), self.tint.darker(0.74)];
+                wall(scene, look, (a, b), (self.bottom, self.base), (0.0, [0.01, 0.01]), shade);
+            }
+            if has_shops {
+                let shade =
+                    [self.tint.darker(0.78), self.tint.darker(0.78), self.tint.darker(0.9), self.tint.darker(0.9)];
+                wall(scene, Look::Shop, (a, b), (self.base, first), (bays, [0.0, 1.0]), shade);
+            }
+            let v = |z: f64| (z - self.base) / self.storey;
+            // Walls are a little darker where they meet the street.
+            let low = if has_shops { self.tint.darker(0.88) } else { self.tint.darker(0.78) };
+            wall(scene, look, (a, b), (first, top), (bays, [v(first), v(top)]), [low, low, self.tint, self.tint]);
+        }
+    }
+
+    fn flat_roof(&self, scene: &mut Scene, rings: &Rings, top: f64) {
+        let area = rings.area();
+        let inner = (area > 50.0 && self.height > 5.0).then(|| rings.inset(PARAPET_WIDTH_M)).flatten();
+        let Some(inner) = inner else {
+            cap(scene, rings, top, self.roof_tint);
+            return;
+        };
+        let rim = Tint(mixed(self.tint, self.roof_tint));
+        let deck = top - PARAPET_M;
+        for ((a, b), (c, d)) in rings.edges().zip(inner.edges()) {
+            let corners = [a.extend(top), b.extend(top), d.extend(top), c.extend(top)];
+            scene.quad(Look::Roof, corners, [Vec2::ZERO; 4], [rim; 4]);
+            let corners = [d.extend(deck), c.extend(deck), c.extend(top), d.extend(top)];
+            let shade = [rim.darker(0.7), rim.darker(0.7), rim, rim];
+            scene.quad(Look::Roof, corners, [Vec2::ZERO; 4], shade);
+        }
+        cap(scene, &inner, deck, self.roof_tint);
+        self.roof_boxes(scene, &inner, deck);
+    }
+
+    /// Lift houses, machines: what stands on large flat roofs.
+    fn roof_boxes(&self, scene: &mut Scene, rings: &Rings, deck: f64) {
+        let Some(rect) = TurnedRect::around(rings.outer()) else { return };
+        if rings.area() < 160.0 || self.height < 9.0 || rect.half_width < 4.0 {
+            return;
+        }
+        let count = 1 + (rings.area() / 500.0).min(3.0) as u64 + (self.dice.throw(20) * 2.0) as u64;
+        for i in 0..count {
+            let salt = 30 + i * 8;
+            let share = |n: u64| self.dice.throw(salt + n) * 1.3 - 0.65;
+            let place = rect.at(share(0), share(1) * 0.8);
+            let is_house = i == 0 && self.height > 15.0;
+            let half = if is_house {
+                DVec2::new(2.2 + 1.8 * self.dice.throw(salt + 2), 1.8 + self.dice.throw(salt + 3))
+            } else {
+                DVec2::new(0.8 + 1.2 * self.dice.throw(salt + 2), 0.7 + 0.8 * self.dice.throw(salt + 3))
+            };
+            let high = if is_house { 3.0 } else { 0.9 + 0.8 * self.dice.throw(salt + 4) };
+            let across = rect.along.perp();
+            let corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)];
+            let is_inside = corners
+                .iter()
+                .all(|(x, y)| rings.contains(place + rect.along * (x * half.x * 1.1) + across * (y * half.y * 1.1)));
+            if is_inside {
+                let turn = DQuat::from_rotation_z(rect.along.to_angle());
+                let size = DVec3::new(half.x * 2.0, half.y * 2.0, high);
+                let tint = if is_house { Tint(mixed(self.tint, self.roof_tint)) } else { self.roof_tint.darker(1.12) };
+                scene.instance(Model::Box, place.extend(deck + high * 0.5), turn, size, tint);
+            }
+        }
+    }
+
+    /// A plain prism in the facade's mean colour.
+    fn draw_far(&self, scene: &mut Scene, rings: &Rings) {
+        let top = self.base + self.height;
+        let mean = texture::facade_mean(self.facade);
+        let colour: [u8; 4] = std::array::from_fn(|i| match i {
+            3 => 255,
+            _ => (u16::from(mean[i]) * u16::from(self.tint.0[i]) / 255) as u8,
+        });
+        let tint = Tint(colour);
+        let low = tint.darker(0.78);
+        // Coarse terrain differs more from the true one, so the walls go deeper.
+        let bottom = if self.block.base_m.is_some() { self.bottom } else { self.bottom - 2.0 };
+        let sloped = self.roof_kind(rings);
+        let eaves = match &sloped {
+            Some((rect, _)) => top - (rect.half_width * 0.75).min(self.height * 0.45).clamp(0.3, 6.0),
+            None => top,
+        };
+        for (a, b) in rings.edges() {
+            wall(scene, Look::Wall, (a, b), (bottom, eaves), (0.0, [0.0, 0.0]), [low, low, tint, tint]);
+        }
+        match sloped {
+            Some((rect, kind)) => {
+                let colour = self.roof_tint.darker(0.9);
+                roof::draw_plain(scene, &rect, kind, eaves, top - eaves, colour, (Look::Wall, tint));
+            }
+            None => cap(scene, rings, top, self.roof_tint),
+        }
+    }
+}
+
+/// One wall over the edge (start, end) between two heights: bays along it, storeys up it.
+fn wall(
+    scene: &mut Scene,
+    look: Look,
+    (a, b): (DVec2, DVec2),
+    (low, high): (f64, f64),
+    (bays, [v_low, v_high]): (f64, [f64; 2]),
+    shade: [Tint; 4],
+) {
+    if high <= low {
+        return;
+    }
+    let corners = [a.extend(low), b.extend(low), b.extend(high), a.extend(high)];
+    let uv = |u: f64, v: f64| Vec2::new(u as f32, v as f32);
+    scene.quad(look, corners, [uv(0.0, v_low), uv(bays, v_low), uv(bays, v_high), uv(0.0, v_high)], shade);
+}
+
+/// A level surface over the polygon.
+fn cap(scene: &mut Scene, rings: &Rings, z: f64, tint: Tint) {
+    let indices: Vec<u32> =
+        rings.vertices().map(|v| scene.vertex(Look::Roof, v.extend(z), DVec3::Z, Vec2::ZERO, tint)).collect();
+    for triangle in rings.triangles() {
+        scene.triangle(Look::Roof, triangle.map(|i| indices[i as usize]));
+    }
+}
+
+fn mixed(a: Tint, b: Tint) -> [u8; 4] {
+    std::array::from_fn(|i| ((u16::from(a.0[i]) + u16::from(b.0[i])) / 2) as u8)
+}

@@ -1,0 +1,138 @@
+//! Areas in plan, draped or flat, and modelled meshes.
+
+use glam::{DVec2, DVec3, Vec2};
+
+use super::{
+    Detail, Dice, Sketch, ground_at,
+    polygon::Rings,
+    scene::{Look, Scene, Tint},
+};
+use crate::{
+    model::{Area, Class, Mesh, Vertical},
+    tile::Ground,
+};
+
+/// Longest edge of a draped triangle, metres.
+const EDGE_M: f64 = 15.0;
+/// Most triangles that one polygon is refined to; beyond it edges are longer.
+const MOST_TRIANGLES: f64 = 60_000.0;
+
+pub(super) fn draw_area(
+    scene: &mut Scene,
+    sketch: &Sketch,
+    area: &Area,
+    ground: &Ground,
+    detail: Detail,
+) -> Result<f64, &'static str> {
+    let dice = Dice::of(&sketch.id);
+    let (look, colour, lift) = match sketch.class {
+        Class::Water => (Look::Water, [86, 128, 150], 0.05),
+        Class::Greenery => {
+            (Look::Greenery, dice.pick(1, &[[122, 148, 92], [132, 156, 98], [114, 140, 88], [140, 158, 108]]), 0.06)
+        }
+        Class::Road => (Look::Path, [104, 106, 110], 0.12),
+        Class::Railway => (Look::Railway, [128, 118, 110], 0.1),
+        Class::Building | Class::Storey | Class::Space => (Look::Wall, [214, 208, 198], 0.08),
+        _ => (Look::LandUse, dice.pick(1, &[[206, 200, 184], [198, 196, 186], [210, 198, 178], [192, 194, 178]]), 0.04),
+    };
+    let lift = lift + dice.throw(2) * 0.02 + detail.tolerance_m() * 0.1;
+    let tint = Tint::of(sketch.stage, colour);
+    let mut drawn = false;
+    for polygon in &area.polygons {
+        let Some(rings) = Rings::of(polygon, detail.tolerance_m()) else { continue };
+        drawn = true;
+        let z = polygon.outer.iter().map(|v| v.z).sum::<f64>() / polygon.outer.len().max(1) as f64;
+        match area.vertical {
+            Vertical::Absolute => flat(scene, look, &rings, z + lift, tint),
+            Vertical::AboveTerrain if ground.is_empty() => flat(scene, look, &rings, z + lift, tint),
+            // Water is level: at the height of most of its shore.
+            Vertical::AboveTerrain if sketch.class == Class::Water => {
+                let mut shore: Vec<f64> = rings.outer().iter().filter_map(|v| ground.height_at(*v)).collect();
+                shore.sort_by(f64::total_cmp);
+                let level = shore.get(shore.len() / 2).copied().unwrap_or(0.0);
+                flat(scene, look, &rings, level + z + lift, tint);
+            }
+            Vertical::AboveTerrain => {
+                let edge = if detail.is_full() { EDGE_M } else { EDGE_M * 3.0 };
+                draped(scene, look, &rings, tint, edge, &|place| ground_at(ground, place) + z + lift);
+            }
+        }
+    }
+    if !drawn {
+        return Err("a surface without area");
+    }
+    Ok(if detail.is_full() { 0.0 } else { detail.tolerance_m().max(1.0) })
+}
+
+fn flat(scene: &mut Scene, look: Look, rings: &Rings, z: f64, tint: Tint) {
+    let indices: Vec<u32> =
+        rings.vertices().map(|v| scene.vertex(look, v.extend(z), DVec3::Z, Vec2::ZERO, tint)).collect();
+    for triangle in rings.triangles() {
+        scene.triangle(look, triangle.map(|i| indices[i as usize]));
+    }
+}
+
+/// Splits triangles at the middle of their longest edge until none is longer than `edge_m`.
+///
+/// Neighbours split the same edge at the same middle, because whether it is split depends on its length alone
+/// and it is always the longest one that is split first; so no gaps open between them.
+fn draped(scene: &mut Scene, look: Look, rings: &Rings, tint: Tint, edge_m: f64, height: &dyn Fn(DVec2) -> f64) {
+    let edge_m = edge_m.max((rings.area() / MOST_TRIANGLES).sqrt() * 2.0);
+    let mut vertices: Vec<DVec2> = rings.vertices().collect();
+    let mut middles = std::collections::HashMap::<(u32, u32), u32>::new();
+    let mut stack = rings.triangles();
+    let mut done: Vec<[u32; 3]> = Vec::new();
+    while let Some([a, b, c]) = stack.pop() {
+        let length = |i: u32, j: u32| vertices[i as usize].distance_squared(vertices[j as usize]);
+        let (ab, bc, ca) = (length(a, b), length(b, c), length(c, a));
+        let longest = ab.max(bc).max(ca);
+        if longest <= edge_m * edge_m || done.len() + stack.len() > 4 * MOST_TRIANGLES as usize {
+            done.push([a, b, c]);
+            continue;
+        }
+        let (a, b, c) = if ab == longest {
+            (a, b, c)
+        } else if bc == longest {
+            (b, c, a)
+        } else {
+            (c, a, b)
+        };
+        let key = (a.min(b), a.max(b));
+        let middle = *middles.entry(key).or_insert_with(|| {
+            vertices.push((vertices[a as usize] + vertices[b as usize]) * 0.5);
+            vertices.len() as u32 - 1
+        });
+        stack.push([a, middle, c]);
+        stack.push([middle, b, c]);
+    }
+    let indices: Vec<u32> = vertices
+        .iter()
+        .map(|v| {
+            // Slope over a metre, so that draped surfaces are lit as the ground under them.
+            let at = |x: f64, y: f64| height(*v + DVec2::new(x, y));
+            let normal = DVec3::new(at(-2.0, 0.0) - at(2.0, 0.0), at(0.0, -2.0) - at(0.0, 2.0), 4.0).normalize();
+            scene.vertex(look, v.extend(height(*v)), normal, Vec2::ZERO, tint)
+        })
+        .collect();
+    for triangle in done {
+        scene.triangle(look, triangle.map(|i| indices[i as usize]));
+    }
+}
+
+/// A modelled shape as it is, each triangle lit flat.
+pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh) -> Result<f64, &'static str> {
+    let mut drawn = false;
+    for part in &mesh.parts {
+        let look = if part.rgba[3] < 250 { Look::Glass } else { Look::Solid };
+        let tint = Tint::of(sketch.stage, [part.rgba[0], part.rgba[1], part.rgba[2]]);
+        for triangle in part.indices.chunks_exact(3) {
+            let corner = |i: usize| part.positions.get(triangle[i] as usize).map(|v| mesh.origin + *v);
+            let (Some(a), Some(b), Some(c)) = (corner(0), corner(1), corner(2)) else { continue };
+            if (b - a).cross(c - a).length_squared() > 1e-16 {
+                scene.facet(look, [a, b, c], [Vec2::ZERO; 3], tint);
+                drawn = true;
+            }
+        }
+    }
+    if drawn { Ok(0.0) } else { Err("a mesh without triangles") }
+}
