@@ -357,3 +357,7 @@ fn is_finite(geometry: &Geometry) -> bool {
         Geometry::None | Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_) => true,
     }
 }
+
+#[cfg(test)]
+#[path = "solid_test.rs"]
+mod tests;

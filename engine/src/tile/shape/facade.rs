@@ -92,11 +92,14 @@ const USE_KEYS: &[&str] = &[
 
 /// Words in them; the first that occurs decides.
 const USE_WORDS: &[(&str, Facade)] = &[
+    ("warehouse", Facade::Industrial),
     ("老城", Facade::OldTown),
     ("历史", Facade::OldTown),
     ("里院", Facade::OldTown),
     ("传统", Facade::OldTown),
-    ("old", Facade::OldTown),
+    ("old town", Facade::OldTown),
+    ("old_town", Facade::OldTown),
+    ("oldtown", Facade::OldTown),
     ("heritage", Facade::OldTown),
     ("historic", Facade::OldTown),
     ("住宅", Facade::Residential),
@@ -129,7 +132,6 @@ const USE_WORDS: &[(&str, Facade)] = &[
     ("厂", Facade::Industrial),
     ("仓", Facade::Industrial),
     ("industr", Facade::Industrial),
-    ("warehouse", Facade::Industrial),
     ("factory", Facade::Industrial),
     ("garage", Facade::Industrial),
     ("shed", Facade::Industrial),

@@ -17,10 +17,7 @@ pub(super) use scene::Scene;
 use glam::{DQuat, DVec2, DVec3, Quat};
 use serde::{Deserialize, Serialize};
 
-use self::{
-    model::Model,
-    scene::Tint,
-};
+use self::{model::Model, scene::Tint};
 use super::Ground;
 use crate::model::{CityObject, Class, Geometry, InstanceModel, PipeKind, Stage, Vertical};
 

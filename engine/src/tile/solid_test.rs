@@ -1,0 +1,330 @@
+//! A made-up city through the whole of `LayerTiler`: objects in, tileset and GLB files out.
+
+use std::path::Path;
+
+use glam::DMat4;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    crs::{Crs, Frame},
+    model::{
+        Block, Class, HeightGrid, Instance, InstanceModel, Line, ObjectId, Point, Polygon, Section, Shaft, Tube,
+        Vertical,
+    },
+    tile::{LayerTiler, TileId, TileTree, glb::tests::read_glb},
+};
+
+/// Somewhere in Qingdao, in EPSG:4549.
+const CITY: DVec3 = DVec3::new(530_000.0, 3_996_000.0, 10.0);
+
+fn frame() -> Frame {
+    Frame::new(Crs::from_epsg(4549).unwrap()).unwrap()
+}
+
+/// A slope of one in fifty towards the east, 0 at the city's origin.
+fn ground() -> Ground {
+    let columns = 101;
+    Ground::new(vec![HeightGrid {
+        north_west: CITY.truncate() + DVec2::new(-500.0, 4500.0),
+        step_m: DVec2::splat(50.0),
+        columns,
+        rows: 101,
+        heights: (0..columns * 101).map(|i| ((i % columns) as f32 * 50.0 - 500.0) / 50.0).collect(),
+    }])
+}
+
+fn block(id: usize, x: f64, y: f64, side: f64, height_m: f64) -> CityObject {
+    let corners = [(0.0, 0.0), (side, 0.0), (side, side), (0.0, side)];
+    let outer = corners.iter().map(|(dx, dy)| CITY + DVec3::new(x + dx, y + dy, 0.0)).collect();
+    let footprint = vec![Polygon { outer, holes: vec![] }];
+    let block = Block { footprint, base_m: None, height_m, storeys: None, roof: None };
+    CityObject::new(ObjectId::new("buildings", id), Class::Building, Geometry::Block(block))
+}
+
+/// `count` buildings in rows, 30 m apart.
+fn city(count: usize) -> Vec<CityObject> {
+    let row = (count as f64).sqrt().ceil() as usize;
+    (0..count)
+        .map(|i| {
+            let (x, y) = ((i % row) as f64 * 30.0, (i / row) as f64 * 30.0);
+            block(i, x, y, 10.0 + (i * 7 % 9) as f64, 6.0 + (i * 13 % 60) as f64)
+        })
+        .collect()
+}
+
+fn tile(objects: &[CityObject], ground: &Ground, folder: &Path) -> LayerTiles {
+    let spill = tempfile::tempdir().unwrap();
+    let mut tiler = LayerTiler::new("layer", spill.path()).unwrap();
+    for object in objects {
+        tiler.push(object).unwrap();
+    }
+    let frame = frame();
+    tiler.finish(folder, &Surroundings { frame: &frame, ground, pictures: &[] }).unwrap()
+}
+
+fn tree(folder: &Path, tiles: &LayerTiles) -> (Value, TileTree) {
+    let bytes = std::fs::read(folder.join(tiles.tileset.as_ref().unwrap())).unwrap();
+    (serde_json::from_slice(&bytes).unwrap(), TileTree::read(&bytes).unwrap())
+}
+
+fn content(folder: &Path, name: &str) -> (Value, Vec<u8>) {
+    read_glb(&std::fs::read(folder.join(name)).unwrap())
+}
+
+/// How many features the file's table has.
+fn feature_count(glb: &Value) -> u64 {
+    glb["extensions"]["EXT_structural_metadata"]["propertyTables"][0]["count"].as_u64().unwrap_or(0)
+}
+
+fn instance_count(glb: &Value) -> u64 {
+    let nodes = glb["nodes"].as_array().unwrap();
+    let count = |node: &Value| {
+        let accessor = node["extensions"]["EXT_mesh_gpu_instancing"]["attributes"]["TRANSLATION"].as_u64();
+        accessor.map_or(0, |a| glb["accessors"][a as usize]["count"].as_u64().unwrap())
+    };
+    nodes.iter().map(count).sum()
+}
+
+#[test]
+fn leaves_hold_every_building_once_and_parents_hold_their_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = city(3000);
+    let tiles = tile(&objects, &ground(), folder.path());
+    let (json, tree) = tree(folder.path(), &tiles);
+    assert!(tree.is_in_city_frame());
+    assert!(json["root"]["content"]["uri"].as_str().is_some_and(|uri| uri.ends_with(".glb")));
+    assert_eq!(tiles.tiles as usize, tree.tiles().iter().filter(|t| t.content.is_some()).count());
+    let mut in_leaves = 0;
+    for tile in tree.tiles() {
+        for child in &tile.children {
+            let child = tree.tile(*child);
+            assert!(child.geometric_error_m <= tile.geometric_error_m);
+            assert!(tile.extent.min.cmple(child.extent.min).all() && tile.extent.max.cmpge(child.extent.max).all());
+        }
+        let (glb, _) = content(folder.path(), tile.content.as_ref().unwrap());
+        if tile.children.is_empty() {
+            assert_eq!(tile.geometric_error_m, 0.0);
+            in_leaves += feature_count(&glb);
+        } else {
+            assert!(tile.geometric_error_m >= 24.0);
+            assert!(glb.get("textures").is_none(), "far tiles carry no textures");
+        }
+    }
+    assert_eq!(in_leaves, 3000);
+    assert_eq!((tiles.undrawn_total, tiles.undrawn.len()), (0, 0));
+    assert_eq!(tiles.files.len(), std::fs::read_dir(folder.path()).unwrap().count());
+    let on_disk: u64 = tiles.files.iter().map(|f| std::fs::metadata(folder.path().join(f)).unwrap().len()).sum();
+    assert_eq!(tiles.bytes, on_disk);
+}
+
+#[test]
+fn the_same_objects_in_another_order_make_the_same_bytes() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut objects = city(1500);
+    let a = tile(&objects, &ground(), first.path());
+    objects.reverse();
+    objects.swap(3, 900);
+    let b = tile(&objects, &ground(), second.path());
+    assert_eq!(a.files, b.files);
+    assert_eq!(a.tileset, b.tileset);
+}
+
+#[test]
+fn transforms_multiply_down_to_the_earth_and_boxes_hold_their_children_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiles = tile(&city(3000), &ground(), folder.path());
+    let (json, tree) = tree(folder.path(), &tiles);
+    let frame = frame();
+    for tile in tree.tiles() {
+        let origin = tile.origin.unwrap();
+        let expected = frame.ecef_from_local(origin);
+        for local in [DVec3::ZERO, DVec3::new(100.0, -50.0, 20.0)] {
+            let (a, b) = (tile.world_from_tile.transform_point3(local), expected.transform_point3(local));
+            assert!(a.distance(b) < 1e-5, "{a} {b}");
+        }
+        assert!(tile.world_from_tile.transform_point3(DVec3::ZERO).length() > 6.3e6);
+    }
+    hold(&json["root"]);
+}
+
+/// Corners of every child's box lie in its parent's box, both turned to the parent's frame.
+fn hold(tile: &Value) {
+    let numbers = |v: &Value| v.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect::<Vec<_>>();
+    let outer = numbers(&tile["boundingVolume"]["box"]);
+    for child in tile["children"].as_array().into_iter().flatten() {
+        let parent_from_child = DMat4::from_cols_slice(&numbers(&child["transform"]));
+        let inner = numbers(&child["boundingVolume"]["box"]);
+        for corner in 0..8 {
+            let side = |bit: usize| if corner & bit == 0 { -1.0 } else { 1.0 };
+            let at = DVec3::new(
+                inner[0] + side(1) * inner[3],
+                inner[1] + side(2) * inner[7],
+                inner[2] + side(4) * inner[11],
+            );
+            let at = parent_from_child.transform_point3(at) - DVec3::new(outer[0], outer[1], outer[2]);
+            assert!(at.x.abs() <= outer[3] && at.y.abs() <= outer[7] && at.z.abs() <= outer[11], "{at} {outer:?}");
+        }
+        hold(child);
+    }
+}
+
+#[test]
+fn one_building_stands_on_the_mean_and_reaches_down_to_the_lowest_ground() {
+    let folder = tempfile::tempdir().unwrap();
+    // 1000..1020 m east: the ground rises from 20.0 to 20.4 m.
+    let tiles = tile(&[block(1, 1000.0, 1000.0, 20.0, 30.0)], &ground(), folder.path());
+    // 20.2 m and the building, and perhaps a lift house of 3 m on its deck.
+    assert!((50.2 - 1e-3..50.2 + 3.0).contains(&tiles.extent.max.z), "{}", tiles.extent.max.z);
+    assert!((tiles.extent.min.z - 19.5).abs() < 1e-3, "{}", tiles.extent.min.z);
+    assert!((tiles.extent.min.x - (CITY.x + 1000.0)).abs() < 1e-6);
+    assert_eq!(tiles.tiles, 1);
+}
+
+#[test]
+fn every_kind_of_object_is_drawn() {
+    let at = |x: f64, y: f64, z: f64| DVec3::new(CITY.x + x, CITY.y + y, z);
+    let vertical = Vertical::AboveTerrain;
+    let mut objects: Vec<CityObject> = Vec::new();
+    let mut add = |class: Class, geometry: Geometry| {
+        let id = ObjectId::new("mixed", objects.len());
+        objects.push(CityObject::new(id, class, geometry));
+    };
+    let tube = |section, vertical| {
+        let axis = vec![at(0.0, 0.0, -2.0), at(30.0, 0.0, -2.0), at(30.0, 40.0, -2.5)];
+        Geometry::Tube(Tube { axis, vertical, section, from: None, to: None })
+    };
+    add(Class::Pipe, tube(Section::Circle { diameter_m: 0.4 }, Vertical::Absolute));
+    add(Class::Pipe, tube(Section::Rect { width_m: 1.0, height_m: 0.6 }, vertical));
+    add(Class::Tunnel, tube(Section::Circle { diameter_m: 6.0 }, Vertical::Absolute));
+    add(Class::Gallery, tube(Section::Rect { width_m: 4.0, height_m: 3.0 }, Vertical::Absolute));
+    add(Class::Manhole, Geometry::Shaft(Shaft { top: at(5.0, 5.0, 0.0), vertical, depth_m: 3.0, diameter_m: 0.8 }));
+    for model in [
+        InstanceModel::BroadleafTree,
+        InstanceModel::ConiferTree,
+        InstanceModel::Lamp,
+        InstanceModel::Valve,
+        InstanceModel::Hydrant,
+        InstanceModel::Joint,
+        InstanceModel::Marker,
+    ] {
+        let instance = Instance { at: at(9.0, 9.0, 0.0), vertical, model, height_m: 6.0, width_m: 4.0, yaw: 1.0 };
+        add(Class::Tree, Geometry::Instance(instance));
+    }
+    let path = vec![at(0.0, 60.0, 0.0), at(80.0, 60.0, 0.0), at(80.0, 90.0, 0.0)];
+    for (class, width_m) in [(Class::Road, 16.0), (Class::Road, 5.0), (Class::Railway, 0.0), (Class::District, 0.0)] {
+        add(class, Geometry::Line(Line { paths: vec![path.clone()], vertical, width_m }));
+    }
+    let outer = vec![at(100.0, 0.0, 0.0), at(160.0, 0.0, 0.0), at(160.0, 60.0, 0.0), at(100.0, 60.0, 0.0)];
+    let polygons = vec![Polygon { outer, holes: vec![] }];
+    for class in [Class::Water, Class::Greenery, Class::LandUse, Class::Road] {
+        add(class, Geometry::Area(crate::model::Area { polygons: polygons.clone(), vertical }));
+    }
+    add(Class::Generic, Geometry::Point(Point { at: at(1.0, 1.0, 0.0), vertical }));
+    let part = crate::model::MeshPart {
+        positions: vec![DVec3::ZERO, DVec3::X, DVec3::Y],
+        indices: vec![0, 1, 2],
+        rgba: [200, 100, 50, 255],
+    };
+    add(Class::BuildingElement, Geometry::Mesh(crate::model::Mesh { origin: at(0.0, 0.0, 5.0), parts: vec![part] }));
+    let sensor = Geometry::Point(Point { at: CITY, vertical });
+    add(Class::Sensor, sensor);
+    let folder = tempfile::tempdir().unwrap();
+    let tiles = tile(&objects, &ground(), folder.path());
+    assert_eq!(tiles.undrawn, []);
+    let (_, tree) = tree(folder.path(), &tiles);
+    let (glb, _) = content(folder.path(), tree.tile(TileId::ROOT).content.as_ref().unwrap());
+    assert_eq!(feature_count(&glb), objects.len() as u64 - 1, "all but the sensor");
+    let names: Vec<&str> = glb["materials"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    for name in ["road_main", "road", "railway", "path", "water", "greenery", "land_use", "tunnel", "pipe", "model"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    if let Ok(out) = std::env::var("GLB_OUT") {
+        for file in &tiles.files {
+            std::fs::copy(folder.path().join(file), Path::new(&out).join(file)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_pipe_is_one_instance_a_segment_and_one_ball_a_bend() {
+    let axis = [(0.0, 0.0), (10.0, 0.0), (20.0, 0.0), (20.0, 10.0)].map(|(x, y)| CITY + DVec3::new(x, y, -2.0));
+    let tube = Tube {
+        axis: axis.to_vec(),
+        vertical: Vertical::Absolute,
+        section: Section::Circle { diameter_m: 0.3 },
+        from: None,
+        to: None,
+    };
+    let object = CityObject::new(ObjectId::new("p", 1), Class::Pipe, Geometry::Tube(tube));
+    let folder = tempfile::tempdir().unwrap();
+    let tiles = tile(&[object], &Ground::default(), folder.path());
+    let (_, tree) = tree(folder.path(), &tiles);
+    let (glb, _) = content(folder.path(), tree.tile(TileId::ROOT).content.as_ref().unwrap());
+    // Three segments, two ends, one bend; the straight joint needs no ball.
+    assert_eq!(instance_count(&glb), 6);
+    assert!((tiles.extent.min.z - (CITY.z - 2.15)).abs() < 0.01);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_named_and_counted_and_the_list_is_bounded() {
+    let ring = |vertices: Vec<DVec3>| {
+        let footprint = vec![Polygon { outer: vertices, holes: vec![vec![CITY; 2]] }];
+        Geometry::Block(Block { footprint, base_m: None, height_m: 10.0, storeys: Some(0), roof: None })
+    };
+    let mut shapes = vec![
+        ring(vec![]),
+        ring(vec![CITY; 5]),
+        ring(vec![CITY, CITY + DVec3::X, CITY + DVec3::X * 2.0]),
+        ring(vec![CITY, DVec3::NAN, CITY + DVec3::X]),
+        ring(vec![CITY, CITY * 1e9, CITY + DVec3::X]),
+        Geometry::Line(Line { paths: vec![vec![CITY; 4], vec![]], vertical: Vertical::Absolute, width_m: 3.0 }),
+        Geometry::Mesh(crate::model::Mesh {
+            origin: CITY,
+            parts: vec![crate::model::MeshPart { positions: vec![DVec3::ZERO], indices: vec![0, 7, 9], rgba: [0; 4] }],
+        }),
+        Geometry::Shaft(Shaft { top: CITY, vertical: Vertical::Absolute, depth_m: 0.0, diameter_m: 1.0 }),
+    ];
+    for _ in 0..120 {
+        let axis = vec![CITY, CITY];
+        let section = Section::Circle { diameter_m: 0.0 };
+        shapes.push(Geometry::Tube(Tube { axis, vertical: Vertical::Absolute, section, from: None, to: None }));
+    }
+    let mut objects: Vec<CityObject> = shapes
+        .into_iter()
+        .enumerate()
+        .map(|(i, shape)| CityObject::new(ObjectId::new("bad", i), Class::Generic, shape))
+        .collect();
+    objects.push(block(1, 0.0, 0.0, 10.0, 10.0));
+    // A bow tie is drawn as far as it goes.
+    let bow_tie = [(0.0, 0.0), (10.0, 10.0), (10.0, 0.0), (0.0, 12.0)].map(|(x, y)| CITY + DVec3::new(x, y, 0.0));
+    objects.push(CityObject::new(ObjectId::new("bow", 1), Class::Building, ring(bow_tie.to_vec())));
+    let folder = tempfile::tempdir().unwrap();
+    let tiles = tile(&objects, &ground(), folder.path());
+    assert_eq!(tiles.undrawn_total, 128);
+    assert_eq!(tiles.undrawn.len(), LayerTiles::UNDRAWN_LISTED);
+    assert!(tiles.undrawn.iter().any(|(id, _)| id == "bad/3"));
+    assert_eq!(tiles.tiles, 1);
+    let nothing = tempfile::tempdir().unwrap();
+    let tiles = tile(&objects[..1], &ground(), nothing.path());
+    assert_eq!((tiles.tileset, tiles.tiles, tiles.undrawn_total), (None, 0, 1));
+}
+
+#[test]
+fn many_objects_in_one_place_do_not_split_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects: Vec<CityObject> = (0..900).map(|i| block(i, 0.0, 0.0, 10.0, 10.0)).collect();
+    let tiles = tile(&objects, &Ground::default(), folder.path());
+    assert_eq!(tiles.tiles, 1);
+}
+
+/// Prints how fast it is: `cargo test … how_fast -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes seconds; prints figures"]
+fn how_fast() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = city(100_000);
+    let start = std::time::Instant::now();
+    let tiles = tile(&objects, &ground(), folder.path());
+    println!("100 000 blocks: {:.1?}, {} tiles, {} MB", start.elapsed(), tiles.tiles, tiles.bytes >> 20);
+}
