@@ -8,7 +8,12 @@ use groundline_engine::{
 };
 
 /// Every format, in the order in which a file is offered to them.
-pub static FORMATS: &[&Format] = &[&crate::geotiff::FORMAT, &crate::picture::FORMAT, &crate::las::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &crate::geotiff::FORMAT,
+    &crate::picture::FORMAT,
+    &crate::las::FORMAT,
+    &crate::pipe_table::FORMAT,
+];
 
 /// A source format.
 pub struct Format {

@@ -9,6 +9,7 @@ pub mod geotiff;
 pub mod intake;
 pub mod las;
 pub mod picture;
+pub mod pipe_table;
 mod source;
 
 pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe};
