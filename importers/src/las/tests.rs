@@ -37,13 +37,7 @@ impl Out for Kept {
 
 /// Metric system in which tests place files: nothing is converted.
 pub(crate) fn metric_crs() -> Crs {
-    Crs::from_epsg(3857).unwrap_or(Crs {
-        epsg: None,
-        name: "test".into(),
-        proj4: "+proj=merc +a=6378137 +b=6378137 +units=m +no_defs".into(),
-        is_geographic: false,
-        unit_m: 1.0,
-    })
+    Crs::from_epsg(3857).unwrap()
 }
 
 /// Reads a file as it stands: source and city share one metric system.

@@ -21,13 +21,7 @@ impl Out for Collector {
 }
 
 fn crs() -> Crs {
-    Crs {
-        epsg: Some(4549),
-        name: "CGCS2000 / 3-degree Gauss-Kruger CM 120E".into(),
-        proj4: "+proj=tmerc +lat_0=0 +lon_0=120 +k=1 +x_0=500000 +y_0=0 +ellps=GRS80 +units=m +no_defs".into(),
-        is_geographic: false,
-        unit_m: 1.0,
-    }
+    Crs::from_epsg(4549).unwrap()
 }
 
 struct Outcome {
