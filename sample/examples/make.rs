@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(path) => Recipe::read(Path::new(path))?,
     };
     let start = Instant::now();
-    let made = make(&recipe, Path::new(&dir), &mut |step| eprintln!("{:6.2} s  {step}", start.elapsed().as_secs_f64()))?;
+    let made =
+        make(&recipe, Path::new(&dir), &mut |step| eprintln!("{:6.2} s  {step}", start.elapsed().as_secs_f64()))?;
     eprintln!("{:6.2} s  done", start.elapsed().as_secs_f64());
     println!("{made:#?}");
     Ok(())

@@ -105,13 +105,7 @@ struct Builder<'a> {
 }
 
 /// Builds the city on its free land.
-pub(crate) fn build(
-    recipe: &Recipe,
-    coast: &Coast,
-    ground: &Terrain,
-    streets: &Streets,
-    plots: &mut Plots,
-) -> Built {
+pub(crate) fn build(recipe: &Recipe, coast: &Coast, ground: &Terrain, streets: &Streets, plots: &mut Plots) -> Built {
     let blocks = plots.blocks(&streets.streets);
     let random = Random::new(recipe.seed, "buildings");
     let mut builder = Builder { recipe, ground, coast, plots, random, made: Vec::new() };
@@ -194,7 +188,8 @@ impl Builder<'_> {
                 for (k, (du, dv, w, d)) in
                     [(-0.42, 0.0, 0.62, 12.0), (0.42, 0.0, 0.62, 12.0), (-0.42, -0.42, 0.62, 12.0)].iter().enumerate()
                 {
-                    let b = self.plain(Use::School, if r < 50.0 { 3 } else { 5 }, false, format!("{name}{}号楼", k + 1));
+                    let b =
+                        self.plain(Use::School, if r < 50.0 { 3 } else { 5 }, false, format!("{name}{}号楼", k + 1));
                     let spot = north + u * (du * r * 1.1) + v * (dv * r);
                     self.put(rectangle(spot, u, (w * r).max(22.0), *d), 0.5, b);
                 }
@@ -203,12 +198,23 @@ impl Builder<'_> {
             }
             SiteKind::Hospital => {
                 let b = self.plain(Use::Hospital, 16, false, format!("{name}住院楼"));
-                let slab = [(-36.0, -8.0), (-6.0, -8.0), (0.0, -12.0), (6.0, -8.0), (36.0, -8.0), (36.0, 8.0), (-36.0, 8.0)];
+                let slab =
+                    [(-36.0, -8.0), (-6.0, -8.0), (0.0, -12.0), (6.0, -8.0), (36.0, -8.0), (36.0, 8.0), (-36.0, 8.0)];
                 self.put(shape(at + v * 26.0, u, &slab), 1.0, b);
                 let b = self.plain(Use::Hospital, 5, false, format!("{name}门诊楼"));
                 let comb = [
-                    (-38.0, -12.0), (38.0, -12.0), (38.0, 12.0), (22.0, 12.0), (22.0, 2.0), (6.0, 2.0), (6.0, 12.0),
-                    (-8.0, 12.0), (-8.0, 2.0), (-22.0, 2.0), (-22.0, 12.0), (-38.0, 12.0),
+                    (-38.0, -12.0),
+                    (38.0, -12.0),
+                    (38.0, 12.0),
+                    (22.0, 12.0),
+                    (22.0, 2.0),
+                    (6.0, 2.0),
+                    (6.0, 12.0),
+                    (-8.0, 12.0),
+                    (-8.0, 2.0),
+                    (-22.0, 2.0),
+                    (-22.0, 12.0),
+                    (-38.0, 12.0),
                 ];
                 self.put(shape(at - v * 22.0, u, &comb), 1.0, b);
             }
@@ -249,7 +255,10 @@ impl Builder<'_> {
         };
         let mut spots = Vec::new();
         let head = &self.recipe.hills[2.min(self.recipe.hills.len() - 1)];
-        spots.push((round(head.at + DVec2::new(20.0, -150.0), DVec2::X, 9.0, 9.0, 12), tower("灯塔", 33.0, 1904, 6, false)));
+        spots.push((
+            round(head.at + DVec2::new(20.0, -150.0), DVec2::X, 9.0, 9.0, 12),
+            tower("灯塔", 33.0, 1904, 6, false),
+        ));
         let top = &self.recipe.hills[1.min(self.recipe.hills.len() - 1)];
         spots.push((round(top.at, DVec2::X, 30.0, 30.0, 20), tower("电视观光塔基座", 16.0, 1994, 3, false)));
         spots.push((round(top.at, DVec2::X, 11.0, 11.0, 16), tower("电视观光塔", 148.0, 1994, 30, false)));
@@ -319,7 +328,14 @@ impl Builder<'_> {
                 shape(
                     at,
                     along,
-                    &[(-w, -d * inward), (w, -d * inward), (w, reach * inward), (w - 9.0, reach * inward), (w - 9.0, d * inward), (-w, d * inward)],
+                    &[
+                        (-w, -d * inward),
+                        (w, -d * inward),
+                        (w, reach * inward),
+                        (w - 9.0, reach * inward),
+                        (w - 9.0, d * inward),
+                        (-w, d * inward),
+                    ],
                 )
             } else {
                 rectangle(at, along, width, depth)
@@ -484,7 +500,11 @@ impl Builder<'_> {
             let mut x = -reach + if stagger && row % 2 == 1 { 22.0 } else { 0.0 };
             while x < reach {
                 let low = self.random.chance(0.12);
-                let floors = if low { (storeys - 2).max(5) } else { storeys + self.random.whole(0, 1) * i64::from(storeys > 10) };
+                let floors = if low {
+                    (storeys - 2).max(5)
+                } else {
+                    storeys + self.random.whole(0, 1) * i64::from(storeys > 10)
+                };
                 let (w, d) = if point_tower {
                     (27.0, 22.0)
                 } else {
@@ -494,8 +514,15 @@ impl Builder<'_> {
                 let fits = self.in_part(part, at) && self.plots.cover(at) == Cover::Free && !self.wild(at);
                 if fits && self.ground.slope(at) < 0.22 {
                     count += 1;
-                    let b = self.plain(Use::Housing, floors, storeys <= 7 && number % 2 == 0, format!("{name}{count}号楼"));
-                    let ring = if point_tower { cross(at, u, w, d) } else if storeys > 7 { bays(at, u, w, d) } else { rectangle(at, u, w, d) };
+                    let b =
+                        self.plain(Use::Housing, floors, storeys <= 7 && number % 2 == 0, format!("{name}{count}号楼"));
+                    let ring = if point_tower {
+                        cross(at, u, w, d)
+                    } else if storeys > 7 {
+                        bays(at, u, w, d)
+                    } else {
+                        rectangle(at, u, w, d)
+                    };
                     if self.put(ring, 3.5, b.clone()) {
                         x += w + self.random.range(8.0, 12.0);
                     } else if self.put(rectangle(at - u * (w * 0.22), u, w * 0.55, 12.6), 3.5, b) {
@@ -512,13 +539,18 @@ impl Builder<'_> {
             y += spacing + if point_tower { 14.0 } else { 0.0 };
         }
         // what every estate has: a kindergarten, a club house, a substation
-        for _ in 0..5 {
-            let at = block.bounds.0 + (block.bounds.1 - block.bounds.0) * DVec2::new(self.random.unit(), self.random.unit());
-            let (w, d) = (self.random.range(9.0, 22.0), self.random.range(7.0, 12.0));
-            if self.in_part(part, at) && self.plots.cover(at) == Cover::Free && self.ground.slope(at) < 0.15 && !self.wild(at) {
+        for _ in 0..34 {
+            let at =
+                block.bounds.0 + (block.bounds.1 - block.bounds.0) * DVec2::new(self.random.unit(), self.random.unit());
+            let (w, d) = (self.random.range(6.0, 17.0), self.random.range(5.0, 9.0));
+            if self.in_part(part, at)
+                && self.plots.cover(at) == Cover::Free
+                && self.ground.slope(at) < 0.15
+                && !self.wild(at)
+            {
                 let floors = self.random.whole(1, 3);
                 let b = self.plain(Use::Shop, floors, false, format!("{name}配套"));
-                self.put(rectangle(at, u, w, d), 4.5, b);
+                self.put(rectangle(at, u, w, d), 3.0, b);
             }
         }
     }
@@ -605,8 +637,18 @@ fn cross(at: DVec2, u: DVec2, w: f64, d: f64) -> Vec<DVec2> {
         at,
         u,
         &[
-            (-w + n, -d), (w - n, -d), (w - n, -d + n), (w, -d + n), (w, d - n), (w - n, d - n), (w - n, d), (-w + n, d),
-            (-w + n, d - n), (-w, d - n), (-w, -d + n), (-w + n, -d + n),
+            (-w + n, -d),
+            (w - n, -d),
+            (w - n, -d + n),
+            (w, -d + n),
+            (w, d - n),
+            (w - n, d - n),
+            (w - n, d),
+            (-w + n, d),
+            (-w + n, d - n),
+            (-w, d - n),
+            (-w, -d + n),
+            (-w + n, -d + n),
         ],
     )
 }

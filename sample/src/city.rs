@@ -3,6 +3,8 @@
 use crate::{
     building::{self, Building, Place},
     coast::Coast,
+    finding,
+    network::{self, Network},
     plant::{self, Lamp, Tree},
     plot::Plots,
     recipe::Recipe,
@@ -21,6 +23,10 @@ pub(crate) struct City<'a> {
     pub places: Vec<Place>,
     pub trees: Vec<Tree>,
     pub lamps: Vec<Lamp>,
+    /// Pipes of each service, the oil line last.
+    pub networks: Vec<Network>,
+    /// What was planted for an analysis to find, one sentence each.
+    pub findings: Vec<String>,
 }
 
 impl<'a> City<'a> {
@@ -36,6 +42,11 @@ impl<'a> City<'a> {
         ground.settle();
         let trees = plant::trees(recipe, &coast, &ground, &streets, &plots, &built.places);
         let lamps = plant::lamps(recipe, &streets, &coast);
-        City { recipe, coast, ground, streets, plots, buildings: built.buildings, places: built.places, trees, lamps }
+        let mut networks = network::networks(recipe, &coast, &ground, &streets, &built.buildings);
+        let (oil, findings) = finding::plant(recipe, &ground, &mut networks, &built.buildings);
+        networks.push(oil);
+        networks.retain(|n| !n.pipes.is_empty());
+        let (buildings, places) = (built.buildings, built.places);
+        City { recipe, coast, ground, streets, plots, buildings, places, trees, lamps, networks, findings }
     }
 }

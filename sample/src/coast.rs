@@ -178,7 +178,9 @@ mod tests {
     fn sign_and_distance_are_right() {
         let recipe = Recipe::default_city();
         let coast = Coast::new(&recipe);
-        assert!((coast.inland(DVec2::new(1500.0, 2500.0)) - coast.line.distance(DVec2::new(1500.0, 2500.0))).abs() < 3.0);
+        assert!(
+            (coast.inland(DVec2::new(1500.0, 2500.0)) - coast.line.distance(DVec2::new(1500.0, 2500.0))).abs() < 3.0
+        );
         assert!(coast.inland(DVec2::new(1200.0, 1000.0)) < -30.0);
         assert!(coast.inland(recipe.island.at) > 20.0);
         assert!(coast.on_mole(DVec2::new(1200.0, 900.0)) > 0.0);

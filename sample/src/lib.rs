@@ -10,7 +10,9 @@ mod angle;
 mod building;
 mod city;
 mod coast;
+mod finding;
 mod layer;
+mod network;
 mod plane;
 mod plant;
 mod plot;
@@ -19,6 +21,7 @@ mod raster_file;
 mod recipe;
 mod shape_file;
 mod street;
+mod table;
 mod terrain;
 
 use std::path::{Path, PathBuf};
@@ -75,6 +78,8 @@ pub struct Made {
     pub buildings: usize,
     /// Streets between crossings in 道路.shp.
     pub streets: usize,
+    /// Pipe segments in the tables of 地下管线.
+    pub pipes: usize,
     /// Trees in 行道树.shp.
     pub trees: usize,
     /// Lamps in 路灯.shp.
@@ -89,13 +94,25 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
     let mut made = Made {
         buildings: city.buildings.len(),
         streets: city.streets.streets.len(),
+        pipes: city.networks.iter().map(|n| n.pipes.len()).sum(),
         trees: city.trees.len(),
         lamps: city.lamps.len(),
         ..Made::default()
     };
+    check("pipes", made.pipes, recipe.promises.pipes)?;
     progress("writing survey layers");
     let mut files = layer::survey(&city);
     files.push(("基础测绘/DEM_5m.tif".into(), raster_file::geotiff(&city.ground.field, recipe.shift())?));
+    for network in &city.networks {
+        let (letters, zh) = (network.service.letters(), network.service.zh());
+        let (points, lines) = table::tables(network, recipe);
+        if network.service == network::Service::Telecom {
+            files.push((format!("地下管线/{zh}/{letters}_管线成果.xlsx"), table::workbook(&points, &lines)?));
+        } else {
+            files.push((format!("地下管线/{zh}/{letters}_管点.csv"), points.csv_gbk()));
+            files.push((format!("地下管线/{zh}/{letters}_管线.csv"), lines.csv_gbk()));
+        }
+    }
     files.sort();
     for (name, bytes) in files {
         let path = dir.join(&name);

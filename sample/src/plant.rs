@@ -90,7 +90,8 @@ pub(crate) fn trees(
             let luck = random.unit();
             let at = window.min + (DVec2::new(i as f64, j as f64) + jitter) * step;
             if plots.cover(at) != Cover::Free || !coast.is_land(at) || coast.inland(at) < 24.0 {
-                if at.distance(recipe.island.at) > recipe.island.radius_m * 0.8 || luck > 0.8 || coast.inland(at) < 10.0 {
+                if at.distance(recipe.island.at) > recipe.island.radius_m * 0.8 || luck > 0.8 || coast.inland(at) < 10.0
+                {
                     continue;
                 }
                 if at.distance(recipe.island.at) > 9.0 {
@@ -112,7 +113,9 @@ pub(crate) fn trees(
                     ZoneKind::Shore => 0.22,
                 }
             };
-            let clear = [DVec2::X, -DVec2::X, DVec2::Y, -DVec2::Y].iter().all(|d| plots.cover(at + *d * 2.6) != Cover::Building);
+            let clear = [DVec2::X, -DVec2::X, DVec2::Y, -DVec2::Y]
+                .iter()
+                .all(|d| plots.cover(at + *d * 2.6) != Cover::Building);
             if luck < density && clear && ground.slope(at) < 0.9 {
                 let species = *random.pick(if hill < 0.97 { &WOOD_SPECIES } else { &PARK_SPECIES });
                 made.push(grown(&mut random, at, species, 4.5, if hill < 0.97 { 11.5 } else { 9.0 }));

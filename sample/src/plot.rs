@@ -160,9 +160,8 @@ impl Plots {
     /// The blocks, from south to north.
     pub fn blocks(&mut self, streets: &[Street]) -> Vec<Block> {
         let (w, h) = (self.width / STEP, self.height / STEP);
-        let open = |i: usize, j: usize| {
-            !matches!(self.cells[j * STEP * self.width + i * STEP], Cover::Street | Cover::Sea)
-        };
+        let open =
+            |i: usize, j: usize| !matches!(self.cells[j * STEP * self.width + i * STEP], Cover::Street | Cover::Sea);
         let mut label = vec![u32::MAX; w * h];
         let mut blocks = Vec::new();
         for start in 0..w * h {
@@ -188,12 +187,7 @@ impl Plots {
                 }
             }
             let middle = sum / count as f64;
-            blocks.push(Block {
-                middle,
-                bounds,
-                area_m2: (count * STEP * STEP) as f64,
-                front: front(middle, streets),
-            });
+            blocks.push(Block { middle, bounds, area_m2: (count * STEP * STEP) as f64, front: front(middle, streets) });
         }
         self.labels = label;
         blocks

@@ -337,14 +337,13 @@ impl Recipe {
 
     /// Reads a recipe from a TOML file and checks it.
     pub fn read(path: &Path) -> Result<Recipe, SampleError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SampleError::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| SampleError::Io { path: path.to_owned(), source })?;
         Recipe::parse(&text, &path.display().to_string())
     }
 
     fn parse(text: &str, place: &str) -> Result<Recipe, SampleError> {
-        let recipe: Recipe = toml::from_str(text)
-            .map_err(|e| SampleError::Recipe { place: place.to_owned(), reason: e.to_string() })?;
+        let recipe: Recipe =
+            toml::from_str(text).map_err(|e| SampleError::Recipe { place: place.to_owned(), reason: e.to_string() })?;
         recipe.check().map_err(|reason| SampleError::Recipe { place: place.to_owned(), reason })?;
         Ok(recipe)
     }

@@ -97,8 +97,7 @@ impl ShapeFile {
 
     /// Adds a record: for points one part of one point, for polygons outer rings clockwise (the specification's way).
     pub fn add(&mut self, parts: &[Vec<DVec3>], row: &[Value]) {
-        let parts: Vec<Vec<DVec3>> =
-            parts.iter().map(|part| part.iter().map(|p| self.placed(*p)).collect()).collect();
+        let parts: Vec<Vec<DVec3>> = parts.iter().map(|part| part.iter().map(|p| self.placed(*p)).collect()).collect();
         let points: Vec<DVec3> = parts.iter().flatten().copied().collect();
         let (mut min, mut max) = (DVec3::INFINITY, DVec3::NEG_INFINITY);
         for p in &points {

@@ -325,7 +325,10 @@ fn drop_stubs(made: &mut Streets, window: Window) {
         let keep: Vec<bool> = made
             .streets
             .iter()
-            .map(|s| !(s.line.length() < if s.grade == Grade::Lane { 70.0 } else { 150.0 } && (loose(s.ends[0]) || loose(s.ends[1]))))
+            .map(|s| {
+                !(s.line.length() < if s.grade == Grade::Lane { 70.0 } else { 150.0 }
+                    && (loose(s.ends[0]) || loose(s.ends[1])))
+            })
             .collect();
         let mut k = keep.iter();
         made.streets.retain(|_| *k.next().unwrap_or(&true));

@@ -122,7 +122,7 @@ fn height(recipe: &Recipe, coast: &Coast, p: DVec2) -> f64 {
         let wall = 3.4 * ease(0.0, 5.0, d);
         let shore = (beach * sand + rock * (1.0 - sand)) * (1.0 - quay) + wall * quay;
         let rise = (d - 60.0).max(0.0);
-        let swell = (noise(seed ^ 11, p.x / 420.0, p.y / 420.0) - 0.35) * 5.0 * ease(80.0, 700.0, d);
+        let swell = (noise(seed ^ 11, p.x / 420.0, p.y / 420.0) - 0.35) * 2.4 * ease(80.0, 700.0, d);
         shore + 0.0125 * rise + swell
     } else {
         let s = -d;

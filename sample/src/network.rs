@@ -1,0 +1,698 @@
+//! Pipes under the streets (地下管线): pressure networks in loops, drains that fall to the sea or to the works.
+//!
+//! Every service keeps to its own strip of the street (order of GB 50289: 电力、通信、给水、燃气 outside, 雨水、污水 in the
+//! carriageway) and to its own band of depth, in the crossing order of its clause 4.1.12: 通信, 电力, 燃气, 给水, 雨水, 污水
+//! from the top down. So nothing clashes, except the few findings that `finding.rs` plants on purpose.
+
+use std::collections::BTreeMap;
+
+use glam::DVec2;
+
+use crate::{
+    building::Building,
+    coast::Coast,
+    plane::{millimetre, segment_distance},
+    random::Random,
+    recipe::{Grade, Recipe, SiteKind},
+    street::{Street, Streets},
+    terrain::Terrain,
+};
+
+/// Class of pipes (管线大类), with drainage told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Service {
+    Water,
+    Storm,
+    Sewage,
+    Gas,
+    Power,
+    Telecom,
+    Oil,
+}
+
+impl Service {
+    /// Letters that ids and file names begin with (CJJ 61-2017).
+    pub fn letters(self) -> &'static str {
+        match self {
+            Service::Water => "JS",
+            Service::Storm => "YS",
+            Service::Sewage => "WS",
+            Service::Gas => "RQ",
+            Service::Power => "DL",
+            Service::Telecom => "TX",
+            Service::Oil => "GY",
+        }
+    }
+
+    /// Chinese name.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Service::Water => "给水",
+            Service::Storm => "雨水",
+            Service::Sewage => "污水",
+            Service::Gas => "燃气",
+            Service::Power => "电力",
+            Service::Telecom => "通信",
+            Service::Oil => "工业",
+        }
+    }
+
+    /// Whether water runs by its own weight. Depths are then of the invert (管内底), else of the top (管顶).
+    pub fn is_drain(self) -> bool {
+        matches!(self, Service::Storm | Service::Sewage)
+    }
+
+    /// Metres to the left of the centre line.
+    pub fn offset_m(self, street: &Street) -> f64 {
+        let half = street.half_m();
+        let (near, far) = match street.grade {
+            Grade::Main | Grade::Secondary => (1.3, 3.2),
+            Grade::Branch => (0.8, 2.2),
+            Grade::Lane => (0.5, 1.7),
+        };
+        let drain = if street.grade == Grade::Main { 3.0 } else { (half * 0.42).max(1.3) };
+        match self {
+            Service::Telecom => half + far,
+            Service::Gas => half + near,
+            Service::Sewage => drain,
+            Service::Storm => -drain,
+            Service::Water => -(half + near),
+            Service::Power | Service::Oil => -(half + far),
+        }
+    }
+
+    fn hub(self) -> DVec2 {
+        match self {
+            Service::Water => DVec2::new(-2.6, -1.4),
+            Service::Storm => DVec2::new(1.8, 1.0),
+            Service::Sewage => DVec2::new(-1.2, 2.4),
+            Service::Gas => DVec2::new(2.7, -2.1),
+            Service::Power => DVec2::new(-3.8, 2.8),
+            Service::Telecom | Service::Oil => DVec2::new(4.2, 0.4),
+        }
+    }
+
+    fn spacing_m(self) -> f64 {
+        match self {
+            Service::Storm | Service::Sewage => 50.0,
+            Service::Water => 80.0,
+            _ => 110.0,
+        }
+    }
+
+    fn cover_m(self) -> f64 {
+        match self {
+            Service::Telecom => 0.65,
+            Service::Power => 1.05,
+            Service::Gas => 1.50,
+            Service::Water => 1.85,
+            Service::Storm | Service::Sewage | Service::Oil => 2.65,
+        }
+    }
+
+    fn serves(self, grade: Grade) -> bool {
+        match self {
+            Service::Gas | Service::Power | Service::Telecom => grade != Grade::Lane,
+            _ => true,
+        }
+    }
+}
+
+/// Point of a network (管点).
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub at: DVec2,
+    pub ground_m: f64,
+    pub feature: &'static str,
+    pub device: &'static str,
+    /// Depth of the well's floor.
+    pub well_m: Option<f64>,
+    /// Towards the side of the street that it serves.
+    pub out: DVec2,
+}
+
+/// Segment of a network (管线), from start to end; drains run that way.
+#[derive(Clone, Debug)]
+pub(crate) struct Pipe {
+    pub ends: [usize; 2],
+    /// Depth below ground at each end, metres: of the invert for drains, of the top for others.
+    pub depths_m: [f64; 2],
+    /// Inner width and height in millimetres; equal numbers with `is_round` for pipes.
+    pub size_mm: [u32; 2],
+    pub is_round: bool,
+    /// Whether the survey could not tell the size.
+    pub is_size_missing: bool,
+    pub material: &'static str,
+    pub laying: &'static str,
+    pub year: i64,
+    pub street: String,
+}
+
+impl Pipe {
+    /// Size as it stands in the table.
+    pub fn size(&self) -> String {
+        match (self.is_size_missing, self.is_round) {
+            (true, _) => "*".into(),
+            (_, true) => self.size_mm[0].to_string(),
+            _ => format!("{}X{}", self.size_mm[0], self.size_mm[1]),
+        }
+    }
+
+    fn height_m(&self) -> f64 {
+        f64::from(self.size_mm[1]) / 1000.0
+    }
+}
+
+/// All pipes of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub service: Service,
+    pub nodes: Vec<Node>,
+    pub pipes: Vec<Pipe>,
+    /// Node at each street crossing.
+    pub hubs: Vec<Option<usize>>,
+}
+
+impl Network {
+    /// Id of a node in the tables.
+    pub fn id(&self, node: usize) -> String {
+        format!("{}{:05}", self.service.letters(), node + 1)
+    }
+
+    /// Height of a pipe's invert (drains) or top at one of its ends.
+    pub fn level_m(&self, pipe: &Pipe, end: usize) -> f64 {
+        self.nodes[pipe.ends[end]].ground_m - pipe.depths_m[end]
+    }
+
+    pub(crate) fn add_node(
+        &mut self,
+        ground: &Terrain,
+        at: DVec2,
+        feature: &'static str,
+        device: &'static str,
+    ) -> usize {
+        let at = DVec2::new(millimetre(at.x), millimetre(at.y));
+        let ground_m = millimetre(ground.at(at));
+        self.nodes.push(Node { at, ground_m, feature, device, well_m: None, out: DVec2::ZERO });
+        self.nodes.len() - 1
+    }
+}
+
+struct Layer<'a> {
+    recipe: &'a Recipe,
+    ground: &'a Terrain,
+    streets: &'a Streets,
+}
+
+/// All networks of the city, in the order of their letters' use in the tables.
+pub(crate) fn networks(
+    recipe: &Recipe,
+    coast: &Coast,
+    ground: &Terrain,
+    streets: &Streets,
+    buildings: &[Building],
+) -> Vec<Network> {
+    let layer = Layer { recipe, ground, streets };
+    let mut made = Vec::new();
+    made.push(layer.pressure(Service::Water));
+    let storm = layer.drain(Service::Storm, coast, None);
+    let sewage = layer.drain(Service::Sewage, coast, Some(&storm));
+    made.push(storm);
+    made.push(sewage);
+    for service in [Service::Gas, Service::Power, Service::Telecom] {
+        made.push(layer.pressure(service));
+    }
+    for network in &mut made {
+        layer.connect(network, buildings);
+        finish(network, recipe);
+    }
+    made
+}
+
+impl Layer<'_> {
+    fn year(&self, street: &Street, service: Service) -> i64 {
+        let key = street.name.bytes().map(i64::from).sum::<i64>() + service as i64 * 7;
+        match street.grade {
+            Grade::Main => 2006 + key % 14,
+            Grade::Lane => 1972 + key % 30,
+            _ => 1986 + key % 34,
+        }
+    }
+
+    fn empty(&self, service: Service) -> Network {
+        Network { service, nodes: Vec::new(), pipes: Vec::new(), hubs: vec![None; self.streets.crossings.len()] }
+    }
+
+    fn hub(&self, network: &mut Network, crossing: usize) -> usize {
+        if let Some(node) = network.hubs[crossing] {
+            return node;
+        }
+        let at = self.streets.crossings[crossing] + network.service.hub();
+        let node = network.add_node(self.ground, at, "", "");
+        network.hubs[crossing] = Some(node);
+        node
+    }
+
+    /// Places of a service along a street, without the two hubs.
+    fn places(&self, street: &Street, service: Service) -> Vec<(DVec2, DVec2)> {
+        let length = street.line.length();
+        let trim = (length * 0.3).min(street.half_m().max(8.0) + 5.0);
+        let count = ((length - 2.0 * trim) / service.spacing_m()).round().max(1.0) as usize;
+        let offset = service.offset_m(street);
+        (0..=count)
+            .map(|k| {
+                let (p, along) = street.line.at(trim + (length - 2.0 * trim) * k as f64 / count as f64);
+                (p + along.perp() * offset, along.perp() * offset.signum())
+            })
+            .collect()
+    }
+
+    fn pressure(&self, service: Service) -> Network {
+        let mut network = self.empty(service);
+        let mut random = Random::new(self.recipe.seed, service.letters());
+        for street in self.streets.streets.iter().filter(|s| service.serves(s.grade)) {
+            let mut path = vec![self.hub(&mut network, street.ends[0])];
+            for (k, (at, out)) in self.places(street, service).into_iter().enumerate() {
+                let device = match (service, k) {
+                    (Service::Water, 0) => "阀门",
+                    (Service::Water, k) if k % 2 == 1 => "消防栓",
+                    (Service::Gas, 0) => "阀门",
+                    (Service::Gas, 2) => "凝水缸",
+                    (Service::Power, _) => "人孔",
+                    (Service::Telecom, k) if k % 2 == 0 => "人孔",
+                    (Service::Telecom, _) => "手孔",
+                    _ => "",
+                };
+                let node = network.add_node(self.ground, at, if device.is_empty() { "直线点" } else { "" }, device);
+                network.nodes[node].out = out;
+                path.push(node);
+            }
+            path.push(self.hub(&mut network, street.ends[1]));
+            let grade = street.grade as usize;
+            let (size_mm, is_round, material, laying) = match service {
+                Service::Water => {
+                    ([600, 300, 200, 150][grade], true, ["球墨铸铁", "球墨铸铁", "球墨铸铁", "铸铁"][grade], "直埋")
+                }
+                Service::Gas => {
+                    ([200, 200, 160, 110][grade], true, ["钢", "聚乙烯", "聚乙烯", "聚乙烯"][grade], "直埋")
+                }
+                Service::Power => (0, false, "玻璃钢", "管块"),
+                _ => (1, false, "聚氯乙烯", "管块"),
+            };
+            let size_mm = match (is_round, service) {
+                (true, _) => [size_mm; 2],
+                (_, Service::Power) => [[800, 300], [600, 300], [450, 300], [450, 300]][grade],
+                _ => [[600, 250], [400, 250], [300, 200], [300, 200]][grade],
+            };
+            let year = self.year(street, service);
+            for ends in path.windows(2) {
+                let depth = |node: usize| {
+                    // one depth a node: every pipe that meets there agrees
+                    let wobble = crate::random::cell(self.recipe.seed ^ service as u64, node as i64, 7) * 0.06 - 0.03;
+                    ((service.cover_m() + wobble) * 100.0).round() / 100.0
+                };
+                network.pipes.push(Pipe {
+                    ends: [ends[0], ends[1]],
+                    depths_m: [depth(ends[0]), depth(ends[1])],
+                    size_mm,
+                    is_round,
+                    is_size_missing: self.recipe.flaws && random.chance(0.003),
+                    material,
+                    laying,
+                    year,
+                    street: street.name.clone(),
+                });
+            }
+        }
+        network
+    }
+
+    /// Crossings from which a drain leaves the streets, with the place it goes to.
+    fn outlets(&self, service: Service, coast: &Coast) -> Vec<(usize, DVec2)> {
+        let crossings = &self.streets.crossings;
+        let window = self.recipe.extent();
+        let mut outlets: Vec<(usize, DVec2)> = Vec::new();
+        let nearest = |at: DVec2| {
+            (0..crossings.len()).min_by(|a, b| crossings[*a].distance(at).total_cmp(&crossings[*b].distance(at)))
+        };
+        if service == Service::Storm {
+            let mut near: Vec<usize> =
+                (0..crossings.len()).filter(|k| (15.0..150.0).contains(&coast.inland(crossings[*k]))).collect();
+            near.sort_by(|a, b| coast.inland(crossings[*a]).total_cmp(&coast.inland(crossings[*b])));
+            for k in near {
+                if outlets.iter().all(|(o, _)| crossings[*o].distance(crossings[k]) > 330.0)
+                    && let Some(sea) = seaward(coast, self.ground, crossings[k])
+                    && window.contains(sea, 2.0)
+                {
+                    outlets.push((k, sea));
+                }
+            }
+        } else {
+            if let Some(site) = self.recipe.site(SiteKind::SewageWorks)
+                && let Some(k) = nearest(site.at)
+            {
+                outlets.push((k, site.at + DVec2::new(40.0, 0.0)));
+            }
+            for at in [DVec2::new(1186.0, 1146.0), DVec2::new(2520.0, 792.0)] {
+                if window.contains(at, 0.0)
+                    && let Some(k) = nearest(at)
+                {
+                    outlets.push((k, crossings[k] + DVec2::new(9.0, -21.0)));
+                }
+            }
+        }
+        if outlets.is_empty() {
+            let low = (0..crossings.len())
+                .min_by(|a, b| self.ground.at(crossings[*a]).total_cmp(&self.ground.at(crossings[*b])));
+            outlets.extend(low.map(|k| (k, crossings[k] + DVec2::new(6.0, -9.0))));
+        }
+        outlets
+    }
+
+    fn drain(&self, service: Service, coast: &Coast, above: Option<&Network>) -> Network {
+        let mut network = self.empty(service);
+        let crossings = &self.streets.crossings;
+        let n = crossings.len();
+        let outlets = self.outlets(service, coast);
+        let z: Vec<f64> = crossings.iter().map(|p| self.ground.at(*p)).collect();
+        // each crossing drains along the way that climbs least and is shortest
+        let mut cost = vec![f64::INFINITY; n];
+        let mut down: Vec<Option<usize>> = vec![None; n];
+        let mut done = vec![false; n];
+        for (k, _) in &outlets {
+            cost[*k] = 0.0;
+        }
+        let met = self.streets.at_crossing();
+        let mut order = Vec::new();
+        while let Some(v) =
+            (0..n).filter(|v| !done[*v] && cost[*v].is_finite()).min_by(|a, b| cost[*a].total_cmp(&cost[*b]))
+        {
+            done[v] = true;
+            order.push(v);
+            for &s in &met[v] {
+                let street = &self.streets.streets[s];
+                let up = if street.ends[0] == v { street.ends[1] } else { street.ends[0] };
+                let there = cost[v] + street.line.length() + 300.0 * (z[v] - z[up]).max(0.0);
+                if there < cost[up] && !done[up] {
+                    cost[up] = there;
+                    down[up] = Some(s);
+                }
+            }
+        }
+        let floor = |at: DVec2, height: f64, crossing: Option<usize>| {
+            let own = self.ground.at(at) - service.cover_m() - height;
+            let under =
+                above.zip(crossing).and_then(|(a, c)| hub_level(a, c)).map_or(f64::INFINITY, |l| l - 0.35 - height);
+            own.min(under)
+        };
+        let mut load = vec![0.0f64; n];
+        let mut level: Vec<f64> = (0..n).map(|v| floor(crossings[v], 0.4, Some(v))).collect();
+        // streets that are nobody's way down drain from their upper end to their lower one
+        let mut used = vec![false; self.streets.streets.len()];
+        for s in down.iter().flatten() {
+            used[*s] = true;
+        }
+        for (s, street) in self.streets.streets.iter().enumerate().filter(|(s, _)| !used[*s]) {
+            let (a, b) = (street.ends[0], street.ends[1]);
+            let to = if cost[a] < cost[b] { a } else { b };
+            let end = self.run(&mut network, s, to, None, 0.0, &floor);
+            level[to] = level[to].min(end);
+            load[to] += street.line.length();
+        }
+        for &v in order.iter().rev() {
+            let Some(s) = down[v] else { continue };
+            let street = &self.streets.streets[s];
+            let to = if street.ends[0] == v { street.ends[1] } else { street.ends[0] };
+            let carried = load[v] + street.line.length();
+            let end = self.run(&mut network, s, to, Some(level[v]), load[v], &floor);
+            level[to] = level[to].min(end);
+            load[to] += carried;
+        }
+        for (k, sea) in outlets {
+            self.outfall(&mut network, k, sea, level[k], load[k]);
+        }
+        network
+    }
+
+    /// One street's drain to the crossing `to`, from the other crossing's level or, without one, from a head of its own.
+    /// Returns the level at which it arrives.
+    fn run(
+        &self,
+        network: &mut Network,
+        s: usize,
+        to: usize,
+        from: Option<f64>,
+        load: f64,
+        floor: &dyn Fn(DVec2, f64, Option<usize>) -> f64,
+    ) -> f64 {
+        let service = network.service;
+        let street = &self.streets.streets[s];
+        let is_forward = street.ends[1] == to && street.ends[0] != to || street.ends[0] == street.ends[1];
+        let start = if is_forward { street.ends[0] } else { street.ends[1] };
+        let mut places = self.places(street, service);
+        if !is_forward {
+            places.reverse();
+        }
+        let (size_mm, is_round) = drain_size(service, load + street.line.length());
+        let height = f64::from(size_mm[1]) / 1000.0;
+        let mut path: Vec<usize> = Vec::new();
+        if from.is_some() {
+            path.push(self.hub(network, start));
+        }
+        for (at, out) in places {
+            let node =
+                network.add_node(self.ground, at, "", if service == Service::Storm { "雨水井" } else { "污水井" });
+            network.nodes[node].out = out;
+            path.push(node);
+        }
+        let end = self.hub(network, to);
+        path.push(end);
+        let first = network.nodes[path[0]].at;
+        let mut level = from.unwrap_or(f64::INFINITY).min(floor(first, height, Some(start)));
+        let count = path.len();
+        for k in 1..count {
+            let (a, b) = (network.nodes[path[k - 1]].clone(), network.nodes[path[k]].clone());
+            let near = if k + 2 >= count {
+                Some(to)
+            } else if k == 1 {
+                Some(start)
+            } else {
+                None
+            };
+            let slope = if service == Service::Sewage { 0.0035 } else { 0.0031 };
+            let next = (level - slope * a.at.distance(b.at)).min(floor(b.at, height, near));
+            // rounded so that the fall survives two decimals of depth
+            let depths_m = [ceil_cm(a.ground_m - level), ceil_cm(b.ground_m - next)];
+            network.pipes.push(Pipe {
+                ends: [path[k - 1], path[k]],
+                depths_m,
+                size_mm,
+                is_round,
+                is_size_missing: self.recipe.flaws && (network.pipes.len() % 397) == 200,
+                material: if service == Service::Sewage && size_mm[0] < 600 { "聚乙烯" } else { "混凝土" },
+                laying: if is_round { "直埋" } else { "管沟" },
+                year: self.year(street, service),
+                street: street.name.clone(),
+            });
+            level = next;
+        }
+        level
+    }
+
+    fn outfall(&self, network: &mut Network, crossing: usize, goal: DVec2, level: f64, load: f64) {
+        let service = network.service;
+        let (size_mm, is_round) = drain_size(service, load.max(2500.0));
+        let hub = self.hub(network, crossing);
+        let start = network.nodes[hub].at;
+        let count = (start.distance(goal) / 45.0).ceil().max(1.0) as usize;
+        let (mut last, mut level) = (hub, level);
+        for k in 1..=count {
+            let at = start + (goal - start) * k as f64 / count as f64;
+            let device = match (service, k == count) {
+                (Service::Storm, true) => "出水口",
+                (Service::Storm, false) => "雨水井",
+                (_, true) => "进水口",
+                _ => "污水井",
+            };
+            let node = network.add_node(self.ground, at, "", device);
+            let next = (level - 0.0035 * network.nodes[last].at.distance(at)).min(if k == count {
+                f64::INFINITY
+            } else {
+                network.nodes[node].ground_m - 0.7 - f64::from(size_mm[1]) / 1000.0
+            });
+            let depths_m =
+                [ceil_cm(network.nodes[last].ground_m - level), ceil_cm(network.nodes[node].ground_m - next)];
+            network.pipes.push(Pipe {
+                ends: [last, node],
+                depths_m,
+                size_mm,
+                is_round,
+                is_size_missing: false,
+                material: "混凝土",
+                laying: if is_round { "直埋" } else { "管沟" },
+                year: 2008,
+                street: "排海管".into(),
+            });
+            (last, level) = (node, next);
+        }
+    }
+
+    /// Service connections from the street's pipe to the buildings on its side.
+    fn connect(&self, network: &mut Network, buildings: &[Building]) {
+        let service = network.service;
+        let (likely, reach) = match service {
+            Service::Water => (0.30, 30.0),
+            Service::Sewage => (0.26, 30.0),
+            Service::Gas => (0.22, 28.0),
+            Service::Power => (0.12, 26.0),
+            _ => return,
+        };
+        let mut random = Random::new(self.recipe.seed ^ 77, service.letters());
+        let mut cells: BTreeMap<(i64, i64), Vec<usize>> = BTreeMap::new();
+        let key = |p: DVec2| ((p.x / 40.0).floor() as i64, (p.y / 40.0).floor() as i64);
+        for (k, node) in network.nodes.iter().enumerate().filter(|(_, n)| n.out != DVec2::ZERO) {
+            cells.entry(key(node.at)).or_default().push(k);
+        }
+        let depth_at: BTreeMap<usize, (f64, u32)> = network
+            .pipes
+            .iter()
+            .flat_map(|p| [(p.ends[0], (p.depths_m[0], p.size_mm[1])), (p.ends[1], (p.depths_m[1], p.size_mm[1]))])
+            .collect();
+        for building in buildings.iter().filter(|b| b.name != "回澜阁") {
+            if !random.chance(likely) {
+                continue;
+            }
+            let middle = crate::plane::middle(&building.ring);
+            let (i, j) = key(middle);
+            let mut best: Option<(f64, usize, DVec2)> = None;
+            for (di, dj) in [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)] {
+                for &k in cells.get(&(i + di, j + dj)).into_iter().flatten() {
+                    let node = &network.nodes[k];
+                    let wall = nearest_wall(building, node.at);
+                    let d = wall.distance(node.at);
+                    let ahead = (wall - node.at).dot(node.out) / d.max(0.1);
+                    if d < reach && d > 2.0 && ahead > 0.5 && best.is_none_or(|(b, ..)| d < b) {
+                        best = Some((d, k, wall));
+                    }
+                }
+            }
+            let Some((d, k, wall)) = best else { continue };
+            let Some(&(depth, _)) = depth_at.get(&k) else { continue };
+            let node = network.add_node(self.ground, wall, "进户", "");
+            let (a, b) = (network.nodes[k].ground_m, network.nodes[node].ground_m);
+            let (ends, depths_m, size, material) = match service {
+                Service::Sewage => {
+                    // falls from the building into the manhole, arriving above its invert
+                    let arrive = a - depth + 0.05;
+                    let leave = ceil_cm(b - (arrive + (0.012 * d).max(0.1)).min(b - 2.7));
+                    ([node, k], [leave, ceil_cm(a - (b - leave - 0.01 * d).min(arrive).max(a - depth))], 200, "聚乙烯")
+                }
+                Service::Water => ([k, node], [depth, 1.85], 100, "聚乙烯"),
+                Service::Gas => ([k, node], [depth, 1.5], 63, "聚乙烯"),
+                _ => ([k, node], [depth, 1.05], 150, "玻璃钢"),
+            };
+            let pipe = Pipe {
+                ends,
+                depths_m,
+                size_mm: [size; 2],
+                is_round: true,
+                is_size_missing: false,
+                material,
+                laying: if service == Service::Power { "管埋" } else { "直埋" },
+                year: building.year.max(1985),
+                street: building.name.clone(),
+            };
+            network.pipes.push(pipe);
+        }
+    }
+}
+
+/// Level of the lowest pipe that meets a crossing's hub.
+fn hub_level(network: &Network, crossing: usize) -> Option<f64> {
+    let hub = network.hubs[crossing]?;
+    network
+        .pipes
+        .iter()
+        .flat_map(|p| [(p, 0), (p, 1)])
+        .filter(|(p, end)| p.ends[*end] == hub)
+        .map(|(p, end)| network.level_m(p, end))
+        .min_by(f64::total_cmp)
+}
+
+fn nearest_wall(building: &Building, p: DVec2) -> DVec2 {
+    let n = building.ring.len();
+    let mut best = (f64::INFINITY, building.ring[0]);
+    for i in 0..n {
+        let (a, b) = (building.ring[i], building.ring[(i + 1) % n]);
+        let (d, t) = segment_distance(p, a, b);
+        if d < best.0 {
+            best = (d, a + (b - a) * t.clamp(0.15, 0.85));
+        }
+    }
+    best.1 + (p - best.1).normalize_or_zero() * 0.3
+}
+
+fn ceil_cm(depth: f64) -> f64 {
+    ((depth * 100.0).ceil() / 100.0).max(0.0)
+}
+
+/// Where a drain from a crossing meets the sea.
+fn seaward(coast: &Coast, ground: &Terrain, from: DVec2) -> Option<DVec2> {
+    let s = 12.0;
+    let uphill = DVec2::new(
+        coast.inland(from + DVec2::new(s, 0.0)) - coast.inland(from - DVec2::new(s, 0.0)),
+        coast.inland(from + DVec2::new(0.0, s)) - coast.inland(from - DVec2::new(0.0, s)),
+    );
+    let down = -uphill.normalize_or_zero();
+    (1..60).map(|k| from + down * (f64::from(k) * 5.0)).find(|p| coast.inland(*p) < -4.0 && ground.at(*p) < 0.0)
+}
+
+/// Inner size for the length of street that drains through.
+fn drain_size(service: Service, load_m: f64) -> ([u32; 2], bool) {
+    let steps: &[(f64, u32)] = if service == Service::Storm {
+        &[(300.0, 500), (900.0, 600), (2000.0, 800), (4500.0, 1000), (8000.0, 1200), (13_000.0, 1500)]
+    } else {
+        &[(1500.0, 300), (5000.0, 400), (11_000.0, 500), (22_000.0, 600), (60_000.0, 800)]
+    };
+    match steps.iter().find(|(length, _)| load_m <= *length) {
+        Some((_, dn)) => ([*dn; 2], true),
+        None if service == Service::Storm => ([2200, 1600], false),
+        None => ([1000, 1000], true),
+    }
+}
+
+/// Names nodes by how many pipes meet there and gives wells their floors.
+pub(crate) fn finish(network: &mut Network, recipe: &Recipe) {
+    let n = network.nodes.len();
+    let mut links = vec![0usize; n];
+    let mut deepest = vec![0f64; n];
+    for pipe in &network.pipes {
+        for end in 0..2 {
+            links[pipe.ends[end]] += 1;
+            let bottom = pipe.depths_m[end] + if network.service.is_drain() { 0.0 } else { pipe.height_m() };
+            deepest[pipe.ends[end]] = deepest[pipe.ends[end]].max(bottom);
+        }
+    }
+    let _ = recipe;
+    for (k, node) in network.nodes.iter_mut().enumerate() {
+        if node.feature.is_empty() && node.device.is_empty() {
+            match network.service {
+                Service::Storm => node.device = "雨水井",
+                Service::Sewage => node.device = "污水井",
+                Service::Power | Service::Telecom => node.device = "人孔",
+                _ => {
+                    node.feature = match links[k] {
+                        0 | 1 => "起讫点",
+                        2 => "弯头",
+                        3 => "三通",
+                        4 => "四通",
+                        _ => "多通",
+                    }
+                }
+            }
+        }
+        if matches!(node.device, "雨水井" | "污水井" | "人孔" | "手孔" | "阀门") && deepest[k] > 0.0 {
+            node.well_m = Some(ceil_cm(deepest[k] + if network.service.is_drain() { 0.1 } else { 0.3 }));
+        }
+    }
+}
