@@ -11,6 +11,7 @@ mod building;
 mod city;
 mod coast;
 mod finding;
+mod gallery;
 mod layer;
 mod network;
 mod plane;
@@ -19,6 +20,7 @@ mod plot;
 mod random;
 mod raster_file;
 mod recipe;
+mod sensor;
 mod shape_file;
 mod street;
 mod table;
@@ -80,6 +82,8 @@ pub struct Made {
     pub streets: usize,
     /// Pipe segments in the tables of 地下管线.
     pub pipes: usize,
+    /// Sensors in 物联网/传感器.csv.
+    pub sensors: usize,
     /// Trees in 行道树.shp.
     pub trees: usize,
     /// Lamps in 路灯.shp.
@@ -100,6 +104,9 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
         ..Made::default()
     };
     check("pipes", made.pipes, recipe.promises.pipes)?;
+    let sensors = sensor::sensors(&city);
+    made.sensors = sensors.len();
+    check("sensors", made.sensors, recipe.promises.sensors)?;
     progress("writing survey layers");
     let mut files = layer::survey(&city);
     files.push(("基础测绘/DEM_5m.tif".into(), raster_file::geotiff(&city.ground.field, recipe.shift())?));
@@ -113,6 +120,9 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
             files.push((format!("地下管线/{zh}/{letters}_管线.csv"), lines.csv_gbk()));
         }
     }
+    files.extend(gallery::files(&city));
+    files.push(("物联网/传感器.csv".into(), sensor::registry(&sensors, &city).csv_gbk()));
+    files.push(("物联网/读数.csv".into(), sensor::readings(&sensors, &city)?));
     files.sort();
     for (name, bytes) in files {
         let path = dir.join(&name);

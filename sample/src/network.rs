@@ -202,6 +202,7 @@ struct Layer<'a> {
     recipe: &'a Recipe,
     ground: &'a Terrain,
     streets: &'a Streets,
+    met: Vec<Vec<usize>>,
 }
 
 /// All networks of the city, in the order of their letters' use in the tables.
@@ -212,7 +213,7 @@ pub(crate) fn networks(
     streets: &Streets,
     buildings: &[Building],
 ) -> Vec<Network> {
-    let layer = Layer { recipe, ground, streets };
+    let layer = Layer { recipe, ground, streets, met: streets.at_crossing() };
     let mut made = Vec::new();
     made.push(layer.pressure(Service::Water));
     let storm = layer.drain(Service::Storm, coast, None);
@@ -247,7 +248,16 @@ impl Layer<'_> {
         if let Some(node) = network.hubs[crossing] {
             return node;
         }
-        let at = self.streets.crossings[crossing] + network.service.hub();
+        let mut at = self.streets.crossings[crossing] + network.service.hub();
+        if let [a, b] = self.met[crossing][..]
+            && self.streets.streets[a].name == self.streets.streets[b].name
+        {
+            // a way point of one street: the pipe passes in its own strip
+            let street = &self.streets.streets[a];
+            let way = if street.ends[0] == crossing { 0.0 } else { street.line.length() };
+            let (p, along) = street.line.at(way);
+            at = p + along.perp() * network.service.offset_m(street);
+        }
         let node = network.add_node(self.ground, at, "", "");
         network.hubs[crossing] = Some(node);
         node
@@ -382,14 +392,13 @@ impl Layer<'_> {
         for (k, _) in &outlets {
             cost[*k] = 0.0;
         }
-        let met = self.streets.at_crossing();
         let mut order = Vec::new();
         while let Some(v) =
             (0..n).filter(|v| !done[*v] && cost[*v].is_finite()).min_by(|a, b| cost[*a].total_cmp(&cost[*b]))
         {
             done[v] = true;
             order.push(v);
-            for &s in &met[v] {
+            for &s in &self.met[v] {
                 let street = &self.streets.streets[s];
                 let up = if street.ends[0] == v { street.ends[1] } else { street.ends[0] };
                 let there = cost[v] + street.line.length() + 300.0 * (z[v] - z[up]).max(0.0);

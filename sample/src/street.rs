@@ -313,6 +313,7 @@ fn graph(plans: &[Plan], window: Window) -> Streets {
     let mut made = Streets { crossings, streets };
     drop_stubs(&mut made, window);
     drop_doubles(&mut made);
+    split_long(&mut made);
     keep_named(&mut made);
     made
 }
@@ -345,6 +346,29 @@ fn drop_doubles(made: &mut Streets) {
         });
         if !double {
             kept.push(street);
+        }
+    }
+    made.streets = kept;
+}
+
+/// Long streets get way points, so that a drain can part at a summit between two crossings.
+fn split_long(made: &mut Streets) {
+    let mut kept = Vec::new();
+    for street in made.streets.drain(..) {
+        let length = street.line.length();
+        let parts = if length > 230.0 { (length / 130.0).ceil() as usize } else { 1 };
+        let mut from = street.ends[0];
+        for k in 0..parts {
+            let (a, b) = (length * k as f64 / parts as f64, length * (k + 1) as f64 / parts as f64);
+            let line = street.line.part(a, b);
+            let to = if k + 1 == parts {
+                street.ends[1]
+            } else {
+                made.crossings.push(line.points[line.points.len() - 1]);
+                made.crossings.len() - 1
+            };
+            kept.push(Street { ends: [from, to], line, ..street.clone() });
+            from = to;
         }
     }
     made.streets = kept;
