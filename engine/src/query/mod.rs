@@ -1,1 +1,113 @@
-//! To be written.
+//! Questions to the city: one type for the command, the server and the viewer.
+//!
+//! A question goes through three sieves: the layers (their extents and classes), the packed index of boxes,
+//! and the rows of the GeoParquet file themselves, which are compared exactly.
+
+mod filter;
+mod geojson;
+mod index;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use glam::{DVec2, DVec3};
+
+use crate::model::{Class, Domain, Extent, Stage, Value};
+
+pub use filter::{Filter, FilterError};
+pub use geojson::{Coordinates, feature, to_json, write_geojson};
+pub use index::BoxTree;
+pub(crate) use index::LayerIndex;
+pub use run::{Hits, run};
+
+/// Where to look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Shape {
+    /// Everywhere, objects without a place too.
+    #[default]
+    All,
+    /// Objects that share a point with the box: in plan with their footprint or axis, in height with their z range.
+    Box {
+        /// Lowest corner; z may be −∞.
+        min: DVec3,
+        /// Highest corner; z may be ∞.
+        max: DVec3,
+    },
+    /// Objects whose footprint or axis shares a point with the polygon, in plan. The ring is not closed.
+    Polygon(Vec<DVec2>),
+    /// The nearest objects, nearest first, by the distance to their footprint or axis.
+    Near {
+        /// From where, in plan.
+        at: DVec2,
+        /// Height to measure from too; `None` measures in plan.
+        z: Option<f64>,
+        /// No farther than this, metres.
+        radius_m: f64,
+        /// No more than this.
+        limit: usize,
+    },
+    /// Objects whose box the ray enters, first entered first.
+    Ray {
+        /// Start.
+        origin: DVec3,
+        /// Direction, of any length above 0.
+        direction: DVec3,
+        /// No farther than this, metres.
+        max_m: f64,
+    },
+}
+
+/// A question to the city. Empty lists mean: any.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Where.
+    pub shape: Shape,
+    /// In which layers, by name.
+    pub layers: Vec<String>,
+    /// Of which classes.
+    pub classes: Vec<Class>,
+    /// At which stages.
+    pub stages: Vec<Stage>,
+    /// On which sides of the ground.
+    pub domains: Vec<Domain>,
+    /// Only what exists at this time, milliseconds since 1970 UTC; objects without a time always exist.
+    pub at: Option<i64>,
+    /// Only objects for which this is true.
+    pub filter: Option<Filter>,
+    /// Hits to pass over.
+    pub offset: usize,
+    /// Most hits.
+    pub limit: Option<usize>,
+}
+
+/// One hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Its layer.
+    pub layer: String,
+    /// What it is.
+    pub class: Class,
+    /// Stage of its life.
+    pub stage: Stage,
+    /// Side of the ground.
+    pub domain: Domain,
+    /// Its name.
+    pub name: Option<String>,
+    /// The object it is part of.
+    pub parent: Option<String>,
+    /// Box around it in the city's frame; empty when it has no place.
+    pub extent: Extent,
+    /// Metres to it, for `Near` and `Ray`.
+    pub distance_m: Option<f64>,
+    /// Its attributes.
+    pub attributes: Vec<(std::sync::Arc<str>, Value)>,
+    /// Its footprint or axis as ISO WKB in the city's frame; empty when it has none.
+    pub footprint_wkb: Vec<u8>,
+}
+
+/// Milliseconds since 1970 of `2024-05-01`, an RFC 3339 time, or a number of milliseconds.
+pub fn parse_time(text: &str) -> Option<i64> {
+    crate::store::read_time(text)
+}

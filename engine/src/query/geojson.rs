@@ -1,0 +1,133 @@
+//! Hits as JSON and GeoJSON.
+
+use std::io::Write;
+
+use glam::DVec3;
+use serde_json::{Map, Value as Json, json};
+
+use super::Found;
+use crate::{
+    crs::Frame,
+    model::Value,
+    store::{StoreError, read_footprint},
+};
+
+/// In which coordinates geometries are written.
+#[derive(Clone, Copy)]
+pub enum Coordinates<'a> {
+    /// Metres in the city's own frame.
+    City,
+    /// Longitude and latitude in degrees, WGS 84, as GeoJSON (RFC 7946) wants them.
+    Geographic(&'a Frame),
+}
+
+impl Coordinates<'_> {
+    fn place(&self, at: DVec3, has_z: bool) -> Json {
+        let at = match self {
+            Coordinates::City => at,
+            Coordinates::Geographic(frame) => frame.geographic_from_city(at),
+        };
+        if has_z { json!([at.x, at.y, at.z]) } else { json!([at.x, at.y]) }
+    }
+}
+
+/// The hit as one JSON object, without its geometry.
+pub fn to_json(found: &Found) -> Json {
+    let attributes: Map<String, Json> = found.attributes.iter().map(|(k, v)| (k.to_string(), of_value(v))).collect();
+    json!({
+        "id": found.id,
+        "layer": found.layer,
+        "class": found.class,
+        "stage": found.stage,
+        "domain": found.domain,
+        "name": found.name,
+        "parent": found.parent,
+        "extent": found.extent,
+        "distance_m": found.distance_m,
+        "attributes": attributes,
+    })
+}
+
+fn of_value(value: &Value) -> Json {
+    match value {
+        Value::Bool(b) => json!(b),
+        Value::Int(i) => json!(i),
+        Value::Real(r) => json!(r),
+        Value::Text(t) => json!(t),
+    }
+}
+
+/// The hit as a GeoJSON feature: footprint or axis as geometry, attributes as properties beside `class`, `layer`,
+/// `stage`, `domain`, `name`, `z_min`, `z_max` and `distance_m`.
+pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
+    let mut properties = Map::new();
+    for (key, value) in &found.attributes {
+        properties.insert(key.to_string(), of_value(value));
+    }
+    for (key, word) in [
+        ("layer", found.layer.as_str()),
+        ("class", found.class.word()),
+        ("stage", found.stage.word()),
+        ("domain", found.domain.word()),
+    ] {
+        properties.insert(key.into(), json!(word));
+    }
+    if let Some(name) = &found.name {
+        properties.insert("name".into(), json!(name));
+    }
+    if !found.extent.is_empty() {
+        properties.insert("z_min".into(), json!(found.extent.min.z));
+        properties.insert("z_max".into(), json!(found.extent.max.z));
+    }
+    if let Some(distance_m) = found.distance_m {
+        properties.insert("distance_m".into(), json!(distance_m));
+    }
+    let geometry = geometry(found, coordinates)?;
+    Ok(json!({"type": "Feature", "id": found.id, "geometry": geometry, "properties": properties}))
+}
+
+fn geometry(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
+    let shape =
+        read_footprint(&found.footprint_wkb).map_err(|e| StoreError::damaged(std::path::Path::new(&found.id), e))?;
+    let path = |path: &Vec<DVec3>| -> Json { path.iter().map(|v| coordinates.place(*v, shape.has_z)).collect() };
+    let rings = |rings: &Vec<Vec<DVec3>>| -> Json { rings.iter().map(path).collect() };
+    Ok(if let Some(point) = shape.points.first() {
+        json!({"type": "Point", "coordinates": coordinates.place(*point, shape.has_z)})
+    } else if shape.is_multi && !shape.lines.is_empty() {
+        json!({"type": "MultiLineString", "coordinates": shape.lines.iter().map(path).collect::<Json>()})
+    } else if let Some(line) = shape.lines.first() {
+        json!({"type": "LineString", "coordinates": path(line)})
+    } else if shape.is_multi && !shape.polygons.is_empty() {
+        json!({"type": "MultiPolygon", "coordinates": shape.polygons.iter().map(rings).collect::<Json>()})
+    } else if let Some(polygon) = shape.polygons.first() {
+        json!({"type": "Polygon", "coordinates": rings(polygon)})
+    } else {
+        Json::Null
+    })
+}
+
+/// Writes hits as one GeoJSON feature collection, feature by feature, and returns how many. In the city's
+/// coordinates the collection says so in a `crs` member, as GeoJSON did before RFC 7946 and GIS programs still read.
+pub fn write_geojson(
+    out: &mut dyn Write,
+    hits: impl Iterator<Item = Result<Found, StoreError>>,
+    coordinates: Coordinates<'_>,
+    crs: &crate::crs::Crs,
+) -> Result<u64, StoreError> {
+    let io = |source| StoreError::Io { path: "output".into(), source };
+    let mut count = 0u64;
+    out.write_all(b"{\"type\":\"FeatureCollection\",").map_err(io)?;
+    if let (Coordinates::City, Some(code)) = (coordinates, crs.epsg) {
+        let name = format!("urn:ogc:def:crs:EPSG::{code}");
+        write!(out, "\"crs\":{},", json!({"type": "name", "properties": {"name": name}})).map_err(io)?;
+    }
+    out.write_all(b"\"features\":[").map_err(io)?;
+    for found in hits {
+        let feature = feature(&found?, coordinates)?;
+        let comma = if count > 0 { ",\n" } else { "\n" };
+        write!(out, "{comma}{feature}").map_err(io)?;
+        count += 1;
+    }
+    out.write_all(b"\n]}\n").map_err(io)?;
+    Ok(count)
+}

@@ -1,0 +1,313 @@
+//! A question answered.
+
+use std::{collections::VecDeque, path::PathBuf};
+
+use glam::{DVec2, DVec3};
+
+use super::{Found, Query, Shape, index};
+use crate::{
+    model::{Extent, Value},
+    store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_footprint, read_values},
+};
+
+/// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`,
+/// else layer by layer in the order of their files. The index of a layer is made at its first question.
+pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError> {
+    let mut layers = VecDeque::new();
+    for layer in city.layers().iter().filter(|layer| may_hold(query, layer)) {
+        layers.push_back(layer.name.clone());
+    }
+    for name in &query.layers {
+        if city.layer(name).is_none() {
+            return Err(StoreError::NoLayer(name.clone()));
+        }
+    }
+    let mut hits = Hits {
+        city,
+        query,
+        layers,
+        layer: String::new(),
+        files: VecDeque::new(),
+        reader: None,
+        sorted: None,
+        to_skip: query.offset,
+        left: query.limit.unwrap_or(usize::MAX),
+    };
+    match &query.shape {
+        Shape::Near { at, z, radius_m, limit } => hits.sorted = Some(nearest(&mut hits, *at, *z, *radius_m, *limit)?),
+        Shape::Ray { origin, direction, max_m } => {
+            hits.sorted = Some(on_ray(&mut hits, *origin, direction.normalize_or_zero(), *max_m)?);
+        }
+        _ => {}
+    }
+    Ok(hits)
+}
+
+/// The answer, hit by hit.
+pub struct Hits<'a> {
+    city: &'a City,
+    query: &'a Query,
+    layers: VecDeque<String>,
+    layer: String,
+    /// Files of the current layer still to be read, with the rows to read of each.
+    files: VecDeque<(PathBuf, Option<Vec<u32>>)>,
+    reader: Option<RowReader>,
+    /// Answers by distance are made whole and handed out from here.
+    sorted: Option<std::vec::IntoIter<Found>>,
+    to_skip: usize,
+    left: usize,
+}
+
+impl Iterator for Hits<'_> {
+    type Item = Result<Found, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        loop {
+            let found = match &mut self.sorted {
+                Some(sorted) => sorted.next()?,
+                None => match self.advance() {
+                    Ok(found) => found?,
+                    Err(e) => {
+                        self.left = 0;
+                        return Some(Err(e));
+                    }
+                },
+            };
+            if self.to_skip > 0 {
+                self.to_skip -= 1;
+                continue;
+            }
+            self.left -= 1;
+            return Some(Ok(found));
+        }
+    }
+}
+
+impl Hits<'_> {
+    /// The next hit in the order of layers and files.
+    fn advance(&mut self) -> Result<Option<Found>, StoreError> {
+        loop {
+            while let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
+                if let Some(found) = accept(self.query, &self.layer, &row?, None)? {
+                    return Ok(Some(found));
+                }
+            }
+            if let Some((path, rows)) = self.files.pop_front() {
+                let rows = rows.as_deref().map_or(Rows::All, Rows::These);
+                self.reader = Some(RowReader::open_without_shape(&path, rows)?);
+                continue;
+            }
+            self.reader = None;
+            let Some(layer) = self.layers.pop_front() else {
+                return Ok(None);
+            };
+            self.files = candidates(self.city, &layer, &self.query.shape)?;
+            self.layer = layer;
+        }
+    }
+}
+
+/// Whether a layer can hold hits at all.
+fn may_hold(query: &Query, layer: &LayerEntry) -> bool {
+    let is_named = query.layers.is_empty() || query.layers.contains(&layer.name);
+    let has_class = query.classes.is_empty() || query.classes.iter().any(|c| layer.classes.contains_key(c.word()));
+    is_named && has_class && box_of(&query.shape).is_none_or(|wanted| layer.extent.overlaps(&wanted))
+}
+
+/// The box outside of which nothing is wanted.
+fn box_of(shape: &Shape) -> Option<Extent> {
+    match shape {
+        Shape::Box { min, max } => Some(Extent { min: *min, max: *max }),
+        Shape::Polygon(ring) => {
+            let plan = Extent::around(ring.iter().map(|v| v.extend(0.0)));
+            let min = plan.min.truncate().extend(f64::NEG_INFINITY);
+            Some(Extent { min, max: plan.max.truncate().extend(f64::INFINITY) })
+        }
+        _ => None,
+    }
+}
+
+/// The files of a layer with the rows that may be hits.
+fn candidates(city: &City, layer: &str, shape: &Shape) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
+    let Some(wanted) = box_of(shape) else {
+        let entry = city.layer(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
+        let paths = entry.object_files.iter().map(|f| crate::store::join_inside(city.folder(), f));
+        return paths.map(|path| Ok((path?, None))).collect();
+    };
+    let index = city.index(layer)?;
+    let files = index.files.iter().map(|(path, tree)| (path.clone(), Some(tree.in_box(&wanted))));
+    Ok(files.filter(|(_, rows)| rows.as_ref().is_none_or(|r| !r.is_empty())).collect())
+}
+
+/// The row as a hit, when it is one.
+fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Result<Option<Found>, StoreError> {
+    let any = |empty: bool, held: bool| empty || held;
+    let is_wanted = any(query.classes.is_empty(), query.classes.contains(&row.class))
+        && any(query.stages.is_empty(), query.stages.contains(&row.stage))
+        && any(query.domains.is_empty(), query.domains.contains(&row.domain))
+        && query.at.is_none_or(|at| row.valid_from.is_none_or(|t| t <= at) && row.valid_to.is_none_or(|t| at < t));
+    if !is_wanted || !is_in_shape(&query.shape, row)? {
+        return Ok(None);
+    }
+    let attributes = read_values(&row.attributes).map_err(|e| damaged(row, e))?;
+    if let Some(filter) = &query.filter {
+        let text = |t: &str| Some(Value::Text(t.into()));
+        let own = |field: &str| match field {
+            "id" => text(&row.id),
+            "layer" => text(layer),
+            "class" => text(row.class.word()),
+            "stage" => text(row.stage.word()),
+            "domain" => text(row.domain.word()),
+            "name" => row.name.as_deref().and_then(text),
+            "parent" => row.parent.as_deref().and_then(text),
+            "z_min" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.min.z)),
+            "z_max" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.max.z)),
+            _ => None,
+        };
+        let value =
+            |field: &str| own(field).or_else(|| Some(attributes.iter().find(|(key, _)| &**key == field)?.1.clone()));
+        if !filter.is_true(&value) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Found {
+        id: row.id.clone(),
+        layer: layer.to_owned(),
+        class: row.class,
+        stage: row.stage,
+        domain: row.domain,
+        name: row.name.clone(),
+        parent: row.parent.clone(),
+        extent: row.extent,
+        distance_m,
+        attributes,
+        footprint_wkb: row.wkb.clone(),
+    }))
+}
+
+fn damaged(row: &Row, reason: impl std::fmt::Display) -> StoreError {
+    StoreError::damaged(std::path::Path::new(&row.id), reason)
+}
+
+fn footprint(row: &Row) -> Result<Footprint, StoreError> {
+    read_footprint(&row.wkb).map_err(|e| damaged(row, e))
+}
+
+fn is_in_shape(shape: &Shape, row: &Row) -> Result<bool, StoreError> {
+    let Some(wanted) = box_of(shape) else {
+        return Ok(true);
+    };
+    if row.extent.is_empty() || !row.extent.overlaps(&wanted) {
+        return Ok(false);
+    }
+    let ring = match shape {
+        Shape::Polygon(ring) => ring.clone(),
+        _ => {
+            let (low, high) = (wanted.min.truncate(), wanted.max.truncate());
+            let holds_all = low.cmple(row.extent.min.truncate()).all() && high.cmpge(row.extent.max.truncate()).all();
+            if holds_all || !(low.is_finite() && high.is_finite()) {
+                return Ok(true);
+            }
+            vec![low, DVec2::new(high.x, low.y), high, DVec2::new(low.x, high.y)]
+        }
+    };
+    // The edge of a polygon counts as either side for points; the edge of a box belongs to the box.
+    let footprint = footprint(row)?;
+    let on_edge = matches!(shape, Shape::Box { .. })
+        && footprint.points.iter().any(|p| {
+            let p = p.truncate();
+            wanted.min.truncate().cmple(p).all() && wanted.max.truncate().cmpge(p).all()
+        });
+    Ok(on_edge || footprint.touches(&ring))
+}
+
+/// Exact distance to the row's footprint, with its z range when a height is given.
+fn distance(row: &Row, at: DVec2, z: Option<f64>) -> Result<f64, StoreError> {
+    let plan = footprint(row)?.distance_in_plan(at);
+    let up = z.map_or(0.0, |z| (row.extent.min.z - z).max(z - row.extent.max.z).max(0.0));
+    Ok(plan.hypot(up))
+}
+
+fn nearest(
+    hits: &mut Hits<'_>,
+    at: DVec2,
+    z: Option<f64>,
+    radius_m: f64,
+    limit: usize,
+) -> Result<std::vec::IntoIter<Found>, StoreError> {
+    let (city, query) = (hits.city, hits.query);
+    let mut best: Vec<Found> = Vec::new();
+    for layer in std::mem::take(&mut hits.layers) {
+        let index = city.index(&layer)?;
+        for (path, tree) in &index.files {
+            let mut rows = tree.nearest(at, z).peekable();
+            let mut batch = limit.clamp(16, 1024);
+            loop {
+                // Boxes come by a lower bound of their distance: stop when no later one can be nearer than the last hit.
+                let worst = if best.len() < limit { radius_m } else { last_distance(&best).min(radius_m) };
+                let mut numbers = Vec::new();
+                while numbers.len() < batch
+                    && let Some((_, number)) = rows.next_if(|(bound, _)| *bound <= worst)
+                {
+                    numbers.push(number);
+                }
+                if numbers.is_empty() {
+                    break;
+                }
+                numbers.sort_unstable();
+                for row in RowReader::open_without_shape(path, Rows::These(&numbers))? {
+                    let row = row?;
+                    let distance_m = distance(&row, at, z)?;
+                    if distance_m <= radius_m {
+                        best.extend(accept(query, &layer, &row, Some(distance_m))?);
+                    }
+                }
+                best.sort_by(by_distance);
+                best.truncate(limit);
+                batch = (batch * 2).min(8192);
+            }
+        }
+    }
+    Ok(best.into_iter())
+}
+
+fn last_distance(best: &[Found]) -> f64 {
+    best.last().and_then(|f| f.distance_m).unwrap_or(f64::INFINITY)
+}
+
+fn by_distance(a: &Found, b: &Found) -> std::cmp::Ordering {
+    let key = |f: &Found| f.distance_m.unwrap_or(f64::INFINITY);
+    key(a).total_cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
+}
+
+fn on_ray(
+    hits: &mut Hits<'_>,
+    origin: DVec3,
+    direction: DVec3,
+    max_m: f64,
+) -> Result<std::vec::IntoIter<Found>, StoreError> {
+    let (city, query) = (hits.city, hits.query);
+    let mut found = Vec::new();
+    if direction == DVec3::ZERO {
+        return Ok(found.into_iter());
+    }
+    for layer in std::mem::take(&mut hits.layers) {
+        let index = city.index(&layer)?;
+        for (path, tree) in &index.files {
+            let mut numbers: Vec<u32> = tree.on_ray(origin, direction, max_m).into_iter().map(|(_, n)| n).collect();
+            numbers.sort_unstable();
+            for row in RowReader::open_without_shape(path, Rows::These(&numbers))? {
+                let row = row?;
+                let entry = index::entry(row.extent.min, row.extent.max, origin, direction.recip());
+                if let Some(distance_m) = entry.filter(|t| *t <= max_m) {
+                    found.extend(accept(query, &layer, &row, Some(distance_m))?);
+                }
+            }
+        }
+    }
+    found.sort_by(by_distance);
+    Ok(found.into_iter())
+}

@@ -1,0 +1,322 @@
+//! Answers computed from the city.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{Path, Query as Parameters, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_core::Stream;
+use glam::{DVec2, DVec3};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{Hall, MOST_HITS, Refusal, USUAL_HITS, off_thread};
+use crate::{
+    model::{Class, Domain, ObjectId, Stage},
+    query::{self, Coordinates, Filter, Query, Shape},
+    store::{City, StoreError},
+};
+
+/// Bytes that are sent at once.
+const PIECE_BYTES: usize = 64 << 10;
+/// Most neighbours of one question.
+const MOST_NEIGHBOURS: usize = 10_000;
+/// Most vertices of a polygon in a question.
+const MOST_VERTICES: usize = 10_000;
+
+fn bad(reason: impl std::fmt::Display) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, reason.to_string())
+}
+
+/// `GET /layers`.
+pub(super) async fn layers(State(hall): State<Arc<Hall>>) -> Result<Json<Value>, Refusal> {
+    off_thread(hall, |hall| {
+        let city = hall.city()?;
+        let layers: Vec<Value> = city
+            .layers()
+            .iter()
+            .map(|layer| {
+                json!({
+                    "name": layer.name,
+                    "classes": layer.classes,
+                    "objects": layer.objects,
+                    "points": layer.points,
+                    "tiles": layer.tiles,
+                    "bytes": layer.bytes,
+                    "extent": layer.extent,
+                    "tileset": layer.tileset,
+                })
+            })
+            .collect();
+        Ok(Json(json!({"city": city.name(), "version": city.version(), "layers": layers})))
+    })
+    .await
+}
+
+/// `GET /versions`.
+pub(super) async fn versions(State(hall): State<Arc<Hall>>) -> Result<Json<Value>, Refusal> {
+    off_thread(hall, |hall| {
+        let versions = hall.city()?.versions()?;
+        let list = versions.iter().map(|v| json!({"version": v.version, "time": v.time, "who": v.who, "what": v.what}));
+        Ok(Json(list.collect()))
+    })
+    .await
+}
+
+/// `GET /objects/{id}`: the object with its attributes, their provenance and its shape. Shapes that are in the
+/// tiles alone come as `"None"`; heights and pictures come without their samples.
+pub(super) async fn object(State(hall): State<Arc<Hall>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    off_thread(hall, move |hall| {
+        let found = hall.city()?.object(&ObjectId(id.clone()))?;
+        let mut object = found.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no object {id}")))?;
+        match &mut object.geometry {
+            crate::model::Geometry::Heights(grid) => grid.heights.clear(),
+            crate::model::Geometry::Picture(picture) => picture.rgb.clear(),
+            _ => {}
+        }
+        let value = serde_json::to_value(&object);
+        value.map(Json).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+    })
+    .await
+}
+
+/// `GET /sensors`.
+pub(super) async fn sensors(State(hall): State<Arc<Hall>>) -> Result<Json<Value>, Refusal> {
+    off_thread(hall, |hall| {
+        let value = serde_json::to_value(hall.city()?.sensors()?);
+        value.map(Json).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+    })
+    .await
+}
+
+/// `GET /sensors/{id}/latest`. Ids hold `/`, so the word `latest` is taken off the end here.
+pub(super) async fn latest(State(hall): State<Arc<Hall>>, Path(path): Path<String>) -> Result<Json<Value>, Refusal> {
+    let no = |what: &str| Refusal(StatusCode::NOT_FOUND, what.to_owned());
+    let id = path.strip_suffix("/latest").ok_or_else(|| no("ask for /sensors/{id}/latest"))?;
+    let live = hall.live.as_ref().ok_or_else(|| no("this server takes no readings"))?;
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let latest = live.latest_of(&ObjectId(id.into()), now_ms).ok_or_else(|| no("no such sensor"))?;
+    let value = serde_json::to_value(latest);
+    value.map(Json).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+}
+
+/// `GET /query`: hits as GeoJSON in longitude and latitude, sent while they are found. Parameters:
+/// `box=xmin,ymin,xmax,ymax` or six numbers, `bbox=` the same in degrees, `polygon=x,y,x,y,…`,
+/// `near=x,y` or `x,y,z` with `radius=`, `ray=x,y,z,dx,dy,dz` with `radius=`, `where=`, `layers=`, `classes=`,
+/// `stages=`, `domains=`, `at=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
+/// `f=json` for hits without geometry, one in a line.
+pub(super) async fn query(
+    State(hall): State<Arc<Hall>>,
+    Parameters(parameters): Parameters<HashMap<String, String>>,
+) -> Result<Response, Refusal> {
+    let asked = Asked::read(&parameters)?;
+    let (sender, receiver) = mpsc::channel(4);
+    let media_type = if asked.is_geojson { "application/geo+json" } else { "application/x-ndjson" };
+    let city = off_thread(hall, |hall| Ok(hall.city()?)).await?;
+    // What can be refused is refused before the first byte is sent.
+    for layer in &asked.layers {
+        if city.layer(layer).is_none() {
+            return Err(StoreError::NoLayer(layer.clone()).into());
+        }
+    }
+    tokio::task::spawn_blocking(move || {
+        let mut pieces = Pieces { sender, held: Vec::new() };
+        let result = asked
+            .answer(&city, &mut pieces)
+            .and_then(|()| pieces.flush().map_err(|source| StoreError::Io { path: "answer".into(), source }));
+        if let Err(error) = result
+            && !pieces.sender.is_closed()
+        {
+            tracing::error!("{error}");
+            // The connection is broken off, so that half an answer is not taken for a whole one.
+            let _ = pieces.sender.blocking_send(Err(io::Error::other("the city could not be read")));
+        }
+    });
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, Body::from_stream(Sent(receiver))).into_response())
+}
+
+/// A question as it came.
+struct Asked {
+    query: Query,
+    layers: Vec<String>,
+    /// A box in degrees, which needs the city's frame to become a shape.
+    bbox_deg: Option<[f64; 4]>,
+    is_geojson: bool,
+    in_city_crs: bool,
+}
+
+const PARAMETERS: [&str; 16] = [
+    "box", "bbox", "polygon", "near", "ray", "radius", "where", "layers", "classes", "stages", "domains", "at",
+    "limit", "offset", "crs", "f",
+];
+
+impl Asked {
+    fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
+        if let Some(unknown) = parameters.keys().find(|k| !PARAMETERS.contains(&k.as_str())) {
+            return Err(bad(format!("{unknown:?} is not one of {}", PARAMETERS.join(", "))));
+        }
+        let given = |name: &str| parameters.get(name).map(String::as_str).filter(|v| !v.is_empty());
+        let whole = |name: &str, usual: usize| match given(name) {
+            Some(word) => word.parse::<usize>().map_err(|_| bad(format!("{name}={word} is no whole number"))),
+            None => Ok(usual),
+        };
+        let list = |name: &str| given(name).map(|v| v.split(',').map(str::to_owned).collect()).unwrap_or_default();
+        let limit = whole("limit", USUAL_HITS)?.min(MOST_HITS);
+        let layers: Vec<String> = list("layers");
+        let at = match given("at") {
+            Some(text) => Some(query::parse_time(text).ok_or_else(|| bad(format!("at={text} is no time")))?),
+            None => None,
+        };
+        let filter = match given("where") {
+            Some(text) => Some(Filter::parse(text).map_err(|e| bad(format!("where: {e}")))?),
+            None => None,
+        };
+        let bbox_deg = match given("bbox") {
+            Some(text) => Some(numbers("bbox", text)?.try_into().map_err(|_| bad("bbox takes west,south,east,north"))?),
+            None => None,
+        };
+        let query = Query {
+            shape: shape(&given, limit)?,
+            layers: layers.clone(),
+            classes: words("classes", &list("classes"), Class::parse)?,
+            stages: words("stages", &list("stages"), Stage::parse)?,
+            domains: words("domains", &list("domains"), Domain::parse)?,
+            at,
+            filter,
+            offset: whole("offset", 0)?,
+            limit: Some(limit),
+        };
+        let is_geojson = match given("f") {
+            None | Some("geojson") => true,
+            Some("json") => false,
+            Some(other) => return Err(bad(format!("f={other} is neither geojson nor json"))),
+        };
+        let in_city_crs = match given("crs") {
+            None | Some("wgs84") => false,
+            Some("city") => true,
+            Some(other) => return Err(bad(format!("crs={other} is neither wgs84 nor city"))),
+        };
+        Ok(Self { query, layers, bbox_deg, is_geojson, in_city_crs })
+    }
+
+    /// Writes the hits.
+    fn answer(mut self, city: &City, out: &mut dyn Write) -> Result<(), StoreError> {
+        let frame = city.frame()?;
+        if let Some([west, south, east, north]) = self.bbox_deg {
+            let corners = [(west, south), (east, south), (east, north), (west, north)];
+            let corner = |(lon, lat): (f64, f64)| frame.city_from_geographic(DVec3::new(lon, lat, 0.0)).truncate();
+            self.query.shape = Shape::Polygon(corners.map(corner).to_vec());
+        }
+        let hits = query::run(city, &self.query)?;
+        if self.is_geojson {
+            let coordinates = if self.in_city_crs { Coordinates::City } else { Coordinates::Geographic(&frame) };
+            query::write_geojson(out, hits, coordinates, city.crs())?;
+            return Ok(());
+        }
+        for found in hits {
+            let line = query::to_json(&found?);
+            writeln!(out, "{line}").map_err(|source| StoreError::Io { path: "answer".into(), source })?;
+        }
+        Ok(())
+    }
+}
+
+fn numbers(name: &str, text: &str) -> Result<Vec<f64>, Refusal> {
+    let list: Option<Vec<f64>> =
+        text.split(',').map(|word| word.trim().parse().ok().filter(|v: &f64| v.is_finite())).collect();
+    list.filter(|l| l.len() <= 2 * MOST_VERTICES)
+        .ok_or_else(|| bad(format!("{name}={} is no list of numbers", text.chars().take(60).collect::<String>())))
+}
+
+fn words<T>(name: &str, words: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Refusal> {
+    words.iter().map(|word| parse(word).ok_or_else(|| bad(format!("{name}: {word:?} is not known")))).collect()
+}
+
+fn shape<'a>(given: &impl Fn(&str) -> Option<&'a str>, limit: usize) -> Result<Shape, Refusal> {
+    let named: Vec<&str> =
+        ["box", "bbox", "polygon", "near", "ray"].into_iter().filter(|n| given(n).is_some()).collect();
+    if named.len() > 1 {
+        return Err(bad(format!("{} cannot be asked together", named.join(" and "))));
+    }
+    let radius = match given("radius") {
+        Some(word) => {
+            let radius = word.parse::<f64>().ok().filter(|r| r.is_finite() && *r >= 0.0);
+            Some(radius.ok_or_else(|| bad(format!("radius={word} is no length")))?)
+        }
+        None => None,
+    };
+    let Some(name) = named.first().copied() else {
+        return Ok(Shape::All);
+    };
+    let list = numbers(name, given(name).unwrap_or_default())?;
+    Ok(match (name, list.as_slice()) {
+        ("box", [x0, y0, x1, y1]) => {
+            Shape::Box { min: DVec3::new(*x0, *y0, f64::NEG_INFINITY), max: DVec3::new(*x1, *y1, f64::INFINITY) }
+        }
+        ("box", [x0, y0, z0, x1, y1, z1]) => {
+            Shape::Box { min: DVec3::new(*x0, *y0, *z0), max: DVec3::new(*x1, *y1, *z1) }
+        }
+        ("bbox", [_, _, _, _]) => Shape::All,
+        ("polygon", vertices) if vertices.len() >= 6 && vertices.len().is_multiple_of(2) => {
+            Shape::Polygon(vertices.chunks_exact(2).map(|v| DVec2::new(v[0], v[1])).collect())
+        }
+        ("near", [x, y, z @ ..]) if z.len() <= 1 => Shape::Near {
+            at: DVec2::new(*x, *y),
+            z: z.first().copied(),
+            radius_m: radius.unwrap_or(1_000.0),
+            limit: limit.min(MOST_NEIGHBOURS),
+        },
+        ("ray", [x, y, z, dx, dy, dz]) => Shape::Ray {
+            origin: DVec3::new(*x, *y, *z),
+            direction: DVec3::new(*dx, *dy, *dz),
+            max_m: radius.unwrap_or(10_000.0),
+        },
+        _ => return Err(bad(format!("{name} has not the numbers it needs"))),
+    })
+}
+
+/// Collects what is written and sends it in pieces; waits while the other side is slow.
+struct Pieces {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    held: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.held));
+        self.sender.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// The pieces as a body.
+struct Sent(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Stream for Sent {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx)
+    }
+}

@@ -1,0 +1,191 @@
+//! A server asked over a socket.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use glam::DVec3;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{Server, serve};
+use crate::{
+    crs::Crs,
+    live::LiveState,
+    model::{Block, CityObject, Class, Geometry, ImportReport, ObjectId, Payload, Polygon, Reading, Sensor},
+    store::{City, SourceRef},
+};
+
+fn city(folder: &std::path::Path) -> City {
+    let city = City::create(folder, "港湾 <b>", &Crs::from_epsg(4549).unwrap(), None).unwrap();
+    let mut draft = city.begin().unwrap();
+    draft.replace_layer("建筑", vec![SourceRef { path: "b.shp".into(), hash: "1".into() }]).unwrap();
+    for n in 0..40 {
+        let low = DVec3::new(500_000.0 + f64::from(n) * 20.0, 4_000_000.0, 0.0);
+        let corners = [DVec3::ZERO, DVec3::X * 10.0, DVec3::new(10.0, 10.0, 0.0), DVec3::Y * 10.0];
+        let block = Block {
+            footprint: vec![Polygon { outer: corners.map(|c| low + c).to_vec(), holes: vec![] }],
+            base_m: Some(0.0),
+            height_m: 10.0,
+            storeys: None,
+            roof: None,
+        };
+        let object = CityObject::new(ObjectId::new("建筑", n), Class::Building, Geometry::Block(block));
+        draft.push("建筑", object).unwrap();
+    }
+    draft.replace_layer("sensors", vec![SourceRef { path: "s.csv".into(), hash: "2".into() }]).unwrap();
+    draft.push("sensors", sensor().to_object()).unwrap();
+    draft.commit(&mut ImportReport::default()).unwrap();
+    City::open(folder).unwrap()
+}
+
+fn sensor() -> Sensor {
+    Sensor {
+        id: ObjectId::new("sensors", "W1"),
+        name: "液位".into(),
+        watches: None,
+        property: "water_level".into(),
+        unit: "m".into(),
+        place: Some(DVec3::new(500_000.0, 4_000_000.0, 1.0)),
+        vertical: crate::model::Vertical::Absolute,
+        range: Some((0.0, 10.0)),
+        interval_s: 60.0,
+        threshold: None,
+        topic: "w/1".into(),
+        payload: Payload::Plain,
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let line = self.head.lines().find(|l| l.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    }
+}
+
+/// One request as it is written, so that paths reach the server as they stand.
+async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // HTTP/1.0: the body comes in one piece and the connection ends with it.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n{headers}\r\n").as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head, body: bytes[end + 4..].to_vec() }
+}
+
+async fn start() -> (tempfile::TempDir, City, Server) {
+    let dir = tempfile::tempdir().unwrap();
+    let city = city(&dir.path().join("x.city"));
+    std::fs::write(dir.path().join("secret"), "secret").unwrap();
+    let live = Arc::new(LiveState::new(city.sensors().unwrap()));
+    let now = chrono::Utc::now().timestamp_millis();
+    live.apply(Reading { sensor: 0, time_ms: now, value: 1.25 }, now);
+    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), Some(live)).await.unwrap();
+    (dir, city, server)
+}
+
+#[tokio::test]
+async fn tiles_are_served_with_ranges_tags_and_types() {
+    let (_dir, city, server) = start().await;
+    let at = server.address();
+    let whole = get(at, "/tileset.json", "").await.json();
+    assert_eq!(whole["asset"]["version"], "1.1");
+    let uri = whole["root"]["children"][0]["content"]["uri"].as_str().unwrap().to_owned();
+    assert!(uri.is_ascii(), "{uri}");
+    let tileset = get(at, &format!("/{uri}"), "").await;
+    assert_eq!((tileset.status, tileset.header("content-type").unwrap().as_str()), (200, "application/json"));
+    assert!(tileset.header("cache-control").unwrap().contains("immutable"));
+    let layer = city.layer("建筑").unwrap();
+    let glb = layer.tile_files.iter().find(|f| f.ends_with(".glb")).unwrap();
+    let path = format!("/{}", super::root::percent_encode(glb));
+    let answer = get(at, &path, "").await;
+    assert_eq!(answer.header("content-type").unwrap(), "model/gltf-binary");
+    assert_eq!(answer.body, std::fs::read(city.folder().join(glb)).unwrap());
+    let part = get(at, &path, "Range: bytes=0-3\r\n").await;
+    assert_eq!((part.status, part.body.as_slice()), (206, b"glTF".as_slice()));
+    let tag = answer.header("etag").expect("an entity tag");
+    assert_eq!(get(at, &path, &format!("If-None-Match: {tag}\r\n")).await.status, 304);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_outside_is_served() {
+    let (_dir, city, server) = start().await;
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(city.folder().parent().unwrap(), city.folder().join("tiles/out")).unwrap();
+    for path in [
+        "/tiles/../city.json",
+        "/tiles/%2e%2e/city.json",
+        "/tiles/..%2fcity.json",
+        "/tiles/%2e%2e%2f%2e%2e%2fsecret",
+        "/tiles/..%5c..%5csecret",
+        "/tiles//etc/passwd",
+        "/tiles/%2fetc%2fpasswd",
+        "/tiles/out/secret",
+        "/tiles/a%00b",
+        "/tiles/",
+        "/versions/..%2fcity",
+        "/versions/99",
+        "/nothing",
+        "/objects/nothing",
+        "/sensors/nothing/latest",
+    ] {
+        let answer = get(server.address(), path, "").await;
+        assert!(matches!(answer.status, 400 | 404), "{path}: {}", answer.status);
+        assert!(!answer.body.windows(6).any(|w| w == b"secret"), "{path}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn questions_are_answered_and_bad_ones_refused() {
+    let (_dir, city, server) = start().await;
+    let at = server.address();
+    assert_eq!(get(at, "/layers", "").await.json()["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(get(at, "/city.json", "").await.json()["version"], 1);
+    assert_eq!(get(at, "/versions/1", "").await.json()["version"], 1);
+    assert_eq!(get(at, "/versions", "").await.json().as_array().unwrap().len(), 2);
+    let object = get(at, "/objects/%E5%BB%BA%E7%AD%91/3", "").await.json();
+    assert_eq!(object["class"], "building");
+    let hits = get(at, "/query?box=500000,3999990,500045,4000020&crs=city", "").await;
+    assert_eq!(hits.header("content-type").unwrap(), "application/geo+json");
+    assert_eq!(hits.header("access-control-allow-origin").unwrap(), "*");
+    assert_eq!(hits.json()["features"].as_array().unwrap().len(), 4, "three buildings and a sensor");
+    let near = get(at, "/query?near=500005,4000005&radius=30&limit=2&layers=%E5%BB%BA%E7%AD%91&f=json", "").await;
+    assert_eq!(near.body.iter().filter(|b| **b == b'\n').count(), 2);
+    let all = get(at, "/query?bbox=119,35,121,37&limit=99", "").await.json();
+    assert_eq!(all["features"].as_array().unwrap().len(), 41);
+    for bad in ["box=1,2", "box=a,b,c,d", "where=a%20>", "limit=x", "boxes=1", "classes=castle", "near=1,2&box=1,2,3,4"]
+    {
+        let answer = get(at, &format!("/query?{bad}"), "").await;
+        assert_eq!(answer.status, 400, "{bad}");
+        assert!(answer.json()["error"].is_string());
+    }
+    assert_eq!(get(at, "/query?layers=nothing", "").await.status, 404);
+    assert_eq!(get(at, "/sensors", "").await.json()[0]["name"], "液位");
+    let latest = get(at, "/sensors/sensors/W1/latest", "").await.json();
+    assert_eq!((latest["value"].as_f64(), latest["quality"].as_str()), (Some(1.25), Some("good")));
+    let page = String::from_utf8(get(at, "/", "").await.body).unwrap();
+    assert!(page.contains("图层") && page.contains("&lt;b&gt;") && !page.contains("<b>"));
+
+    // A version committed while the server runs is served at once.
+    let mut draft = city.begin().unwrap();
+    draft.remove_layer("建筑").unwrap();
+    draft.commit(&mut ImportReport::default()).unwrap();
+    assert_eq!(get(at, "/layers", "").await.json()["version"], 2);
+    server.stop().await.unwrap();
+    assert!(TcpStream::connect(at).await.is_err(), "stopped");
+}

@@ -1,0 +1,452 @@
+//! An open city at one version.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    Draft, LayerEntry, StoreError, disk, ids,
+    json::Origins,
+    lock::Lock,
+    manifest::{self, FORMAT, FORMAT_VERSION, Head, LayerRecord, Manifest},
+    path::join_inside,
+    read::{self, RowReader, Rows},
+    row::Row,
+    shape::Kind,
+};
+use crate::{
+    crs::{Crs, Frame},
+    model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture, Sensor},
+    query::LayerIndex,
+    tile::Ground,
+};
+
+/// Largest report that is read.
+const MOST_REPORT_BYTES: u64 = 64 << 20;
+
+/// An open city at one version. It stays at that version whatever others commit.
+#[derive(Debug)]
+pub struct City {
+    folder: PathBuf,
+    head: Head,
+    manifest: Manifest,
+    layers: Vec<LayerEntry>,
+    indexes: Mutex<BTreeMap<String, Arc<LayerIndex>>>,
+}
+
+/// A version of the city, as its manifest tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionInfo {
+    /// Its number.
+    pub version: u64,
+    /// When it was committed: RFC 3339, UTC.
+    pub time: String,
+    /// By whom.
+    pub who: String,
+    /// What changed.
+    pub what: String,
+}
+
+/// A file of the city that is not as its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, relative to the city.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl City {
+    /// Makes an empty city (version 0) in `folder`, which must not hold one yet.
+    pub fn create(folder: &Path, name: &str, crs: &Crs, vertical_epsg: Option<u32>) -> Result<Self, StoreError> {
+        fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
+        let _lock = Lock::take(folder)?;
+        if folder.join("city.json").exists() {
+            return Err(StoreError::Exists(folder.to_path_buf()));
+        }
+        for inner in ["versions", "objects", "tiles", "reports"] {
+            let path = folder.join(inner);
+            fs::create_dir_all(&path).map_err(StoreError::at(&path))?;
+        }
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            version: 0,
+            parent: None,
+            parent_manifest: None,
+            time: super::now(),
+            who: super::who(),
+            what: "made the city".into(),
+            layers: Vec::new(),
+        };
+        let path = folder.join(manifest::manifest_path(0));
+        let bytes = manifest::to_json(&manifest, &path)?;
+        disk::replace_file(&path, &bytes)?;
+        let head = Head {
+            format: FORMAT.into(),
+            format_version: FORMAT_VERSION,
+            name: name.into(),
+            crs: crs.clone(),
+            vertical_epsg,
+            extent: Extent::EMPTY,
+            version: 0,
+            manifest: blake3::hash(&bytes).to_hex().to_string(),
+        };
+        let path = folder.join("city.json");
+        disk::replace_file(&path, &manifest::to_json(&head, &path)?)?;
+        Ok(Self::new(folder, head, manifest))
+    }
+
+    /// Opens the current version.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let head = manifest::read_head(folder)?;
+        let (manifest, hash) = manifest::read_manifest(folder, head.version)?;
+        if hash != head.manifest {
+            let path = folder.join(manifest::manifest_path(head.version));
+            return Err(StoreError::damaged(&path, "it is not the manifest that city.json names"));
+        }
+        Ok(Self::new(folder, head, manifest))
+    }
+
+    /// Opens an earlier version, to be read.
+    pub fn open_version(folder: &Path, version: u64) -> Result<Self, StoreError> {
+        let mut head = manifest::read_head(folder)?;
+        if version > head.version {
+            return Err(StoreError::NoVersion { city: folder.to_path_buf(), version });
+        }
+        let (manifest, hash) = manifest::read_manifest(folder, version)?;
+        (head.version, head.manifest, head.extent) = (version, hash, manifest.extent());
+        Ok(Self::new(folder, head, manifest))
+    }
+
+    fn new(folder: &Path, head: Head, manifest: Manifest) -> Self {
+        let layers = manifest.layers.iter().map(LayerRecord::entry).collect();
+        Self { folder: folder.to_path_buf(), head, manifest, layers, indexes: Mutex::default() }
+    }
+
+    /// Folder of the city.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Name of the city.
+    pub fn name(&self) -> &str {
+        &self.head.name
+    }
+
+    /// Number of the open version.
+    pub fn version(&self) -> u64 {
+        self.head.version
+    }
+
+    /// The city's coordinate system.
+    pub fn crs(&self) -> &Crs {
+        &self.head.crs
+    }
+
+    /// EPSG code of the city's vertical datum, where it is known.
+    pub fn vertical_epsg(&self) -> Option<u32> {
+        self.head.vertical_epsg
+    }
+
+    /// The city's frame on the Earth.
+    pub fn frame(&self) -> Result<Frame, StoreError> {
+        Ok(Frame::new(self.head.crs.clone())?)
+    }
+
+    /// Layers of the open version, by name.
+    pub fn layers(&self) -> &[LayerEntry] {
+        &self.layers
+    }
+
+    /// The layer of this name.
+    pub fn layer(&self, name: &str) -> Option<&LayerEntry> {
+        self.layers.iter().find(|l| l.name == name)
+    }
+
+    /// Box around everything.
+    pub fn extent(&self) -> Extent {
+        self.manifest.extent()
+    }
+
+    /// The versions up to the open one, oldest first. A version whose manifest cannot be read is an error.
+    pub fn versions(&self) -> Result<Vec<VersionInfo>, StoreError> {
+        (0..=self.head.version)
+            .map(|version| {
+                let (manifest, _) = manifest::read_manifest(&self.folder, version)?;
+                Ok(VersionInfo { version, time: manifest.time, who: manifest.who, what: manifest.what })
+            })
+            .collect()
+    }
+
+    /// The account of the import that made the open version; `None` for version 0.
+    pub fn report(&self) -> Result<Option<ImportReport>, StoreError> {
+        let path = self.folder.join(manifest::report_path(self.head.version));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = disk::read_bounded(&path, MOST_REPORT_BYTES)?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::damaged(&path, e))
+    }
+
+    /// The terrain: all grids of all layers, the finest on top.
+    pub fn ground(&self) -> Result<Ground, StoreError> {
+        let mut grids = Vec::new();
+        for record in &self.manifest.layers {
+            grids.extend(grids_of(&self.folder, record)?);
+        }
+        Ok(ground_of(grids))
+    }
+
+    /// The pictures of the ground, in the order in which they lie on it.
+    pub fn pictures(&self) -> Result<Vec<Picture>, StoreError> {
+        let mut pictures = Vec::new();
+        for record in &self.manifest.layers {
+            pictures.extend(pictures_of(&self.folder, record)?);
+        }
+        Ok(pictures)
+    }
+
+    /// One object with all its attributes. Of a mesh or a scan the shape is in the tiles alone and comes as
+    /// `Geometry::None`; of a DEM or a picture the first part comes.
+    pub fn object(&self, id: &ObjectId) -> Result<Option<CityObject>, StoreError> {
+        Ok(match self.row(id.as_str())? {
+            Some((path, row)) => {
+                let object = row.object(&mut Origins::default());
+                Some(object.map_err(|e| StoreError::damaged(&path, format!("{id}: {e}")))?)
+            }
+            None => None,
+        })
+    }
+
+    /// The box around an object, scans and meshes too.
+    pub fn object_extent(&self, id: &ObjectId) -> Result<Option<Extent>, StoreError> {
+        Ok(self.row(id.as_str())?.map(|(_, row)| row.extent))
+    }
+
+    fn row(&self, id: &str) -> Result<Option<(PathBuf, Row)>, StoreError> {
+        let hash = ids::hash_of(id);
+        // Ids begin with their layer's name, so that layer is the likely one.
+        let (likely, others): (Vec<_>, Vec<_>) =
+            self.manifest.layers.iter().partition(|l| id.strip_prefix(&l.name).is_some_and(|r| r.starts_with('/')));
+        for file in likely.into_iter().chain(others).flat_map(LayerRecord::parquet) {
+            let path = join_inside(&self.folder, &file.path)?;
+            let rows = ids::find(&path.with_extension("ids"), hash)?;
+            for row in RowReader::open(&path, Rows::These(&rows))? {
+                let row = row?;
+                if row.id == id {
+                    return Ok(Some((path, row)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The objects of a layer one by one, in the order of its file. Meshes and scans come without their shape.
+    pub fn objects(&self, layer: &str) -> Result<Objects, StoreError> {
+        Objects::open(&self.folder, self.record(layer)?)
+    }
+
+    /// The sensors of the city: its objects of class `Sensor`.
+    pub fn sensors(&self) -> Result<Vec<Sensor>, StoreError> {
+        let mut sensors = Vec::new();
+        for record in self.manifest.layers.iter().filter(|l| l.classes.contains_key("sensor")) {
+            for file in record.parquet() {
+                let path = join_inside(&self.folder, &file.path)?;
+                let rows = read::rows_with_word(&path, "class", "sensor")?;
+                let mut origins = Origins::default();
+                for row in RowReader::open(&path, Rows::These(&rows))? {
+                    let object = row?.object(&mut origins).map_err(|e| StoreError::damaged(&path, e))?;
+                    sensors.extend(Sensor::from_object(&object));
+                }
+            }
+        }
+        sensors.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(sensors)
+    }
+
+    /// Compares every file of the open version with its manifest, and the manifests with each other.
+    /// Empty when nothing is damaged.
+    pub fn verify(&self) -> Result<Vec<Damage>, StoreError> {
+        let mut found = Vec::new();
+        for file in self.manifest.layers.iter().flat_map(LayerRecord::files) {
+            let reason = match join_inside(&self.folder, &file.path).and_then(|path| disk::hash_file(&path)) {
+                Ok((size, _)) if size != file.size => format!("{size} bytes instead of {}", file.size),
+                Ok((_, hash)) if hash != file.blake3 => "its content is not what was written".into(),
+                Ok(_) => continue,
+                Err(e) => e.to_string(),
+            };
+            found.push(Damage { path: file.path.clone(), reason });
+        }
+        let mut expected = self.head.manifest.clone();
+        for version in (0..=self.head.version).rev() {
+            let path = manifest::manifest_path(version);
+            match manifest::read_manifest(&self.folder, version) {
+                Ok((_, hash)) if hash != expected => {
+                    found.push(Damage { path, reason: "it is not the manifest that its successor names".into() });
+                    break;
+                }
+                Ok((manifest, _)) => expected = manifest.parent_manifest.unwrap_or_default(),
+                Err(e) => {
+                    found.push(Damage { path, reason: e.to_string() });
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Begins a new version; takes the city's write lock. The version before is the newest on the disk,
+    /// also when this city was opened at an earlier one.
+    pub fn begin(&self) -> Result<Draft, StoreError> {
+        Draft::begin(&self.folder)
+    }
+
+    /// Removes files that no version names: what a crash left. Returns their bytes.
+    pub fn collect_garbage(&self) -> Result<u64, StoreError> {
+        let _lock = Lock::take(&self.folder)?;
+        super::draft::remove_stale_staging(&self.folder)?;
+        let newest = manifest::read_head(&self.folder)?.version;
+        let mut kept: HashSet<PathBuf> = HashSet::new();
+        for version in 0..=newest {
+            let (manifest, _) = manifest::read_manifest(&self.folder, version)?;
+            kept.insert(self.folder.join(manifest::manifest_path(version)));
+            kept.insert(self.folder.join(manifest::report_path(version)));
+            kept.extend(manifest.layers.iter().flat_map(LayerRecord::files).map(|f| self.folder.join(&f.path)));
+        }
+        let mut freed = 0;
+        for inner in ["versions", "objects", "tiles", "reports"] {
+            freed += sweep(&self.folder.join(inner), &kept)?;
+        }
+        Ok(freed)
+    }
+
+    /// The layer's spatial index, made when it is first asked for.
+    pub(crate) fn index(&self, layer: &str) -> Result<Arc<LayerIndex>, StoreError> {
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = indexes.get(layer) {
+            return Ok(index.clone());
+        }
+        let record = self.record(layer)?;
+        let mut files = Vec::new();
+        for file in record.parquet() {
+            let path = join_inside(&self.folder, &file.path)?;
+            let boxes = read::read_boxes(&path)?;
+            files.push((path, boxes));
+        }
+        let index = Arc::new(LayerIndex::new(files));
+        indexes.insert(layer.into(), index.clone());
+        Ok(index)
+    }
+
+    fn record(&self, layer: &str) -> Result<&LayerRecord, StoreError> {
+        let found = self.manifest.layers.iter().find(|l| l.name == layer);
+        found.ok_or_else(|| StoreError::NoLayer(layer.into()))
+    }
+}
+
+/// Removes the files below `folder` that are not in `kept`, and folders left empty.
+fn sweep(folder: &Path, kept: &HashSet<PathBuf>) -> Result<u64, StoreError> {
+    let mut freed = 0;
+    for entry in fs::read_dir(folder).map_err(StoreError::at(folder))? {
+        let entry = entry.map_err(StoreError::at(folder))?;
+        let (path, data) = (entry.path(), entry.metadata().map_err(StoreError::at(folder))?);
+        if data.is_dir() {
+            freed += sweep(&path, kept)?;
+            // Fails when something is in it, which is what should happen then.
+            let _ = fs::remove_dir(&path);
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).map_err(StoreError::at(&path))?;
+            freed += data.len();
+        }
+    }
+    Ok(freed)
+}
+
+/// The objects of a layer, one by one.
+#[derive(Debug)]
+pub struct Objects {
+    paths: std::vec::IntoIter<PathBuf>,
+    reader: Option<RowReader>,
+    path: PathBuf,
+    origins: Origins,
+}
+
+impl Objects {
+    pub(crate) fn open(folder: &Path, record: &LayerRecord) -> Result<Self, StoreError> {
+        let paths = record.parquet().map(|f| join_inside(folder, &f.path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { paths: paths.into_iter(), reader: None, path: PathBuf::new(), origins: Origins::default() })
+    }
+}
+
+impl Iterator for Objects {
+    type Item = Result<CityObject, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
+                let object = row.and_then(|row| {
+                    row.object(&mut self.origins)
+                        .map_err(|e| StoreError::damaged(&self.path, format!("{}: {e}", row.id)))
+                });
+                return Some(object);
+            }
+            self.path = self.paths.next()?;
+            match RowReader::open(&self.path, Rows::All) {
+                Ok(reader) => self.reader = Some(reader),
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+}
+
+/// Geometries of the rows of one kind, by part.
+fn geometries(folder: &Path, record: &LayerRecord, kind: Kind) -> Result<Vec<Geometry>, StoreError> {
+    let mut parts = Vec::new();
+    if !record.shapes.contains_key(kind.word()) {
+        return Ok(Vec::new());
+    }
+    for file in record.parquet() {
+        let path = join_inside(folder, &file.path)?;
+        let rows = read::rows_of_kind(&path, kind)?;
+        for row in RowReader::open(&path, Rows::These(&rows))? {
+            let row = row?;
+            let geometry = super::shape::decode(row.kind, &row.shape).map_err(|e| StoreError::damaged(&path, e))?;
+            parts.push((row.part, geometry));
+        }
+    }
+    parts.sort_by_key(|(part, _)| *part);
+    Ok(parts.into_iter().map(|(_, geometry)| geometry).collect())
+}
+
+/// The height grids of a layer.
+pub(crate) fn grids_of(folder: &Path, record: &LayerRecord) -> Result<Vec<HeightGrid>, StoreError> {
+    let only = |geometry| match geometry {
+        Geometry::Heights(grid) => Some(grid),
+        _ => None,
+    };
+    Ok(geometries(folder, record, Kind::Heights)?.into_iter().filter_map(only).collect())
+}
+
+/// The pictures of a layer.
+pub(crate) fn pictures_of(folder: &Path, record: &LayerRecord) -> Result<Vec<Picture>, StoreError> {
+    let only = |geometry| match geometry {
+        Geometry::Picture(picture) => Some(picture),
+        _ => None,
+    };
+    Ok(geometries(folder, record, Kind::Picture)?.into_iter().filter_map(only).collect())
+}
+
+/// The terrain made of `grids`, which come layer by layer in the order of their names: the finest lies on top,
+/// whichever was imported first.
+pub(crate) fn ground_of(mut grids: Vec<HeightGrid>) -> Ground {
+    grids.sort_by(|a, b| (b.step_m.x * b.step_m.y).total_cmp(&(a.step_m.x * a.step_m.y)));
+    Ground::new(grids)
+}
+
+/// The names of the layers of a manifest.
+pub(crate) fn names_of(layers: &[LayerRecord]) -> BTreeSet<&str> {
+    layers.iter().map(|l| l.name.as_str()).collect()
+}

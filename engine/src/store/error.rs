@@ -1,0 +1,86 @@
+//! Why the city could not be read or written.
+
+use std::path::{Path, PathBuf};
+
+/// Why the city could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// The folder holds no city.
+    #[error("{0} is not a city: it has no city.json")]
+    NotACity(PathBuf),
+    /// There is a city in the folder where a new one was to be made.
+    #[error("{0} holds a city already")]
+    Exists(PathBuf),
+    /// A file of the city is damaged.
+    #[error("{path} is damaged: {reason}")]
+    Damaged {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The city was written by a later Groundline.
+    #[error("{path} has format version {found}; this Groundline knows {known} and older")]
+    TooNew {
+        /// File.
+        path: PathBuf,
+        /// Its format version.
+        found: u64,
+        /// The newest that is known.
+        known: u64,
+    },
+    /// The city never had this version.
+    #[error("{city} has no version {version}")]
+    NoVersion {
+        /// The city's folder.
+        city: PathBuf,
+        /// The version asked for.
+        version: u64,
+    },
+    /// No layer of this name, or it was not started in this draft.
+    #[error("no layer {0:?}")]
+    NoLayer(String),
+    /// Another process is writing.
+    #[error("{0} is being written by another process")]
+    Locked(PathBuf),
+    /// Tiles could not be made.
+    #[error(transparent)]
+    Tile(#[from] crate::tile::TileError),
+    /// Coordinate system of the city cannot be used.
+    #[error(transparent)]
+    Crs(#[from] crate::crs::CrsError),
+}
+
+impl StoreError {
+    /// Adds the path to what the disk said: `.map_err(StoreError::at(path))`.
+    pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+        let path = path.to_path_buf();
+        move |source| StoreError::Io { path, source }
+    }
+
+    /// A damaged file.
+    pub(crate) fn damaged(path: &Path, reason: impl std::fmt::Display) -> StoreError {
+        StoreError::Damaged { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+
+    /// What the Parquet library said about `path`. A full disk must stay a full disk, so errors of the
+    /// operating system are taken out of their wrapping.
+    pub(crate) fn parquet(path: &Path) -> impl FnOnce(parquet::errors::ParquetError) -> StoreError {
+        let path = path.to_path_buf();
+        move |error| match error {
+            parquet::errors::ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+                Ok(source) => StoreError::Io { path, source: *source },
+                Err(other) => StoreError::Damaged { path, reason: other.to_string() },
+            },
+            other => StoreError::Damaged { path, reason: other.to_string() },
+        }
+    }
+}

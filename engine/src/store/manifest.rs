@@ -1,0 +1,189 @@
+//! What `city.json` and `versions/<n>.json` hold: the written forms, apart from the types the program works with.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::{LayerEntry, SourceRef, StoreError, disk, path};
+use crate::{crs::Crs, model::Extent};
+
+/// The newest format of the folder that is understood.
+pub(crate) const FORMAT_VERSION: u64 = 1;
+/// `format` of `city.json`.
+pub(crate) const FORMAT: &str = "groundline-city";
+/// Largest `city.json` that is read.
+const MOST_HEAD_BYTES: u64 = 1 << 20;
+/// Largest manifest that is read: about a million files.
+const MOST_MANIFEST_BYTES: u64 = 256 << 20;
+
+/// `city.json`: the only file of a city that is ever replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub format: String,
+    pub format_version: u64,
+    pub name: String,
+    pub crs: Crs,
+    pub vertical_epsg: Option<u32>,
+    pub extent: Extent,
+    /// Current version.
+    pub version: u64,
+    /// BLAKE3 of the current version's manifest file.
+    pub manifest: String,
+}
+
+/// A file of the city, by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileRecord {
+    /// Relative to the city, `/` between folders.
+    pub path: String,
+    pub size: u64,
+    pub blake3: String,
+}
+
+/// A layer in a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LayerRecord {
+    pub name: String,
+    pub sources: Vec<SourceRef>,
+    pub classes: BTreeMap<String, u64>,
+    /// Rows per kind of shape.
+    pub shapes: BTreeMap<String, u64>,
+    pub objects: u64,
+    pub points: u64,
+    pub tiles: u64,
+    pub extent: Extent,
+    /// Whether something of it stands on the terrain, so that its tiles depend on it.
+    pub stands_on_terrain: bool,
+    /// Hash of the terrain that its tiles were made with; empty when there was none.
+    pub ground: String,
+    /// Hash of the pictures that its tiles were made with; empty when there were none.
+    pub pictures: String,
+    pub object_files: Vec<FileRecord>,
+    pub tileset: Option<String>,
+    pub tile_files: Vec<FileRecord>,
+}
+
+/// `versions/<n>.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub format_version: u64,
+    pub version: u64,
+    /// The version before.
+    pub parent: Option<u64>,
+    /// BLAKE3 of the manifest file of the version before.
+    pub parent_manifest: Option<String>,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Who committed it, as the system knows them.
+    pub who: String,
+    /// What changed, in a sentence.
+    pub what: String,
+    pub layers: Vec<LayerRecord>,
+}
+
+impl LayerRecord {
+    /// Every file of the layer.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        self.object_files.iter().chain(&self.tile_files)
+    }
+
+    /// Its GeoParquet files.
+    pub(crate) fn parquet(&self) -> impl Iterator<Item = &FileRecord> {
+        self.object_files.iter().filter(|f| f.path.ends_with(".parquet"))
+    }
+
+    /// The layer as the program shows it.
+    pub(crate) fn entry(&self) -> LayerEntry {
+        LayerEntry {
+            name: self.name.clone(),
+            sources: self.sources.clone(),
+            classes: self.classes.clone(),
+            objects: self.objects,
+            points: self.points,
+            tiles: self.tiles,
+            bytes: self.files().map(|f| f.size).sum(),
+            extent: self.extent,
+            object_files: self.parquet().map(|f| f.path.clone()).collect(),
+            tileset: self.tileset.clone(),
+            tile_files: self.tile_files.iter().map(|f| f.path.clone()).collect(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The box around all layers.
+    pub(crate) fn extent(&self) -> Extent {
+        self.layers.iter().fold(Extent::EMPTY, |mut all, layer| {
+            all.merge(&layer.extent);
+            all
+        })
+    }
+}
+
+/// Where the manifest of `version` lies, relative to the city.
+pub(crate) fn manifest_path(version: u64) -> String {
+    format!("versions/{version:06}.json")
+}
+
+/// Where the report of `version` lies, relative to the city.
+pub(crate) fn report_path(version: u64) -> String {
+    format!("reports/{version:06}.json")
+}
+
+/// A value as the text of a file.
+pub(crate) fn to_json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| StoreError::damaged(path, e))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Reads `city.json`.
+pub(crate) fn read_head(folder: &Path) -> Result<Head, StoreError> {
+    let path = folder.join("city.json");
+    let bytes = match disk::read_bounded(&path, MOST_HEAD_BYTES) {
+        Err(StoreError::Io { source, .. })
+            if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            return Err(StoreError::NotACity(folder.to_path_buf()));
+        }
+        other => other?,
+    };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, e))?;
+    if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
+        return Err(StoreError::damaged(&path, format!("its format is not {FORMAT:?}")));
+    }
+    // The version is looked at first: a later format may have other fields.
+    check_format(&path, value.get("format_version").and_then(|v| v.as_u64()))?;
+    serde_json::from_value(value).map_err(|e| StoreError::damaged(&path, e))
+}
+
+fn check_format(path: &Path, found: Option<u64>) -> Result<(), StoreError> {
+    match found {
+        Some(found) if found > FORMAT_VERSION => {
+            Err(StoreError::TooNew { path: path.to_path_buf(), found, known: FORMAT_VERSION })
+        }
+        Some(_) => Ok(()),
+        None => Err(StoreError::damaged(path, "it has no format version")),
+    }
+}
+
+/// Reads the manifest of `version` and checks every path in it; with its hash.
+pub(crate) fn read_manifest(folder: &Path, version: u64) -> Result<(Manifest, String), StoreError> {
+    let path = folder.join(manifest_path(version));
+    let bytes = disk::read_bounded(&path, MOST_MANIFEST_BYTES)?;
+    let hash = blake3::hash(&bytes).to_hex().to_string();
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, e))?;
+    check_format(&path, Some(manifest.format_version))?;
+    if manifest.version != version {
+        return Err(StoreError::damaged(&path, format!("it says that it is version {}", manifest.version)));
+    }
+    let tilesets = manifest.layers.iter().filter_map(|l| l.tileset.as_deref());
+    let files = manifest.layers.iter().flat_map(LayerRecord::files).map(|f| f.path.as_str());
+    for named in files.chain(tilesets) {
+        let belongs = named.starts_with("objects/") || named.starts_with("tiles/");
+        if !belongs || !path::is_plain(named) {
+            return Err(StoreError::damaged(&path, format!("the path {named:?} leads out of the city")));
+        }
+    }
+    Ok((manifest, hash))
+}

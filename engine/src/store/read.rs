@@ -1,0 +1,215 @@
+//! Rows read back from a layer's GeoParquet file.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use arrow_array::{
+    Array, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
+};
+use glam::DVec3;
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{
+        ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    },
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::{StoreError, objects, row::Row, shape::Kind};
+use crate::model::{Class, Domain, Extent, Stage};
+
+/// Which rows to read.
+pub(crate) enum Rows<'a> {
+    /// All.
+    All,
+    /// These, ascending without repetition.
+    These(&'a [u32]),
+}
+
+/// Reads rows in the order of the file, batch by batch.
+#[derive(Debug)]
+pub(crate) struct RowReader {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    batch: Option<RecordBatch>,
+    next: usize,
+}
+
+impl RowReader {
+    /// Opens a layer's file.
+    pub(crate) fn open(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
+        let reader = open(path, &rows, None)?;
+        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0 })
+    }
+
+    /// Opens a layer's file for rows without their `shape`, which may be megabytes of a DEM.
+    pub(crate) fn open_without_shape(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
+        let schema = objects::schema();
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).filter(|n| *n != "shape").collect();
+        let reader = open(path, &rows, Some(&names))?;
+        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0 })
+    }
+}
+
+fn open(path: &Path, rows: &Rows<'_>, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, StoreError> {
+    let file = File::open(path).map_err(StoreError::at(path))?;
+    let mut options = ArrowReaderOptions::new();
+    if matches!(rows, Rows::These(_)) {
+        // With the offset index only the pages of the wanted rows are read.
+        options = options.with_offset_index_policy(PageIndexPolicy::Optional);
+    }
+    let mut builder =
+        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(StoreError::parquet(path))?;
+    let (found, known) = (builder.schema(), objects::schema());
+    let same = found.fields().len() == known.fields().len()
+        && found
+            .fields()
+            .iter()
+            .zip(known.fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+    if !same {
+        return Err(StoreError::damaged(path, "its columns are not those of a Groundline layer"));
+    }
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    if let Rows::These(rows) = rows {
+        let total = builder.metadata().file_metadata().num_rows();
+        let mut selectors = Vec::new();
+        let mut at = 0u64;
+        for &row in rows.iter().filter(|r| i64::from(**r) < total) {
+            let row = u64::from(row);
+            if row > at {
+                selectors.push(RowSelector::skip((row - at) as usize));
+            }
+            selectors.push(RowSelector::select(1));
+            at = row + 1;
+        }
+        builder = builder.with_row_selection(RowSelection::from(selectors));
+    }
+    // Few rows a batch: a row may be a DEM block of many megabytes.
+    builder.with_batch_size(256).build().map_err(StoreError::parquet(path))
+}
+
+impl Iterator for RowReader {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = &self.batch
+                && self.next < batch.num_rows()
+            {
+                self.next += 1;
+                let row = row_at(batch, self.next - 1);
+                return Some(row.ok_or_else(|| StoreError::damaged(&self.path, "a row is not understood")));
+            }
+            match self.reader.next()? {
+                Ok(batch) => (self.batch, self.next) = (Some(batch), 0),
+                Err(e) => return Some(Err(StoreError::damaged(&self.path, e))),
+            }
+        }
+    }
+}
+
+fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Option<&'a T> {
+    batch.column_by_name(name)?.as_any().downcast_ref::<T>()
+}
+
+fn text<'a>(batch: &'a RecordBatch, name: &str, at: usize) -> Option<Option<&'a str>> {
+    let array = column::<StringArray>(batch, name)?;
+    Some(array.is_valid(at).then(|| array.value(at)))
+}
+
+fn bytes(batch: &RecordBatch, name: &str, at: usize) -> Option<Vec<u8>> {
+    let Some(array) = column::<BinaryArray>(batch, name) else {
+        return Some(Vec::new());
+    };
+    Some(if array.is_valid(at) { array.value(at).to_vec() } else { Vec::new() })
+}
+
+fn whole(batch: &RecordBatch, name: &str, at: usize) -> Option<u64> {
+    u64::try_from(column::<Int64Array>(batch, name)?.value(at)).ok()
+}
+
+fn time(batch: &RecordBatch, name: &str, at: usize) -> Option<Option<i64>> {
+    let array = column::<TimestampMillisecondArray>(batch, name)?;
+    Some(array.is_valid(at).then(|| array.value(at)))
+}
+
+fn row_at(batch: &RecordBatch, at: usize) -> Option<Row> {
+    let kind = Kind::parse(text(batch, "shape_kind", at)??)?;
+    Some(Row {
+        id: text(batch, "id", at)??.to_owned(),
+        class: Class::parse(text(batch, "class", at)??)?,
+        stage: Stage::parse(text(batch, "stage", at)??)?,
+        domain: Domain::parse(text(batch, "domain", at)??)?,
+        name: text(batch, "name", at)?.map(str::to_owned),
+        parent: text(batch, "parent", at)?.map(str::to_owned),
+        record: whole(batch, "record", at)?,
+        part: u32::try_from(whole(batch, "part", at)?).ok()?,
+        kind,
+        wkb: bytes(batch, "geometry", at)?,
+        extent: extent_at(batch, at)?,
+        stands_on_terrain: false,
+        valid_from: time(batch, "valid_from", at)?,
+        valid_to: time(batch, "valid_to", at)?,
+        attributes: text(batch, "attributes", at)??.to_owned(),
+        provenance: text(batch, "provenance", at)??.to_owned(),
+        shape: bytes(batch, "shape", at)?,
+        points: whole(batch, "points", at)?,
+    })
+}
+
+fn extent_at(batch: &RecordBatch, at: usize) -> Option<Extent> {
+    let bbox = column::<StructArray>(batch, "bbox")?;
+    let edge = |i: usize| -> Option<f64> {
+        let array = bbox.columns().get(i)?.as_any().downcast_ref::<Float64Array>()?;
+        Some(if array.is_valid(at) { array.value(at) } else { f64::NAN })
+    };
+    let height = |name: &str| -> Option<f64> {
+        let array = column::<Float64Array>(batch, name)?;
+        Some(if array.is_valid(at) { array.value(at) } else { f64::NAN })
+    };
+    let extent = Extent {
+        min: DVec3::new(edge(0)?, edge(1)?, height("z_min")?),
+        max: DVec3::new(edge(2)?, edge(3)?, height("z_max")?),
+    };
+    Some(if extent.min.is_finite() && extent.max.is_finite() { extent } else { Extent::EMPTY })
+}
+
+/// The boxes of all rows, in the order of the file; those without a place are empty.
+pub(crate) fn read_boxes(path: &Path) -> Result<Vec<Extent>, StoreError> {
+    let reader = open(path, &Rows::All, Some(&["bbox", "z_min", "z_max"]))?;
+    let mut boxes = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|e| StoreError::damaged(path, e))?;
+        for at in 0..batch.num_rows() {
+            boxes.push(extent_at(&batch, at).ok_or_else(|| StoreError::damaged(path, "a box is not understood"))?);
+        }
+    }
+    Ok(boxes)
+}
+
+/// Row numbers of the rows with this kind of shape.
+pub(crate) fn rows_of_kind(path: &Path, wanted: Kind) -> Result<Vec<u32>, StoreError> {
+    rows_with_word(path, "shape_kind", wanted.word())
+}
+
+/// Row numbers of the rows with `word` in the text column `name`.
+pub(crate) fn rows_with_word(path: &Path, name: &str, word: &str) -> Result<Vec<u32>, StoreError> {
+    let reader = open(path, &Rows::All, Some(&[name]))?;
+    let (mut rows, mut number) = (Vec::new(), 0u32);
+    for batch in reader {
+        let batch = batch.map_err(|e| StoreError::damaged(path, e))?;
+        for at in 0..batch.num_rows() {
+            if text(&batch, name, at).flatten() == Some(word) {
+                rows.push(number);
+            }
+            number = number.saturating_add(1);
+        }
+    }
+    Ok(rows)
+}
