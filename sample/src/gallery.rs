@@ -61,8 +61,18 @@ pub(crate) const TUNNEL_M: f64 = 6.2;
 /// Line 3 from the north under the main street to the bay.
 pub(crate) fn metro(city: &City<'_>) -> Metro {
     let control = [
-        (1240.0, 3030.0), (1232.0, 2600.0), (1246.0, 2200.0), (1228.0, 1900.0), (1180.0, 1700.0), (1110.0, 1520.0), (1010.0, 1400.0),
-        (860.0, 1330.0), (640.0, 1310.0), (420.0, 1330.0), (200.0, 1360.0), (-30.0, 1370.0),
+        (1240.0, 3030.0),
+        (1232.0, 2600.0),
+        (1246.0, 2200.0),
+        (1228.0, 1900.0),
+        (1180.0, 1700.0),
+        (1110.0, 1520.0),
+        (1010.0, 1400.0),
+        (860.0, 1330.0),
+        (640.0, 1310.0),
+        (420.0, 1330.0),
+        (200.0, 1360.0),
+        (-30.0, 1370.0),
     ];
     let line = Line::smooth(&control.map(|(x, y)| DVec2::new(x, y)), 20.0);
     let inside = |p: DVec2| city.recipe.extent().contains(p, 6.0);
@@ -70,7 +80,8 @@ pub(crate) fn metro(city: &City<'_>) -> Metro {
         // deep under the pipes, rising gently into the station
         let station = (way - STATION_WAY).abs();
         let depth = 17.0 + 6.0 * crate::plane::ease(90.0, 320.0, station);
-        let base = [-60.0, -30.0, 0.0, 30.0, 60.0].iter().map(|d| city.ground.at(line.at(way + d).0)).sum::<f64>() / 5.0;
+        let base =
+            [-60.0, -30.0, 0.0, 30.0, 60.0].iter().map(|d| city.ground.at(line.at(way + d).0)).sum::<f64>() / 5.0;
         p.extend(millimetre(base - depth))
     };
     let mut tunnels = Vec::new();
@@ -108,7 +119,12 @@ pub(crate) fn files(city: &City<'_>) -> Vec<(String, Vec<u8>)> {
     };
     let shift = city.recipe.shift();
     let columns = [
-        ("名称", Text(40)), ("宽", Number(6, 2)), ("高", Number(6, 2)), ("埋深", Number(6, 2)), ("舱室", Text(40)), ("建成年", Number(4, 0)),
+        ("名称", Text(40)),
+        ("宽", Number(6, 2)),
+        ("高", Number(6, 2)),
+        ("埋深", Number(6, 2)),
+        ("舱室", Text(40)),
+        ("建成年", Number(4, 0)),
     ];
     let mut file = ShapeFile::new(Kind::LineZ, &columns, shift);
     for g in galleries(city) {
@@ -126,7 +142,8 @@ pub(crate) fn files(city: &City<'_>) -> Vec<(String, Vec<u8>)> {
         add("综合管廊", file);
     }
     let metro = metro(city);
-    let mut file = ShapeFile::new(Kind::LineZ, &[("名称", Text(30)), ("直径", Number(6, 2)), ("工法", Text(10))], shift);
+    let mut file =
+        ShapeFile::new(Kind::LineZ, &[("名称", Text(30)), ("直径", Number(6, 2)), ("工法", Text(10))], shift);
     for (name, axis) in metro.tunnels {
         file.add(&[axis], &[name.into(), TUNNEL_M.into(), "盾构".into()]);
     }
@@ -134,7 +151,8 @@ pub(crate) fn files(city: &City<'_>) -> Vec<(String, Vec<u8>)> {
         add("地铁", file);
     }
     if let Some(station) = metro.station {
-        let columns = [("名称", Text(30)), ("顶板高程", Number(9, 2)), ("底板高程", Number(9, 2)), ("层数", Number(3, 0))];
+        let columns =
+            [("名称", Text(30)), ("顶板高程", Number(9, 2)), ("底板高程", Number(9, 2)), ("层数", Number(3, 0))];
         let mut file = ShapeFile::new(Kind::PolygonZ, &columns, shift);
         let row = [station.name.into(), station.top_m.into(), station.bottom_m.into(), 2.0.into()];
         file.add(&[ring(&station.ring, false, station.top_m)], &row);

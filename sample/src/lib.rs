@@ -14,6 +14,7 @@ mod finding;
 mod gallery;
 mod layer;
 mod network;
+mod picture;
 mod plane;
 mod plant;
 mod plot;
@@ -120,6 +121,12 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
             files.push((format!("地下管线/{zh}/{letters}_管线.csv"), lines.csv_gbk()));
         }
     }
+    progress("painting the orthophoto");
+    let plan = &recipe.picture;
+    files.push(("基础测绘/DOM_2026.jpg".into(), picture::paint(&city)?));
+    let corner = recipe.shift() + glam::DVec2::new(recipe.extent().min.x, recipe.extent().max.y);
+    files.push(("基础测绘/DOM_2026.jgw".into(), raster_file::world_file(corner, plan.metres_per_pixel)));
+    files.push(("基础测绘/DOM_2026.prj".into(), shape_file::PRJ.as_bytes().to_vec()));
     files.extend(gallery::files(&city));
     files.push(("物联网/传感器.csv".into(), sensor::registry(&sensors, &city).csv_gbk()));
     files.push(("物联网/读数.csv".into(), sensor::readings(&sensors, &city)?));

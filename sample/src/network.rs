@@ -240,6 +240,15 @@ impl Layer<'_> {
         }
     }
 
+    /// No pipes climb a hill road: what stands up there has its own well and tank.
+    fn has_pipes(&self, street: &Street) -> bool {
+        let middle = street.line.at(street.line.length() / 2.0).0;
+        self.recipe
+            .hills
+            .iter()
+            .all(|h| h.reach(middle) > 0.9 || (h.reach(middle) > 0.5 && street.grade != Grade::Lane))
+    }
+
     fn empty(&self, service: Service) -> Network {
         Network { service, nodes: Vec::new(), pipes: Vec::new(), hubs: vec![None; self.streets.crossings.len()] }
     }
@@ -280,7 +289,7 @@ impl Layer<'_> {
     fn pressure(&self, service: Service) -> Network {
         let mut network = self.empty(service);
         let mut random = Random::new(self.recipe.seed, service.letters());
-        for street in self.streets.streets.iter().filter(|s| service.serves(s.grade)) {
+        for street in self.streets.streets.iter().filter(|s| service.serves(s.grade) && self.has_pipes(s)) {
             let mut path = vec![self.hub(&mut network, street.ends[0])];
             for (k, (at, out)) in self.places(street, service).into_iter().enumerate() {
                 let device = match (service, k) {
@@ -400,6 +409,9 @@ impl Layer<'_> {
             order.push(v);
             for &s in &self.met[v] {
                 let street = &self.streets.streets[s];
+                if !self.has_pipes(street) {
+                    continue;
+                }
                 let up = if street.ends[0] == v { street.ends[1] } else { street.ends[0] };
                 let there = cost[v] + street.line.length() + 300.0 * (z[v] - z[up]).max(0.0);
                 if there < cost[up] && !done[up] {
@@ -421,7 +433,7 @@ impl Layer<'_> {
         for s in down.iter().flatten() {
             used[*s] = true;
         }
-        for (s, street) in self.streets.streets.iter().enumerate().filter(|(s, _)| !used[*s]) {
+        for (s, street) in self.streets.streets.iter().enumerate().filter(|(s, t)| !used[*s] && self.has_pipes(t)) {
             let (a, b) = (street.ends[0], street.ends[1]);
             let to = if cost[a] < cost[b] { a } else { b };
             let end = self.run(&mut network, s, to, None, 0.0, &floor);

@@ -61,34 +61,105 @@ struct Kind {
     priority: u8,
 }
 
-const LEVEL: Kind =
-    Kind { property: "水位", word: "level", unit: "m", range: [0.0, 8.0], limits: [None, Some(2.0)], dead_band: 0.2, priority: 2 };
-const PRESSURE: Kind = Kind {
-    property: "压力", word: "pressure", unit: "MPa", range: [0.0, 1.6], limits: [Some(0.14), Some(0.6)], dead_band: 0.02, priority: 2,
+const LEVEL: Kind = Kind {
+    property: "水位",
+    word: "level",
+    unit: "m",
+    range: [0.0, 8.0],
+    limits: [None, Some(2.0)],
+    dead_band: 0.2,
+    priority: 2,
 };
-const FLOW: Kind =
-    Kind { property: "流量", word: "flow", unit: "m3/h", range: [0.0, 2000.0], limits: [None, Some(900.0)], dead_band: 20.0, priority: 3 };
+const PRESSURE: Kind = Kind {
+    property: "压力",
+    word: "pressure",
+    unit: "MPa",
+    range: [0.0, 1.6],
+    limits: [Some(0.14), Some(0.6)],
+    dead_band: 0.02,
+    priority: 2,
+};
+const FLOW: Kind = Kind {
+    property: "流量",
+    word: "flow",
+    unit: "m3/h",
+    range: [0.0, 2000.0],
+    limits: [None, Some(900.0)],
+    dead_band: 20.0,
+    priority: 3,
+};
 const GAS: Kind = Kind {
-    property: "可燃气体", word: "gas", unit: "%LEL", range: [0.0, 100.0], limits: [None, Some(20.0)], dead_band: 2.0, priority: 1,
+    property: "可燃气体",
+    word: "gas",
+    unit: "%LEL",
+    range: [0.0, 100.0],
+    limits: [None, Some(20.0)],
+    dead_band: 2.0,
+    priority: 1,
 };
 const WARMTH: Kind = Kind {
-    property: "温度", word: "temperature", unit: "℃", range: [-20.0, 80.0], limits: [Some(5.0), Some(40.0)], dead_band: 1.0, priority: 2,
+    property: "温度",
+    word: "temperature",
+    unit: "℃",
+    range: [-20.0, 80.0],
+    limits: [Some(5.0), Some(40.0)],
+    dead_band: 1.0,
+    priority: 2,
 };
 const OXYGEN: Kind = Kind {
-    property: "氧气", word: "oxygen", unit: "%VOL", range: [0.0, 30.0], limits: [Some(19.5), Some(23.5)], dead_band: 0.2, priority: 1,
+    property: "氧气",
+    word: "oxygen",
+    unit: "%VOL",
+    range: [0.0, 30.0],
+    limits: [Some(19.5), Some(23.5)],
+    dead_band: 0.2,
+    priority: 1,
 };
 const DAMP: Kind = Kind {
-    property: "湿度", word: "humidity", unit: "%RH", range: [0.0, 100.0], limits: [None, Some(90.0)], dead_band: 2.0, priority: 3,
+    property: "湿度",
+    word: "humidity",
+    unit: "%RH",
+    range: [0.0, 100.0],
+    limits: [None, Some(90.0)],
+    dead_band: 2.0,
+    priority: 3,
 };
-const RAIN: Kind =
-    Kind { property: "雨强", word: "rain", unit: "mm/h", range: [0.0, 300.0], limits: [None, Some(50.0)], dead_band: 5.0, priority: 2 };
-const TIDE: Kind =
-    Kind { property: "潮位", word: "tide", unit: "m", range: [-4.0, 5.0], limits: [None, Some(2.4)], dead_band: 0.1, priority: 2 };
+const RAIN: Kind = Kind {
+    property: "雨强",
+    word: "rain",
+    unit: "mm/h",
+    range: [0.0, 300.0],
+    limits: [None, Some(50.0)],
+    dead_band: 5.0,
+    priority: 2,
+};
+const TIDE: Kind = Kind {
+    property: "潮位",
+    word: "tide",
+    unit: "m",
+    range: [-4.0, 5.0],
+    limits: [None, Some(2.4)],
+    dead_band: 0.1,
+    priority: 2,
+};
 const TILT: Kind = Kind {
-    property: "倾斜", word: "tilt", unit: "mm/m", range: [-10.0, 10.0], limits: [Some(-2.0), Some(2.0)], dead_band: 0.1, priority: 2,
+    property: "倾斜",
+    word: "tilt",
+    unit: "mm/m",
+    range: [-10.0, 10.0],
+    limits: [Some(-2.0), Some(2.0)],
+    dead_band: 0.1,
+    priority: 2,
 };
-const DUST: Kind =
-    Kind { property: "PM2.5", word: "pm25", unit: "ug/m3", range: [0.0, 1000.0], limits: [None, Some(75.0)], dead_band: 5.0, priority: 3 };
+const DUST: Kind = Kind {
+    property: "PM2.5",
+    word: "pm25",
+    unit: "ug/m3",
+    range: [0.0, 1000.0],
+    limits: [None, Some(75.0)],
+    dead_band: 5.0,
+    priority: 3,
+};
 
 /// The registry.
 pub(crate) fn sensors(city: &City<'_>) -> Vec<Sensor> {
@@ -163,8 +234,20 @@ pub(crate) fn sensors(city: &City<'_>) -> Vec<Sensor> {
         for k in 0..3 {
             let at = g.axis[n * (2 * k + 1) / 6];
             add(&WARMTH, format!("{}{}区温度", g.name, k + 1), g.name.clone(), at, Story::Calm(24.0, 0.8));
-            add(&OXYGEN, format!("{}{}区氧气", g.name, k + 1), g.name.clone(), at + DVec3::new(2.0, 0.0, 0.0), Story::Calm(20.8, 0.1));
-            add(&DAMP, format!("{}{}区湿度", g.name, k + 1), g.name.clone(), at + DVec3::new(4.0, 0.0, 0.0), Story::Calm(78.0, 4.0));
+            add(
+                &OXYGEN,
+                format!("{}{}区氧气", g.name, k + 1),
+                g.name.clone(),
+                at + DVec3::new(2.0, 0.0, 0.0),
+                Story::Calm(20.8, 0.1),
+            );
+            add(
+                &DAMP,
+                format!("{}{}区湿度", g.name, k + 1),
+                g.name.clone(),
+                at + DVec3::new(4.0, 0.0, 0.0),
+                Story::Calm(78.0, 4.0),
+            );
         }
     }
     let window = city.recipe.extent();
@@ -172,8 +255,20 @@ pub(crate) fn sensors(city: &City<'_>) -> Vec<Sensor> {
     for (k, p) in [(1450.0, 1900.0), (640.0, 1700.0), (2300.0, 1100.0), (1220.0, 1180.0)].into_iter().enumerate() {
         let p = DVec2::new(p.0, p.1);
         if window.contains(p, 2.0) {
-            add(&RAIN, format!("{}号雨量站", k + 1), String::new(), on_ground(p, 3.0), Story::Rain(56.0 + 9.0 * k as f64));
-            add(&DUST, format!("{}号空气站", k + 1), String::new(), on_ground(p + DVec2::new(4.0, 0.0), 3.5), Story::Calm(38.0, 7.0));
+            add(
+                &RAIN,
+                format!("{}号雨量站", k + 1),
+                String::new(),
+                on_ground(p, 3.0),
+                Story::Rain(56.0 + 9.0 * k as f64),
+            );
+            add(
+                &DUST,
+                format!("{}号空气站", k + 1),
+                String::new(),
+                on_ground(p + DVec2::new(4.0, 0.0), 3.5),
+                Story::Calm(38.0, 7.0),
+            );
         }
     }
     let pier = city.coast.moles().first().map(|(line, _)| line.points[line.points.len() - 1]);
@@ -207,8 +302,23 @@ fn spread(network: &Network, device: &str, count: usize, city: &City<'_>) -> Vec
 /// The registry as a table.
 pub(crate) fn registry(sensors: &[Sensor], city: &City<'_>) -> Table {
     let header = vec![
-        "编号", "名称", "监测对象", "监测项", "单位", "X", "Y", "Z", "量程下限", "量程上限", "报警下限", "报警上限", "回差", "优先级",
-        "上报间隔(s)", "主题", "格式",
+        "编号",
+        "名称",
+        "监测对象",
+        "监测项",
+        "单位",
+        "X",
+        "Y",
+        "Z",
+        "量程下限",
+        "量程上限",
+        "报警下限",
+        "报警上限",
+        "回差",
+        "优先级",
+        "上报间隔(s)",
+        "主题",
+        "格式",
     ];
     let shift = city.recipe.shift();
     let limit = |v: Option<f64>| v.map(|v| v.to_string()).unwrap_or_default();
@@ -268,7 +378,9 @@ fn value(sensor: &Sensor, k: i64, round: i64, t: f64, seed: u64) -> Option<f64> 
     let soaked = ease(-120.0, 1100.0, t) * (1.0 - 0.75 * ease(1700.0, 3600.0, t));
     Some(match sensor.story {
         Story::Storm(top) => 0.12 + top * soaked + 0.02 * shake,
-        Story::Surcharge(top) => 1.9 + (top - 1.9) * ease(0.0, 40.0, t) * (1.0 - 0.8 * ease(1500.0, 2900.0, t)) + 0.02 * shake,
+        Story::Surcharge(top) => {
+            1.9 + (top - 1.9) * ease(0.0, 40.0, t) * (1.0 - 0.8 * ease(1500.0, 2900.0, t)) + 0.02 * shake
+        }
         Story::Calm(mean, swing) => mean + swing * (0.7 * sin(t / 410.0 + k as f64) + 0.6 * shake),
         Story::GasPeak(top) => {
             let first = top * ease(2.0, 26.0, t) * (1.0 - ease(260.0, 520.0, t));
@@ -283,6 +395,12 @@ fn value(sensor: &Sensor, k: i64, round: i64, t: f64, seed: u64) -> Option<f64> 
             }
             0.4 + 0.02 * shake
         }
-        Story::Broken(wild) => if t > 12.0 && (round / 9) % 2 == 0 { wild } else { 0.36 + 0.01 * shake },
+        Story::Broken(wild) => {
+            if t > 12.0 && (round / 9) % 2 == 0 {
+                wild
+            } else {
+                0.36 + 0.01 * shake
+            }
+        }
     })
 }
