@@ -13,6 +13,8 @@ pub static FORMATS: &[&Format] = &[
     &crate::picture::FORMAT,
     &crate::las::FORMAT,
     &crate::pipe_table::FORMAT,
+    &crate::shapefile::FORMAT,
+    &crate::geojson::FORMAT,
 ];
 
 /// A source format.

@@ -4,12 +4,17 @@
 //! [`CityObject`](groundline_engine::model::CityObject)s in the city's frame and keeps the account of what it did;
 //! it never sees a tile, the store or the viewer.
 
+pub mod encoding;
+mod feature;
+pub mod field;
 mod format;
+pub mod geojson;
 pub mod geotiff;
 pub mod intake;
 pub mod las;
 pub mod picture;
 pub mod pipe_table;
+pub mod shapefile;
 mod source;
 
 pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe};

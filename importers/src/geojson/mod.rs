@@ -1,0 +1,297 @@
+//! GeoJSON (RFC 7946), with the `crs` member of the older version (2008), read feature by feature.
+
+mod geometry;
+mod stream;
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+    sync::Arc,
+};
+
+use groundline_engine::{
+    crs::Crs,
+    model::{SourceReport, Value},
+};
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    encoding,
+    feature::{Feature, Maker, Sample, has_swapped_axes, suggest},
+    format::{Format, ImportError, Job, Kind, Options, Out, Probe},
+};
+use stream::{Member, Stop};
+
+/// The GeoJSON importer.
+pub static FORMAT: Format = Format {
+    name: "geojson",
+    title: "GeoJSON (points, lines, polygons)",
+    title_zh: "GeoJSON 矢量数据",
+    extensions: &["geojson", "json"],
+    probe,
+    read,
+};
+
+/// How much of the beginning and the end of a file a first look takes.
+const HEAD_BYTES: u64 = 4 << 20;
+const TAIL_BYTES: u64 = 64 << 10;
+/// Features that a first look takes.
+const SAMPLE_FEATURES: usize = 32;
+const FEATURES_A_STEP: u64 = 1024;
+
+fn io_error(path: &Path) -> impl Fn(std::io::Error) -> ImportError + '_ {
+    move |source| ImportError::Io { path: path.into(), source }
+}
+
+/// What stands in the members beside the features.
+#[derive(Default)]
+struct Head {
+    is_geojson: bool,
+    crs_text: Option<String>,
+    features: Vec<Feature>,
+    extent: Option<[f64; 4]>,
+}
+
+fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
+    let mut file = File::open(path).map_err(io_error(path))?;
+    let length = file.metadata().map_err(io_error(path))?.len();
+    let mut bytes = Vec::new();
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(io_error(path))?;
+    let mut head = Head::default();
+    let mut record = 0;
+    // A cut beginning ends in an error, which tells nothing.
+    let _ = stream::read(&bytes[..], |member, _| {
+        match member {
+            Member::Type(kind) => head.is_geojson |= is_geojson(kind),
+            Member::Crs(crs) => head.crs_text = head.crs_text.take().or_else(|| crs_text(&crs)),
+            Member::Feature(json) => {
+                record += 1;
+                head.is_geojson |= json.get("type").and_then(Json::as_str) == Some("Feature");
+                if let Ok(feature) = feature(record, json) {
+                    head.take(feature, has_swapped_axes(&options.map));
+                }
+            }
+        }
+        Ok(())
+    });
+    if !head.is_geojson {
+        return Ok(None);
+    }
+    if head.crs_text.is_none() && length > HEAD_BYTES {
+        head.crs_text = crs_in_tail(&mut file, length).map_err(io_error(path))?;
+    }
+    let (crs, crs_from, crs_text) = match head.crs_text {
+        Some(text) => match Crs::parse(&text) {
+            Ok(crs) => (Some(crs), "crs member", None),
+            Err(_) => (None, "", Some(text)),
+        },
+        // RFC 7946 section 4: longitude and latitude on WGS 84, unless the numbers are none.
+        None if head.extent.is_none_or(is_degrees) => (Some(Crs::from_epsg(4326)?), "RFC 7946", None),
+        None => (None, "", None),
+    };
+    let first = head.features.first();
+    let sample = Sample {
+        stem: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        dimension: first.map(|f| f.shape.dimension()),
+        fields: names(&head.features),
+        values: head.features.iter().flat_map(|f| f.fields.iter().cloned()).collect(),
+    };
+    Ok(Some(Probe {
+        kind: Kind::Objects,
+        crs,
+        crs_from: crs_from.into(),
+        crs_text,
+        needs_crs: true,
+        encoding: Some(("UTF-8".into(), "RFC 7946".into())),
+        source_extent: head.extent,
+        records: None,
+        companions: Vec::new(),
+        class: suggest(&sample),
+    }))
+}
+
+impl Head {
+    fn take(&mut self, mut feature: Feature, is_swapped: bool) {
+        if is_swapped {
+            feature.shape.for_each_mut(|v| (v.x, v.y) = (v.y, v.x));
+        }
+        let mut extent = self.extent.unwrap_or([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY]);
+        let vertices = feature.shape.vertices();
+        for v in &vertices {
+            extent = [extent[0].min(v.x), extent[1].min(v.y), extent[2].max(v.x), extent[3].max(v.y)];
+        }
+        if !vertices.is_empty() {
+            self.extent = Some(extent);
+        }
+        if self.features.len() < SAMPLE_FEATURES && !vertices.is_empty() {
+            self.features.push(feature);
+        }
+    }
+}
+
+fn is_geojson(kind: &str) -> bool {
+    matches!(
+        kind,
+        "FeatureCollection"
+            | "Feature"
+            | "GeometryCollection"
+            | "Point"
+            | "MultiPoint"
+            | "LineString"
+            | "MultiLineString"
+            | "Polygon"
+            | "MultiPolygon"
+    )
+}
+
+fn is_degrees(extent: [f64; 4]) -> bool {
+    extent.iter().all(|n| n.abs() <= 180.0)
+}
+
+/// Names of all fields of some features, in the order of their first coming.
+fn names(features: &[Feature]) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for (name, _) in features.iter().flat_map(|f| &f.fields) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// The name in a `crs` member: `{"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::28992"}}`.
+fn crs_text(member: &Json) -> Option<String> {
+    let properties = member.get("properties")?;
+    match properties.get("name").or_else(|| properties.get("code"))? {
+        Json::String(name) => Some(name.clone()),
+        Json::Number(code) => Some(format!("EPSG:{code}")),
+        _ => None,
+    }
+}
+
+/// The `crs` member of a file that has it after its features.
+fn crs_in_tail(file: &mut File, length: u64) -> std::io::Result<Option<String>> {
+    let start = length.saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(at) = text.rfind("\"crs\"") else { return Ok(None) };
+    let after = text[at + 5..].trim_start().strip_prefix(':').unwrap_or_default();
+    let first = serde_json::Deserializer::from_str(after).into_iter::<Json>().next();
+    Ok(first.and_then(Result::ok).and_then(|member| crs_text(&member)))
+}
+
+/// A feature out of its JSON; the error is the reason to skip it.
+fn feature(record: u64, json: Json) -> Result<Feature, String> {
+    let Json::Object(mut object) = json else { return Err("it is no object".into()) };
+    let id = match object.get("id") {
+        Some(Json::String(id)) => Some(id.clone()),
+        Some(Json::Number(id)) => Some(id.to_string()),
+        _ => None,
+    };
+    let is_feature = object.get("type").and_then(Json::as_str) == Some("Feature");
+    let (shape, fields) = if is_feature {
+        let properties = match object.remove("properties") {
+            Some(Json::Object(properties)) => fields(properties),
+            _ => Vec::new(),
+        };
+        let shape = match object.remove("geometry") {
+            None | Some(Json::Null) => Default::default(),
+            Some(json) => geometry::shape(&json)?,
+        };
+        (shape, properties)
+    } else {
+        (geometry::shape(&Json::Object(object))?, Vec::new())
+    };
+    Ok(Feature { record, id, shape, fields })
+}
+
+fn fields(properties: Map<String, Json>) -> Vec<(Arc<str>, Value)> {
+    let values = properties.into_iter().filter_map(|(name, json)| {
+        let value = match json {
+            Json::Null => return None,
+            Json::Bool(b) => Value::Bool(b),
+            Json::Number(n) => match n.as_i64() {
+                Some(whole) => Value::Int(whole),
+                None => Value::Real(n.as_f64().filter(|n| n.is_finite())?),
+            },
+            Json::String(text) => Value::Text(text),
+            // Lists and objects have no column to stand in; they stay readable.
+            nested => Value::Text(nested.to_string()),
+        };
+        Some((Arc::from(name), value))
+    });
+    values.collect()
+}
+
+fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+    let file = File::open(job.path).map_err(io_error(job.path))?;
+    let length = file.metadata().map_err(io_error(job.path))?.len();
+    let mut maker = Maker::new(job);
+    if let Some(extent) = job.probe.source_extent.filter(|_| !has_swapped_axes(&job.options.map)) {
+        refuse_impossible_degrees(job, extent)?;
+    }
+    let mut record = 0;
+    let mut late_crs = None;
+    let outcome = stream::read(file, |member, at| {
+        let json = match member {
+            Member::Feature(json) => json,
+            Member::Crs(json) => {
+                late_crs = crs_text(&json);
+                return Ok(());
+            }
+            Member::Type(_) => return Ok(()),
+        };
+        record += 1;
+        match feature(record, json) {
+            Ok(feature) => maker.take(feature, out, report)?,
+            Err(reason) => report.skip(record, format!("byte {at}: {reason}")),
+        }
+        if record % FEATURES_A_STEP == 0 {
+            out.progress((at as f64 / length.max(1) as f64) as f32);
+        }
+        Ok(())
+    });
+    maker.finish(report);
+    // A crs between head and tail of a large file was not seen by the first look.
+    if let Some(text) = late_crs.filter(|_| job.options.crs.is_none()) {
+        let is_other = Crs::parse(&text).map_or(true, |crs| crs.label() != job.crs.label());
+        if is_other {
+            let reason =
+                format!("its crs member says {text}, but it was read as {}; give --crs {text}", job.crs.label());
+            return Err(ImportError::Bad { path: job.path.into(), place: "crs member".into(), reason });
+        }
+    }
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Stop::Import(error)) => Err(error),
+        Err(Stop::Io(source)) => Err(io_error(job.path)(source)),
+        Err(Stop::Json { at, reason }) => Err(ImportError::Bad {
+            path: job.path.into(),
+            place: format!("byte {at}, after {record} features"),
+            reason,
+        }),
+    }
+}
+
+fn refuse_impossible_degrees(job: &Job<'_>, [min_x, min_y, max_x, max_y]: [f64; 4]) -> Result<(), ImportError> {
+    let is_mendable = max_y.abs().max(min_y.abs()) > 90.0 && max_x.abs().max(min_x.abs()) <= 90.0;
+    if job.crs.is_geographic && is_mendable && is_degrees([min_x, min_y, max_x, max_y]) {
+        return Err(ImportError::Bad {
+            path: job.path.into(),
+            place: "coordinates".into(),
+            reason: format!(
+                "latitudes of {min_y} to {max_y}: longitude and latitude seem to be exchanged; give --map axes=yx"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Whether text is UTF-8 was settled by the format; files in other encodings are refused with the way out.
+fn encoding_hint(bytes: &[u8]) -> String {
+    let found = encoding::decode(bytes, None).1;
+    format!("the text is not UTF-8 (it looks like {}); GeoJSON has to be UTF-8: convert it first", found.label)
+}

@@ -1,0 +1,168 @@
+//! Shapefiles and GeoJSON of other people, held against what GDAL says about them.
+//!
+//! The files lie outside the repository; where they are absent the tests say so and pass.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use glam::DVec3;
+use groundline_engine::{
+    crs::{Crs, Transform},
+    model::{CityObject, Geometry, SourceReport},
+};
+use groundline_importers::{Format, ImportError, Job, Options, Out, Probe, geojson, shapefile};
+
+/// The folder of real input files: `GROUNDLINE_DATA`, or `shared/data` beside or above the repository.
+fn data() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from);
+    let near = ["../../shared/data", "../shared/data", "../../../shared/data"].map(|way| here.join(way));
+    let found = named.into_iter().chain(near).find(|path| path.is_dir());
+    if found.is_none() {
+        println!("no input files (set GROUNDLINE_DATA): nothing tested");
+    }
+    found
+}
+
+#[derive(Default)]
+struct Kept(Vec<CityObject>);
+
+impl Out for Kept {
+    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
+        self.0.push(object);
+        Ok(())
+    }
+
+    fn progress(&mut self, fraction: f32) {
+        assert!((0.0..=1.0).contains(&fraction));
+    }
+}
+
+struct Imported {
+    probe: Probe,
+    objects: Vec<CityObject>,
+    report: SourceReport,
+    outcome: Result<(), ImportError>,
+}
+
+impl Imported {
+    fn warning(&self, code: &str) -> Option<&str> {
+        self.report.warnings.iter().find(|w| w.code == code).map(|w| w.message.as_str())
+    }
+
+    /// Records that objects came of.
+    fn records(&self) -> usize {
+        self.objects.iter().map(|o| o.record).collect::<BTreeSet<_>>().len()
+    }
+
+    fn extent(&self) -> Option<[f64; 4]> {
+        let mut vertices = self.objects.iter().flat_map(|o| vertices(&o.geometry)).peekable();
+        vertices.peek()?;
+        Some(vertices.fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |e, v| {
+            [e[0].min(v.x), e[1].min(v.y), e[2].max(v.x), e[3].max(v.y)]
+        }))
+    }
+}
+
+fn vertices(geometry: &Geometry) -> Vec<DVec3> {
+    let rings = |polygons: &[groundline_engine::model::Polygon]| {
+        polygons.iter().flat_map(|p| p.outer.iter().chain(p.holes.iter().flatten()).copied()).collect()
+    };
+    match geometry {
+        Geometry::Point(point) => vec![point.at],
+        Geometry::Line(line) => line.paths.iter().flatten().copied().collect(),
+        Geometry::Area(area) => rings(&area.polygons),
+        Geometry::Block(block) => rings(&block.footprint),
+        Geometry::Tube(tube) => tube.axis.clone(),
+        Geometry::Shaft(shaft) => vec![shaft.top],
+        Geometry::Instance(instance) => vec![instance.at],
+        _ => Vec::new(),
+    }
+}
+
+fn format_of(path: &Path) -> &'static Format {
+    if path.extension().is_some_and(|e| e == "shp") { &shapefile::FORMAT } else { &geojson::FORMAT }
+}
+
+/// Imports into `city`, or into the source's own system where it is `None`.
+fn import(path: &Path, options: Options, city: Option<&Crs>) -> Imported {
+    let format = format_of(path);
+    let probe = (format.probe)(path, &options).unwrap().expect("a file of this format");
+    // A system for files that name none; nothing is transformed into itself.
+    let source = options.crs.clone().or(probe.crs.clone()).unwrap_or_else(|| Crs::from_epsg(32650).unwrap());
+    let transform = Transform::new(&source, city.unwrap_or(&source)).unwrap();
+    let mut report = SourceReport::default();
+    let mut kept = Kept::default();
+    let layer = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let job = Job { path, probe: &probe, layer: &layer, city_from_source: &transform, crs: &source, options: &options };
+    let outcome = (format.read)(&job, &mut kept, &mut report);
+    Imported { probe, objects: kept.0, report, outcome }
+}
+
+/// Files whose records are not all taken over, with the reason.
+const EXCUSED: &[(&str, usize, &str)] = &[
+    ("bad/shp/gt_lsOnePoint/lsOnePoint.shp", 1, "a line of one place has no length"),
+    ("gis/shp/berlin_osmbuildings/osmbuildings.shp", 3, "records 384, 391 and 394 are polygons without area"),
+    (
+        "bad/shp/gt_screenmap-deleted/screenmap-deleted.shp",
+        1,
+        "deleted in the .dbf; GDAL counts it and does not read it",
+    ),
+];
+
+/// GDAL gives the box of the file's header; that of this file is 2.5 m larger than its points.
+const LARGE_HEADER: &str = "gis/shp/aurich_osm_dhdn_gk2/obepath.shp";
+
+#[test]
+fn counts_and_extents_are_those_of_gdal() {
+    let Some(data) = data() else { return };
+    let mut failures = Vec::new();
+    let mut checked = 0;
+    for row in include_str!("vector_referee.tsv").lines().filter(|l| !l.starts_with('#')) {
+        let [path, count, extent @ ..] = &row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let file = data.join(path);
+        if !file.exists() {
+            failures.push(format!("{path}: not there"));
+            continue;
+        }
+        let imported = import(&file, Options::default(), None);
+        if let Err(error) = &imported.outcome {
+            failures.push(error.to_string());
+            continue;
+        }
+        let left_out = EXCUSED.iter().find(|(p, ..)| p == path).map_or(0, |(_, n, _)| *n);
+        let expected: usize = count.parse().unwrap_or(1);
+        if imported.records() + left_out != expected {
+            let (n, skips) = (imported.records(), &imported.report.skips);
+            failures.push(format!("{path}: {n} of {expected} records, skipped {skips:?}"));
+        }
+        let wanted: Vec<f64> = extent.iter().filter_map(|n| n.parse().ok()).collect();
+        // GDAL prints six digits.
+        let tolerance = if *path == LARGE_HEADER { 2.5 } else { 1e-6 };
+        if let Some(got) = imported.extent()
+            && left_out == 0
+            && wanted.len() == 4
+            && got.iter().zip(&wanted).any(|(a, b)| (a - b).abs() > tolerance)
+        {
+            failures.push(format!("{path}: extent {got:?}, not {wanted:?}"));
+        }
+        let ids: BTreeSet<_> = imported.objects.iter().map(|o| &o.id).collect();
+        if ids.len() != imported.objects.len() {
+            failures.push(format!("{path}: ids are not unique"));
+        }
+        println!(
+            "{path}: {} objects, {:?}, encoding {:?}, crs {:?} by {}, warnings {:?}",
+            imported.objects.len(),
+            imported.probe.class,
+            imported.probe.encoding,
+            imported.probe.crs.as_ref().map(Crs::label),
+            imported.probe.crs_from,
+            imported.report.warnings.iter().map(|w| (&w.code, w.count)).collect::<Vec<_>>()
+        );
+        checked += 1;
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(checked > 50);
+}
