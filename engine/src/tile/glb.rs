@@ -203,6 +203,9 @@ impl<'a> Writer<'a> {
         insert_list(&mut root, "images", images);
         insert_list(&mut root, "accessors", self.accessors);
         insert_list(&mut root, "bufferViews", self.views);
+        while !self.bin.len().is_multiple_of(8) {
+            self.bin.push(0);
+        }
         if !self.bin.is_empty() {
             insert_list(&mut root, "buffers", vec![json!({"byteLength": self.bin.len()})]);
         }
@@ -510,15 +513,12 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Header, JSON chunk padded with spaces, binary chunk padded with zeros (glTF 2.0, chapter 4).
-fn pack(json: &str, mut bin: Vec<u8>) -> Vec<u8> {
+/// Header, JSON chunk padded with spaces, binary chunk already padded (glTF 2.0, chapter 4).
+fn pack(json: &str, bin: Vec<u8>) -> Vec<u8> {
     let mut json = json.as_bytes().to_vec();
     // The binary chunk starts on a multiple of 8, so that what is aligned in it is aligned in the file.
     while !(20 + json.len() + 8).is_multiple_of(8) {
         json.push(b' ');
-    }
-    while !bin.len().is_multiple_of(8) {
-        bin.push(0);
     }
     let bin_chunk = if bin.is_empty() { 0 } else { 8 + bin.len() };
     let total = 12 + 8 + json.len() + bin_chunk;

@@ -190,10 +190,10 @@ impl Walk<'_> {
         }
         if tile.refine == Refine::Add {
             let is_covered = self.want(id);
-            return tile.children.iter().fold(is_covered, |covered, child| self.visit(*child) && covered);
+            return self.visit_all(&tile.children) && is_covered;
         }
         let mark = self.selection.draw.len();
-        let is_covered = tile.children.iter().fold(true, |covered, child| self.visit(*child) && covered);
+        let is_covered = self.visit_all(&tile.children);
         if is_covered || tile.content.is_none() {
             return is_covered;
         }
@@ -208,6 +208,15 @@ impl Walk<'_> {
             self.selection.load.push((id, urgency));
         }
         false
+    }
+
+    /// Visits every one, whether or not those before are covered: each may have something to load.
+    fn visit_all(&mut self, tiles: &[TileId]) -> bool {
+        let mut is_covered = true;
+        for tile in tiles {
+            is_covered &= self.visit(*tile);
+        }
+        is_covered
     }
 
     /// Draws `id`, or asks for it and draws what is loaded below it.

@@ -318,6 +318,51 @@ fn many_objects_in_one_place_do_not_split_for_ever() {
     assert_eq!(tiles.tiles, 1);
 }
 
+/// A few streets for the eye: `GLB_OUT=folder cargo test … streets_to_look_at`.
+#[test]
+fn streets_to_look_at_when_asked() {
+    let Ok(out) = std::env::var("GLB_OUT") else { return };
+    let mut objects = Vec::new();
+    for i in 0..60usize {
+        let (column, row) = (i % 10, i / 10);
+        let (x, y) = (column as f64 * 34.0, row as f64 * 44.0 + if row > 2 { 20.0 } else { 0.0 });
+        let height = [7.0, 18.0, 9.0, 30.0, 6.0, 70.0, 24.0, 8.0, 45.0, 12.0][(i * 7) % 10];
+        let mut object = block(i, x, y, 0.0, height);
+        let (w, d) = (12.0 + (i * 5 % 4) as f64 * 5.0, 10.0 + (i * 3 % 3) as f64 * 7.0);
+        let corners: Vec<(f64, f64)> = if i % 6 == 1 {
+            vec![(0.0, 0.0), (w, 0.0), (w, d), (w * 0.5, d), (w * 0.5, d * 1.8), (0.0, d * 1.8)]
+        } else {
+            vec![(0.0, 0.0), (w, 0.0), (w, d), (0.0, d)]
+        };
+        if let Geometry::Block(block) = &mut object.geometry {
+            let place = |(dx, dy): &(f64, f64)| CITY + DVec3::new(x + dx, y + dy, 0.0);
+            block.footprint[0].outer = corners.iter().map(place).collect();
+        }
+        objects.push(object);
+        let tree = Instance {
+            at: CITY * DVec3::new(1.0, 1.0, 0.0) + DVec3::new(x + 15.0, 130.0 - 18.0 * (i % 2) as f64, 0.0),
+            vertical: Vertical::AboveTerrain,
+            model: [InstanceModel::BroadleafTree, InstanceModel::ConiferTree, InstanceModel::Lamp][i % 3],
+            height_m: 8.0,
+            width_m: 5.0,
+            yaw: i as f64,
+        };
+        objects.push(CityObject::new(ObjectId::new("tree", i), Class::Tree, Geometry::Instance(tree)));
+    }
+    let road = |id: usize, width_m: f64, path: [(f64, f64); 3]| {
+        let path = path.map(|(x, y)| DVec3::new(CITY.x + x, CITY.y + y, 0.0)).to_vec();
+        let line = Line { paths: vec![path], vertical: Vertical::AboveTerrain, width_m };
+        CityObject::new(ObjectId::new("road", id), Class::Road, Geometry::Line(line))
+    };
+    objects.push(road(1, 14.0, [(-20.0, 121.0), (160.0, 121.0), (360.0, 123.0)]));
+    objects.push(road(2, 6.0, [(62.0, -20.0), (62.0, 121.0), (64.0, 300.0)]));
+    let folder = tempfile::tempdir().unwrap();
+    let tiles = tile(&objects, &ground(), folder.path());
+    for file in tiles.files.iter().filter(|f| f.ends_with("glb")) {
+        std::fs::copy(folder.path().join(file), Path::new(&out).join(format!("street_{file}"))).unwrap();
+    }
+}
+
 /// Prints how fast it is: `cargo test … how_fast -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes seconds; prints figures"]

@@ -50,7 +50,7 @@ pub(super) fn draw(
     ground: &Ground,
     detail: Detail,
 ) -> Result<f64, &'static str> {
-    if !(block.height_m > 0.0) {
+    if block.height_m.is_nan() || block.height_m <= 0.0 {
         return Err("a building without height");
     }
     let parts: Vec<Rings> = block.footprint.iter().filter_map(|p| Rings::of(p, detail.tolerance_m())).collect();
@@ -282,4 +282,100 @@ fn cap(scene: &mut Scene, rings: &Rings, z: f64, tint: Tint) {
 
 fn mixed(a: Tint, b: Tint) -> [u8; 4] {
     std::array::from_fn(|i| ((u16::from(a.0[i]) + u16::from(b.0[i])) / 2) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{super::polygon::tests::polygon, *};
+    use crate::{
+        model::{CityObject, Class, Geometry, ObjectId, Polygon},
+        tile::glb::{TileContent, TileMesh},
+    };
+
+    const SQUARE: [(f64, f64); 4] = [(0.0, 0.0), (12.0, 0.0), (12.0, 12.0), (0.0, 12.0)];
+
+    fn drawn(footprint: Polygon, height_m: f64, storeys: u16, roof: Roof, detail: Detail) -> TileContent {
+        let block =
+            Block { footprint: vec![footprint], base_m: Some(0.0), height_m, storeys: Some(storeys), roof: Some(roof) };
+        let object = CityObject::new(ObjectId::new("b", 1), Class::Building, Geometry::Block(block.clone()));
+        let sketch = Sketch { facade: Facade::Public, ..Sketch::of(&object) };
+        let mut scene = Scene::new(DVec3::ZERO);
+        scene.begin(&sketch);
+        draw(&mut scene, &sketch, &block, &Ground::default(), detail).unwrap();
+        scene.into_content()
+    }
+
+    fn triangles(content: &TileContent) -> impl Iterator<Item = [glam::Vec3; 3]> + '_ {
+        let of = |mesh: &TileMesh| {
+            let at = |i: u32| mesh.positions[i as usize];
+            mesh.indices.chunks_exact(3).map(|t| [at(t[0]), at(t[1]), at(t[2])]).collect::<Vec<_>>()
+        };
+        content.meshes.iter().flat_map(of)
+    }
+
+    /// Volume over z = 0 that the triangles enclose; right only where they enclose something.
+    fn volume(content: &TileContent) -> f32 {
+        triangles(content).map(|[a, b, c]| a.dot(b.cross(c)) / 6.0).sum()
+    }
+
+    /// Edges that are not run through once in each direction.
+    fn open_edges(content: &TileContent) -> Vec<[glam::Vec3; 2]> {
+        let key = |v: glam::Vec3| v.to_array().map(|c| (c * 1000.0).round() as i64);
+        let mut edges = HashMap::new();
+        for triangle in triangles(content) {
+            for i in 0..3 {
+                let (a, b) = (triangle[i], triangle[(i + 1) % 3]);
+                *edges.entry((key(a), key(b))).or_insert((0, [a, b])) = (1, [a, b]);
+            }
+        }
+        let has_twin = |(a, b): &([i64; 3], [i64; 3])| edges.contains_key(&(*b, *a));
+        edges.iter().filter(|(edge, _)| !has_twin(edge)).map(|(_, (_, ends))| *ends).collect()
+    }
+
+    #[test]
+    fn prisms_enclose_their_volume_and_are_open_only_below() {
+        let hole: &[(f64, f64)] = &[(4.0, 4.0), (8.0, 4.0), (8.0, 8.0), (4.0, 8.0)];
+        for (holes, expected) in [(vec![], 144.0 * 20.0), (vec![hole], 128.0 * 20.0)] {
+            let footprint = polygon(&SQUARE, &holes);
+            let far = drawn(footprint.clone(), 20.0, 6, Roof::Flat, Detail::Far { tolerance_m: 0.5 });
+            assert!((volume(&far) - expected).abs() < 0.1, "{}", volume(&far));
+            assert!(open_edges(&far).iter().flatten().all(|v| v.z == 0.0));
+            let full = drawn(footprint, 20.0, 6, Roof::Flat, Detail::Full);
+            assert!(open_edges(&full).iter().flatten().all(|v| v.z == 0.0), "the parapet closes");
+            assert!(volume(&full) < expected && volume(&full) > expected - 144.0 * 0.7);
+        }
+    }
+
+    #[test]
+    fn sloped_roofs_have_the_volume_of_their_shape_and_reach_the_height() {
+        // Half of a 12 m wide house: the ridge is 0.75 · 6 m = 4.5 m above the eaves.
+        let footprint = polygon(&[(0.0, 0.0), (20.0, 0.0), (20.0, 12.0), (0.0, 12.0)], &[]);
+        let far = Detail::Far { tolerance_m: 0.5 };
+        let gable = drawn(footprint.clone(), 12.0, 3, Roof::Gable, far);
+        let prism = 240.0 * 7.5;
+        assert!((volume(&gable) - (prism + 240.0 * 4.5 / 2.0)).abs() < 0.5, "{}", volume(&gable));
+        let hip = drawn(footprint.clone(), 12.0, 3, Roof::Hip, far);
+        // A hip roof: ridge of 8 m, so 12 · 4.5 / 6 · (2 · 20 + 8).
+        assert!((volume(&hip) - (prism + 12.0 * 4.5 / 6.0 * 48.0)).abs() < 0.5, "{}", volume(&hip));
+        for content in [&gable, &hip, &drawn(footprint, 12.0, 3, Roof::Gable, Detail::Full)] {
+            let top = triangles(content).flatten().map(|v| v.z).fold(f32::MIN, f32::max);
+            assert!((top - 12.0).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn one_repeat_of_a_facade_is_one_storey_by_one_bay() {
+        let content = drawn(polygon(&SQUARE, &[]), 21.0, 7, Roof::Flat, Detail::Full);
+        let wall = content.meshes.iter().find(|m| content.materials[m.material].name == "facade_public").unwrap();
+        let high = wall.uvs.iter().fold(Vec2::ZERO, |high, uv| high.max(*uv));
+        assert_eq!(high, Vec2::new(4.0, 7.0), "12 m are 4 bays, 7 storeys are 7");
+        assert_eq!(wall.uvs.len(), wall.positions.len());
+        assert!(content.materials[wall.material].texture.is_some());
+        for (position, normal) in wall.positions.iter().zip(&wall.normals) {
+            let outward = *position - glam::Vec3::new(6.0, 6.0, position.z);
+            assert!(outward.dot(*normal) > 0.0 && normal.z == 0.0);
+        }
+    }
 }

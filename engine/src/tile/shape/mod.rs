@@ -138,7 +138,7 @@ fn draw_shape(scene: &mut Scene, sketch: &Sketch, ground: &Ground, detail: Detai
         Geometry::Mesh(mesh) => surface::draw_mesh(scene, sketch, mesh),
         Geometry::Shaft(shaft) => {
             let top = grounded(ground, shaft.top, shaft.vertical);
-            if !(shaft.depth_m > 0.0 && shaft.diameter_m > 0.0) {
+            if shaft.depth_m <= 0.0 || shaft.diameter_m <= 0.0 {
                 return Err("a shaft without depth or diameter");
             }
             let size = DVec3::new(shaft.diameter_m, shaft.diameter_m, shaft.depth_m);
@@ -151,7 +151,7 @@ fn draw_shape(scene: &mut Scene, sketch: &Sketch, ground: &Ground, detail: Detai
             Ok(0.3)
         }
         Geometry::Instance(instance) => {
-            if !(instance.height_m > 0.0) {
+            if instance.height_m <= 0.0 {
                 return Err("an instance without height");
             }
             let at = grounded(ground, instance.at, instance.vertical);

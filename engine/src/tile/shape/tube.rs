@@ -124,7 +124,7 @@ pub(super) fn draw_swept(
 
 /// The centre line in the datum: cleaned, cut short enough to follow the terrain, simplified from afar.
 fn axis_of(tube: &Tube, ground: &Ground, detail: Detail) -> Result<Vec<DVec3>, &'static str> {
-    if !(tube.section.size_m() > 0.0 && tube.section.height_m() > 0.0) {
+    if tube.section.size_m() <= 0.0 || tube.section.height_m() <= 0.0 {
         return Err("a tube without section");
     }
     let follows = tube.vertical == Vertical::AboveTerrain && !ground.is_empty();
