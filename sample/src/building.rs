@@ -222,12 +222,12 @@ impl Builder<'_> {
                 let mut b = self.plain(Use::OldTown, 2, true, name.clone());
                 b.height_m = 17.5;
                 b.year = 1934;
-                self.put(rectangle(at + u * 4.0, u, 40.0, 17.0), 0.0, b);
+                self.put(rectangle(at + u * 3.0, u, 31.0, 14.0), 0.0, b);
                 for side in [-1.0, 1.0] {
                     let mut b = self.plain(Use::OldTown, 5, true, format!("{name}钟楼"));
                     b.height_m = 44.0;
                     b.year = 1934;
-                    self.put(rectangle(at - u * 20.5 + v * (side * 6.0), u, 7.5, 7.5), 0.0, b);
+                    self.put(rectangle(at - u * 16.2 + v * (side * 4.2), u, 6.4, 6.4), 0.0, b);
                 }
             }
             SiteKind::SewageWorks => {

@@ -17,6 +17,7 @@ pub(crate) struct Coast {
     /// Metres from the natural shore, positive on land.
     shore: Field,
     moles: Vec<(Line, f64)>,
+    island_at: (DVec2, f64),
 }
 
 impl Coast {
@@ -25,20 +26,24 @@ impl Coast {
         let line = Line::smooth(&recipe.coast, 6.0);
         let island = island_ring(recipe);
         let mut shore = distance(recipe.extent(), &line);
-        let island_line = Line::new(island.iter().copied());
-        let reach = recipe.island.radius_m;
-        let (is, js) = shore.cells(recipe.island.at, recipe.island.at, reach + 150.0);
-        for j in js {
-            for i in is.clone() {
+        let island_line = Line::new(island.iter().chain(island.first()).copied());
+        let radius = recipe.island.radius_m;
+        for j in 0..shore.height {
+            for i in 0..shore.width {
                 let p = shore.place(i, j);
-                let sign = if crate::plane::in_ring(p, &island) { 1.0 } else { -1.0 };
-                let d = (sign * island_line.distance(p)) as f32;
                 let k = j * shore.width + i;
+                let far = p.distance(recipe.island.at);
+                // no place of the island is farther out than 1.6 radii
+                if f64::from(shore.values[k]) > -(far - 1.6 * radius).max(-1.0) {
+                    continue;
+                }
+                let sign = if far < 1.6 * radius && crate::plane::in_ring(p, &island) { 1.0 } else { -1.0 };
+                let d = (sign * island_line.distance(p)) as f32;
                 shore.values[k] = shore.values[k].max(d);
             }
         }
         let moles = recipe.moles.iter().map(|m| (Line::smooth(&m.line, 8.0), m.width_m)).collect();
-        Coast { line, island, shore, moles }
+        Coast { line, island, shore, moles, island_at: (recipe.island.at, radius) }
     }
 
     /// Metres to the natural shore, positive on land, negative in the sea.
@@ -71,7 +76,8 @@ impl Coast {
     pub fn sand(&self, p: DVec2) -> f64 {
         let bay = ease(640.0, 800.0, p.x) * (1.0 - ease(1660.0, 1780.0, p.x));
         let east = ease(2440.0, 2540.0, p.x);
-        if self.near_island(p) { 0.25 } else { bay.max(east) }
+        let main = bay.max(east);
+        main + (0.25 - main) * self.near_island(p)
     }
 
     /// How much a place of the shore is a quay wall (1).
@@ -79,11 +85,10 @@ impl Coast {
         1.0 - ease(510.0, 590.0, p.x)
     }
 
-    fn near_island(&self, p: DVec2) -> bool {
-        self.island.first().is_some_and(|q| {
-            let middle = crate::plane::middle(&self.island);
-            p.distance(middle) < 2.0 * q.distance(middle)
-        })
+    /// 1 on the island, 0 well away from it.
+    fn near_island(&self, p: DVec2) -> f64 {
+        let (at, radius) = self.island_at;
+        1.0 - ease(1.5 * radius, 5.0 * radius, p.distance(at))
     }
 }
 

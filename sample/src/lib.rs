@@ -7,6 +7,7 @@
 //! The path through the crate: [`Recipe`] ─► coast ─► terrain ─► streets ─► plots ─► buildings ─► plants, networks ─► files.
 
 mod angle;
+mod bim;
 mod building;
 mod city;
 mod coast;
@@ -127,6 +128,9 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
     let corner = recipe.shift() + glam::DVec2::new(recipe.extent().min.x, recipe.extent().max.y);
     files.push(("基础测绘/DOM_2026.jgw".into(), raster_file::world_file(corner, plan.metres_per_pixel)));
     files.push(("基础测绘/DOM_2026.prj".into(), shape_file::PRJ.as_bytes().to_vec()));
+    if let Some(bytes) = bim::building(&city) {
+        files.push(("BIM/海湾中心.ifc".into(), bytes));
+    }
     files.extend(gallery::files(&city));
     files.push(("物联网/传感器.csv".into(), sensor::registry(&sensors, &city).csv_gbk()));
     files.push(("物联网/读数.csv".into(), sensor::readings(&sensors, &city)?));
