@@ -64,7 +64,9 @@ pub(super) fn draw(
     let dice = Dice::of(&sketch.id);
     let storeys = block.storeys.filter(|s| *s > 0).map_or((block.height_m / 3.0).round().max(1.0), f64::from);
     let roof_colours: &[[u8; 3]] = match sketch.facade {
-        Facade::OldTown => &[[176, 98, 72], [164, 84, 62], [188, 112, 84], [150, 92, 76], [120, 104, 98]],
+        Facade::OldTown if block.roof != Some(Roof::Flat) && block.height_m < 13.0 => {
+            &[[176, 98, 72], [164, 84, 62], [188, 112, 84], [150, 92, 76], [120, 104, 98]]
+        }
         Facade::Industrial => &[[176, 190, 202], [150, 168, 186], [196, 198, 198], [160, 176, 170]],
         _ => &[[168, 166, 162], [154, 154, 152], [180, 176, 168], [146, 150, 152], [172, 160, 148], [150, 158, 150]],
     };
@@ -176,7 +178,7 @@ impl Building<'_> {
         let area = rings.area();
         let inner = (area > 50.0 && self.height > 5.0).then(|| rings.inset(PARAPET_WIDTH_M)).flatten();
         let Some(inner) = inner else {
-            cap(scene, rings, top, self.roof_tint);
+            cap(scene, rings, top, self.deck_tint());
             return;
         };
         let rim = Tint(mixed(self.tint, self.roof_tint));
@@ -188,8 +190,17 @@ impl Building<'_> {
             let shade = [rim.darker(0.7), rim.darker(0.7), rim, rim];
             scene.quad(Look::Roof, corners, [Vec2::ZERO; 4], shade);
         }
-        cap(scene, &inner, deck, self.roof_tint);
+        cap(scene, &inner, deck, self.deck_tint());
         self.roof_boxes(scene, &inner, deck);
+    }
+
+    /// Colour of a level roof: tiles belong on slopes, a terrace is paler.
+    fn deck_tint(&self) -> Tint {
+        if self.facade == Facade::OldTown {
+            Tint(mixed(self.roof_tint, Tint([190, 182, 172, 255])))
+        } else {
+            self.roof_tint
+        }
     }
 
     /// Lift houses, machines: what stands on large flat roofs.
@@ -249,7 +260,7 @@ impl Building<'_> {
                 let colour = self.roof_tint.darker(0.9);
                 roof::draw_plain(scene, &rect, kind, eaves, top - eaves, colour, (Look::Wall, tint));
             }
-            None => cap(scene, rings, top, self.roof_tint),
+            None => cap(scene, rings, top, self.deck_tint()),
         }
     }
 }

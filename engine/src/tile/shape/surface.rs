@@ -136,3 +136,76 @@ pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh) -> Resu
     }
     if drawn { Ok(0.0) } else { Err("a mesh without triangles") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::polygon::tests::polygon, *};
+    use crate::{
+        model::{CityObject, Geometry, HeightGrid, Line, ObjectId},
+        tile::glb::TileMesh,
+    };
+
+    /// A slope of one in ten towards the east.
+    fn ground() -> Ground {
+        Ground::new(vec![HeightGrid {
+            north_west: DVec2::new(-500.0, 500.0),
+            step_m: DVec2::splat(100.0),
+            columns: 11,
+            rows: 11,
+            heights: (0..121).map(|i| (i % 11) as f32 * 10.0).collect(),
+        }])
+    }
+
+    fn drawn(class: Class, geometry: Geometry) -> TileMesh {
+        let object = CityObject::new(ObjectId::new("a", 1), class, geometry);
+        let mut scene = Scene::new(DVec3::ZERO);
+        super::super::draw(&mut scene, &Sketch::of(&object), &ground(), Detail::Full).unwrap();
+        scene.into_content().meshes.remove(0)
+    }
+
+    fn park(class: Class) -> TileMesh {
+        let polygons = vec![polygon(&[(0.0, 0.0), (100.0, 0.0), (100.0, 60.0), (0.0, 60.0)], &[])];
+        drawn(class, Geometry::Area(Area { polygons, vertical: Vertical::AboveTerrain }))
+    }
+
+    #[test]
+    fn areas_lie_on_the_ground_in_small_triangles_that_keep_their_area() {
+        let mesh = park(Class::Greenery);
+        for v in &mesh.positions {
+            let above = v.z - (50.0 + v.x * 0.1);
+            assert!((0.05..0.1).contains(&above), "{above}");
+        }
+        let mut area = 0.0;
+        for t in mesh.indices.chunks_exact(3) {
+            let [a, b, c] = [t[0], t[1], t[2]].map(|i| mesh.positions[i as usize].truncate());
+            assert!(a.distance(b).max(b.distance(c)).max(c.distance(a)) <= EDGE_M as f32 + 1e-3);
+            area += (b - a).perp_dot(c - a) * 0.5;
+        }
+        assert!((area - 6000.0).abs() < 0.1, "{area}");
+    }
+
+    #[test]
+    fn water_is_level_at_the_height_of_its_shore() {
+        let mesh = park(Class::Water);
+        let level = mesh.positions[0].z;
+        assert!(mesh.positions.iter().all(|v| v.z == level) && (50.0..60.2).contains(&level));
+    }
+
+    #[test]
+    fn roads_keep_their_width_and_lie_on_the_ground_at_both_edges() {
+        let path = vec![DVec3::new(0.0, 0.0, 0.0), DVec3::new(0.0, 100.0, 0.0)];
+        let line = Line { paths: vec![path], vertical: Vertical::AboveTerrain, width_m: 14.0 };
+        let mesh = drawn(Class::Road, Geometry::Line(line));
+        let (low, high) = mesh.positions.iter().fold((0f32, 0f32), |(l, h), v| (l.min(v.x), h.max(v.x)));
+        assert!((low + 7.0).abs() < 1e-3 && (high - 7.0).abs() < 1e-3);
+        for v in &mesh.positions {
+            assert!((0.1..0.3).contains(&(v.z - (50.0 + v.x * 0.1))));
+        }
+        let along = mesh.uvs.iter().map(|uv| uv.y).fold(0.0, f32::max);
+        assert!((along - 100.0 / 12.0).abs() < 1e-3);
+        for t in mesh.indices.chunks_exact(3) {
+            let [a, b, c] = [t[0], t[1], t[2]].map(|i| mesh.positions[i as usize].truncate());
+            assert!((b - a).perp_dot(c - a) > 0.0, "seen from above");
+        }
+    }
+}
