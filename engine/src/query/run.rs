@@ -240,6 +240,9 @@ fn nearest(
 ) -> Result<std::vec::IntoIter<Found>, StoreError> {
     let (city, query) = (hits.city, hits.query);
     let mut best: Vec<Found> = Vec::new();
+    if limit == 0 {
+        return Ok(best.into_iter());
+    }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer)?;
         for (path, tree) in &index.files {

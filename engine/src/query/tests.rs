@@ -145,7 +145,7 @@ fn filters_words_times_and_limits() {
     let (_dir, city) = city();
     let all = |query: &Query| ids(&city, query);
     let filter = |text: &str| Query { filter: Some(Filter::parse(text).unwrap()), ..Query::default() };
-    assert_eq!(all(&filter("height_m >= 40 and name like '中山%'")).len(), 0);
+    assert_eq!(all(&filter("height_m >= 40 and name like '中山%'")).len(), 22);
     assert_eq!(all(&filter("height_m >= 40 and name like '海滨%'")).len(), 44);
     assert_eq!(all(&filter("class = 'tree' and z_max > 12")).len(), 50);
     assert_eq!(all(&Query { domains: vec![Domain::Below], ..Query::default() }), ["p/1"]);

@@ -90,8 +90,9 @@ fn open(path: &Path, rows: &Rows<'_>, columns: Option<&[&str]>) -> Result<Parque
         }
         builder = builder.with_row_selection(RowSelection::from(selectors));
     }
-    // Few rows a batch: a row may be a DEM block of many megabytes.
-    builder.with_batch_size(256).build().map_err(StoreError::parquet(path))
+    // Few rows a batch where shapes are read: one may be a DEM block of many megabytes.
+    let batch_rows = if columns.is_some() { 2048 } else { 256 };
+    builder.with_batch_size(batch_rows).build().map_err(StoreError::parquet(path))
 }
 
 impl Iterator for RowReader {

@@ -269,7 +269,8 @@ fn new_terrain_lifts_the_layers_that_stand_on_it() {
     assert_eq!(city.object(&ObjectId::new("buildings", 1)).unwrap().unwrap(), building(1));
     // A picture drapes the terrain that was there before it.
     let report = import(&city, &[("photo", vec![photo()])]).unwrap();
-    assert_eq!(report.sources[0].layer, "dem");
+    let layers: Vec<_> = report.sources.iter().map(|s| s.layer.as_str()).collect();
+    assert_eq!(layers, ["bim", "dem"], "what could not be lifted is named each time");
     assert_eq!(City::open(city.folder()).unwrap().ground().unwrap().height_at(CORNER), Some(30.0));
 }
 
@@ -344,6 +345,34 @@ fn layer_names_of_any_script_lead_to_safe_folders() {
     assert_eq!(city.layers().len(), names.len());
     for name in names {
         assert!(city.object(&ObjectId::new(name, 1)).unwrap().is_some(), "{name}");
+    }
+    assert_eq!(city.verify().unwrap(), []);
+}
+
+#[test]
+fn flipped_bytes_are_errors_and_never_panics() {
+    let (_dir, city) = new_city();
+    import(&city, &[("buildings", (1..=300).map(building).collect())]).unwrap();
+    let city = City::open(city.folder()).unwrap();
+    let entry = city.layer("buildings").unwrap();
+    let parquet = city.folder().join(&entry.object_files[0]);
+    for path in [parquet.clone(), parquet.with_extension("ids")] {
+        let good = fs::read(&path).unwrap();
+        for round in 0..150usize {
+            let mut bad = good.clone();
+            // The footer is where a reader believes most: half of the flips go there.
+            let at = if round % 2 == 0 {
+                round * 7919 % bad.len()
+            } else {
+                bad.len() - 1 - round * 31 % 3000.min(bad.len())
+            };
+            bad[at] ^= 1 << (round % 8);
+            fs::write(&path, &bad).unwrap();
+            let read = city.objects("buildings").map(|objects| objects.filter(|o| o.is_err()).count());
+            let found = city.object(&ObjectId::new("buildings", 5));
+            let _ = (read, found);
+        }
+        fs::write(&path, &good).unwrap();
     }
     assert_eq!(city.verify().unwrap(), []);
 }
