@@ -35,13 +35,14 @@ pub(crate) struct RowReader {
     reader: ParquetRecordBatchReader,
     batch: Option<RecordBatch>,
     next: usize,
+    is_broken: bool,
 }
 
 impl RowReader {
     /// Opens a layer's file.
     pub(crate) fn open(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
         let reader = open(path, &rows, None)?;
-        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0 })
+        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false })
     }
 
     /// Opens a layer's file for rows without their `shape`, which may be megabytes of a DEM.
@@ -49,11 +50,31 @@ impl RowReader {
         let schema = objects::schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).filter(|n| *n != "shape").collect();
         let reader = open(path, &rows, Some(&names))?;
-        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0 })
+        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false })
     }
 }
 
+/// Runs a step of the Parquet reader. On damaged pages it may panic instead of returning an error; that must not
+/// take a server or an import down, so it becomes what it is: a damaged file.
+fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // The reader is not used again after an error, so what the panic left half done is never seen.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(step))
+        .unwrap_or_else(|_| Err(StoreError::damaged(path, "a page of it cannot be decoded")))
+}
+
+fn next_batch(path: &Path, reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, StoreError> {
+    guarded(path, || reader.next().transpose().map_err(|e| StoreError::damaged(path, e)))
+}
+
 fn open(path: &Path, rows: &Rows<'_>, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, StoreError> {
+    guarded(path, || open_unguarded(path, rows, columns))
+}
+
+fn open_unguarded(
+    path: &Path,
+    rows: &Rows<'_>,
+    columns: Option<&[&str]>,
+) -> Result<ParquetRecordBatchReader, StoreError> {
     let file = File::open(path).map_err(StoreError::at(path))?;
     let mut options = ArrowReaderOptions::new();
     if matches!(rows, Rows::These(_)) {
@@ -107,9 +128,16 @@ impl Iterator for RowReader {
                 let row = row_at(batch, self.next - 1);
                 return Some(row.ok_or_else(|| StoreError::damaged(&self.path, "a row is not understood")));
             }
-            match self.reader.next()? {
-                Ok(batch) => (self.batch, self.next) = (Some(batch), 0),
-                Err(e) => return Some(Err(StoreError::damaged(&self.path, e))),
+            if self.is_broken {
+                return None;
+            }
+            match next_batch(&self.path, &mut self.reader) {
+                Ok(Some(batch)) => (self.batch, self.next) = (Some(batch), 0),
+                Ok(None) => return None,
+                Err(e) => {
+                    (self.is_broken, self.batch) = (true, None);
+                    return Some(Err(e));
+                }
             }
         }
     }
@@ -183,10 +211,9 @@ fn extent_at(batch: &RecordBatch, at: usize) -> Option<Extent> {
 
 /// The boxes of all rows, in the order of the file; those without a place are empty.
 pub(crate) fn read_boxes(path: &Path) -> Result<Vec<Extent>, StoreError> {
-    let reader = open(path, &Rows::All, Some(&["bbox", "z_min", "z_max"]))?;
+    let mut reader = open(path, &Rows::All, Some(&["bbox", "z_min", "z_max"]))?;
     let mut boxes = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| StoreError::damaged(path, e))?;
+    while let Some(batch) = next_batch(path, &mut reader)? {
         for at in 0..batch.num_rows() {
             boxes.push(extent_at(&batch, at).ok_or_else(|| StoreError::damaged(path, "a box is not understood"))?);
         }
@@ -201,10 +228,9 @@ pub(crate) fn rows_of_kind(path: &Path, wanted: Kind) -> Result<Vec<u32>, StoreE
 
 /// Row numbers of the rows with `word` in the text column `name`.
 pub(crate) fn rows_with_word(path: &Path, name: &str, word: &str) -> Result<Vec<u32>, StoreError> {
-    let reader = open(path, &Rows::All, Some(&[name]))?;
+    let mut reader = open(path, &Rows::All, Some(&[name]))?;
     let (mut rows, mut number) = (Vec::new(), 0u32);
-    for batch in reader {
-        let batch = batch.map_err(|e| StoreError::damaged(path, e))?;
+    while let Some(batch) = next_batch(path, &mut reader)? {
         for at in 0..batch.num_rows() {
             if text(&batch, name, at).flatten() == Some(word) {
                 rows.push(number);
