@@ -15,6 +15,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::pipe_table::FORMAT,
     &crate::shapefile::FORMAT,
     &crate::geojson::FORMAT,
+    &crate::ifc::FORMAT,
 ];
 
 /// A source format.

@@ -10,6 +10,7 @@ pub mod field;
 mod format;
 pub mod geojson;
 pub mod geotiff;
+pub mod ifc;
 pub mod intake;
 pub mod las;
 pub mod picture;

@@ -1,0 +1,204 @@
+//! Building models: IFC 2x3, 4 and 4.3 as STEP files.
+//!
+//! A file becomes its spatial tree (site, building, storey, space) and its products with their shapes, property sets and
+//! quantities. The georeference is read here; shapes and properties are read by a library in a process of its own
+//! ([`worker_main`]).
+
+mod class;
+mod georeference;
+mod parse;
+mod place;
+mod product;
+mod step;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod worker;
+
+use std::path::Path;
+
+use glam::DVec3;
+use groundline_engine::{
+    crs::Crs,
+    model::{Attribute, CityObject, Class, Geometry, Mesh, MeshPart, ObjectId, SourceReport, Stage, Value},
+};
+
+use crate::{Format, ImportError, Job, Kind, Options, Out, Probe};
+use georeference::Georeference;
+use place::Placing;
+use product::{Part, Product};
+pub use worker::worker_main;
+
+/// Opacity of spaces: they fill rooms and must not hide the walls.
+const SPACE_ALPHA: u8 = 40;
+
+/// Building models.
+pub static FORMAT: Format = Format {
+    name: "ifc",
+    title: "Building model (IFC 2x3, 4, 4.3)",
+    title_zh: "建筑信息模型 (IFC)",
+    extensions: &["ifc"],
+    probe,
+    read,
+};
+
+fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
+    let geo = Georeference::read(path)?;
+    let mut probe = Probe {
+        kind: Kind::Objects,
+        crs: None,
+        crs_from: String::new(),
+        crs_text: None,
+        needs_crs: false,
+        encoding: None,
+        source_extent: None,
+        records: Some(geo.entities),
+        companions: Vec::new(),
+        class: Some((Class::Building, format!("schema {}", geo.schema))),
+    };
+    let is_placed = options.map.iter().any(|(key, _)| key == "place");
+    if is_placed {
+        // where the user says, in the city's coordinates or those of --crs
+    } else if let Some(conversion) = &geo.conversion {
+        probe.crs = geo.crs_name.as_deref().and_then(|name| Crs::parse(name).ok());
+        probe.crs_from = if probe.crs.is_some() { "IfcProjectedCRS".into() } else { String::new() };
+        probe.crs_text = geo.crs_name.clone().filter(|_| probe.crs.is_none());
+        probe.needs_crs = true;
+        let (e, n) = (conversion.eastings_m, conversion.northings_m);
+        let unit_m = probe.crs.as_ref().map_or(1.0, |c| c.unit_m);
+        probe.source_extent = Some([e, n, e, n].map(|v| v / unit_m));
+    } else if let Some([longitude, latitude, _]) = geo.site {
+        probe.crs = Crs::from_epsg(4326).ok();
+        probe.crs_from = "IfcSite".into();
+        probe.source_extent = Some([longitude, latitude, longitude, latitude]);
+    }
+    Ok(Some(probe))
+}
+
+fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+    let geo = Georeference::read(job.path)?;
+    let placing = Placing::of(job, &geo, report)?;
+    out.progress(0.1);
+    // the sink can only hand on text; the error itself waits here
+    let mut stopped = None;
+    let mut taken = 0_u64;
+    let mut sink = |product: Product, parts: Vec<Part>| -> Result<(), String> {
+        let object = match object(job, &geo, &placing, product, parts) {
+            Ok(object) => object,
+            Err((record, reason)) => {
+                report.skip(record, reason);
+                return Ok(());
+            }
+        };
+        taken += 1;
+        out.emit(object).map_err(|error| {
+            let words = error.to_string();
+            stopped = Some(error);
+            words
+        })
+    };
+    let outcome = match &job.options.worker {
+        Some(program) => worker::read_apart(program, job.path, &mut sink),
+        None => worker::read_here(job.path, &mut sink),
+    };
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    let summary = outcome?;
+    if taken == 0 {
+        report.warn("no_products", "the file holds no building, storey, element or other product", "");
+    }
+    if summary.failed_shapes > 0 {
+        let message =
+            format!("{} products whose openings or joins could not be cut as modelled", summary.failed_shapes);
+        report.warn("shape_approximate", message, "");
+    }
+    Ok(())
+}
+
+/// A product as an object; `Err` is its record and why it cannot be one.
+fn object(
+    job: &Job<'_>,
+    geo: &Georeference,
+    placing: &Placing<'_>,
+    product: Product,
+    parts: Vec<Part>,
+) -> Result<CityObject, (u64, String)> {
+    let mut class = class::class_of(&product);
+    if class == Class::BuildingElement
+        && let Some(asked) = job.options.class
+    {
+        class = asked;
+    }
+    let record = u64::from(product.express_id);
+    let geometry = mesh(placing, parts, class)
+        .map_err(|reason| (record, format!("#{record} {} {}: {reason}", product.ifc_type, product.global_id)))?;
+    let mut object = CityObject::new(ObjectId::new(job.layer, &product.global_id), class, geometry);
+    object.domain = class::domain_of(&product, class);
+    object.stage = job.options.stage.unwrap_or(Stage::Operation);
+    object.parent = product.parent.as_deref().map(|parent| ObjectId::new(job.layer, parent));
+    object.record = record;
+    object.attributes = attributes(&product, geo);
+    object.name = product.name;
+    Ok(object)
+}
+
+fn attributes(product: &Product, geo: &Georeference) -> Vec<Attribute> {
+    let mut attributes = Vec::with_capacity(product.attributes.len() + 4);
+    let read = |key: &str, value: Value| Attribute::read(&key.into(), value);
+    attributes.push(read("ifc_type", Value::Text(product.ifc_type.clone())));
+    attributes.push(read("global_id", Value::Text(product.global_id.clone())));
+    if let Some(elevation) = product.storey_elevation_m {
+        let (key, field) = match product.ifc_type.as_str() {
+            "IfcBuildingStorey" => ("elevation_m", "Elevation"),
+            _ => ("storey_elevation_m", "IfcBuildingStorey.Elevation"),
+        };
+        attributes.push(Attribute::converted(key, Value::Real(elevation), field, "length unit of the file to metres"));
+    }
+    if let Some(storeys) = product.storeys {
+        attributes.push(Attribute::measured("storeys", Value::Int(storeys.into()), "storeys in the file"));
+    }
+    if product.ifc_type == "IfcSite" || product.ifc_type == "IfcBuilding" {
+        let by = if geo.conversion.is_some() {
+            geo.conversion_from
+        } else if geo.site.is_some() {
+            "IfcSite"
+        } else {
+            "user"
+        };
+        attributes.push(read("georeference", Value::Text(by.into())));
+        if let Some(datum) = &geo.vertical_datum {
+            attributes.push(read("vertical_datum", Value::Text(datum.clone())));
+        }
+    }
+    for (key, value) in &product.attributes {
+        attributes.push(read(key, value.clone()));
+    }
+    attributes
+}
+
+/// The shape in the city, around the middle of its box so that its numbers are small.
+fn mesh(placing: &Placing<'_>, parts: Vec<Part>, class: Class) -> Result<Geometry, String> {
+    if parts.is_empty() {
+        return Ok(Geometry::None);
+    }
+    let mut made = Vec::with_capacity(parts.len());
+    let mut extent = groundline_engine::model::Extent::EMPTY;
+    for part in parts {
+        let mut positions: Vec<DVec3> = part.positions.iter().map(|p| DVec3::from_array(*p)).collect();
+        if !placing.apply(&mut positions) {
+            return Err("its shape lies outside of the city's coordinate system".into());
+        }
+        positions.iter().for_each(|p| extent.add(*p));
+        let mut rgba = part.rgba;
+        if class == Class::Space {
+            rgba[3] = rgba[3].min(SPACE_ALPHA);
+        }
+        made.push(MeshPart { positions, indices: part.indices, rgba });
+    }
+    let origin = extent.centre();
+    for part in &mut made {
+        part.positions.iter_mut().for_each(|p| *p -= origin);
+    }
+    Ok(Geometry::Mesh(Mesh { origin, parts: made }))
+}

@@ -1,0 +1,277 @@
+//! The one module that knows the IFC library.
+
+use std::collections::{HashMap, HashSet};
+
+use groundline_engine::model::Value;
+use ifc_lite_processing::{
+    MeshData, ProcessingRequest,
+    data_model::{DataModel, EntityMetadata, extract_data_model},
+    process,
+};
+
+use super::product::{Part, Product, Sink, Summary};
+
+/// Longest text that is kept of a value, characters.
+const MAX_TEXT: usize = 2000;
+/// Most attributes of one product.
+const MAX_ATTRIBUTES: usize = 2000;
+/// How far up the tree of parts is followed.
+const MAX_LEVELS: usize = 64;
+
+/// Products that are no things in a city: holes that are already cut, drawings, connection points.
+static LEFT_OUT: &[&str] = &[
+    "IFCOPENINGELEMENT",
+    "IFCOPENINGSTANDARDCASE",
+    "IFCVOIDINGFEATURE",
+    "IFCANNOTATION",
+    "IFCGRID",
+    "IFCDISTRIBUTIONPORT",
+    "IFCPORT",
+    "IFCVIRTUALELEMENT",
+    "IFCPROJECT",
+    "IFCREFERENT",
+    "IFCALIGNMENT",
+    "IFCALIGNMENTSEGMENT",
+    "IFCALIGNMENTHORIZONTAL",
+    "IFCALIGNMENTVERTICAL",
+    "IFCALIGNMENTCANT",
+];
+
+/// Reads the products of a file, in the order of their entity numbers.
+///
+/// The library holds the whole file and all meshes at once, and it may panic or run long on damaged files:
+/// this is why it is called in a process of its own.
+pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> {
+    let model = extract_data_model(content);
+    let result = process(content, &ProcessingRequest::full_pass(), &mut ());
+    let to_world = result.frame.world_mapper();
+    let mut shapes: HashMap<u32, Vec<Part>> = HashMap::new();
+    for mesh in result.meshes {
+        // 1 and 2 are shapes of the type library: nothing in the city has them
+        if mesh.geometry_class == 0
+            && let Some(part) = part(&mesh, to_world)
+        {
+            shapes.entry(mesh.express_id).or_default().push(part);
+        }
+    }
+    let tree = Tree::of(&model, &shapes);
+    let facts = facts(&model);
+    let mut summary = Summary {
+        products: 0,
+        failed_shapes: result.stats.products_with_failures,
+        length_unit_m: result.metadata.length_unit_scale,
+    };
+    for id in &tree.products {
+        let Some(entity) = tree.entities.get(id) else { continue };
+        let product = tree.product(entity, facts.get(id).map_or(&[], Vec::as_slice));
+        sink(product, shapes.remove(id).unwrap_or_default())?;
+        summary.products += 1;
+    }
+    Ok(summary)
+}
+
+fn part(mesh: &MeshData, to_world: impl Fn([f64; 3]) -> [f64; 3]) -> Option<Part> {
+    let positions: Vec<[f64; 3]> = mesh
+        .positions
+        .chunks_exact(3)
+        .map(|p| to_world([0, 1, 2].map(|axis| mesh.origin[axis] + f64::from(p[axis]))))
+        .collect();
+    let count = positions.len() as u32;
+    let is_sound = positions.iter().flatten().all(|c| c.is_finite()) && mesh.indices.iter().all(|i| *i < count);
+    let indices = mesh.indices[..mesh.indices.len() / 3 * 3].to_vec();
+    let rgba = mesh.color.map(|c| (c.clamp(0.0, 1.0) * 255.0).round() as u8);
+    (is_sound && !indices.is_empty()).then_some(Part { positions, indices, rgba })
+}
+
+/// Who is part of whom.
+struct Tree<'a> {
+    entities: HashMap<u32, &'a EntityMetadata>,
+    parents: HashMap<u32, u32>,
+    elevations: HashMap<u32, f64>,
+    storeys: HashMap<u32, u32>,
+    products: Vec<u32>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(model: &'a DataModel, shapes: &HashMap<u32, Vec<Part>>) -> Self {
+        let entities: HashMap<u32, &EntityMetadata> = model.entities.iter().map(|e| (e.entity_id, e)).collect();
+        let mut parents = HashMap::new();
+        let mut elevations = HashMap::new();
+        let mut products: HashSet<u32> = shapes.keys().copied().collect();
+        for node in &model.spatial_hierarchy.nodes {
+            products.insert(node.entity_id);
+            if node.parent_id != 0 {
+                parents.insert(node.entity_id, node.parent_id);
+            }
+            if let Some(elevation) = node.elevation.filter(|e| e.is_finite()) {
+                elevations.insert(node.entity_id, elevation);
+            }
+            for element in &node.element_ids {
+                products.insert(*element);
+                parents.insert(*element, node.entity_id);
+            }
+        }
+        // parts of assemblies: after containment, which says more about where a thing is
+        for relation in &model.relationships {
+            if relation.rel_type.eq_ignore_ascii_case("IFCRELAGGREGATES") && products.contains(&relation.relating_id) {
+                parents.entry(relation.related_id).or_insert(relation.relating_id);
+                products.insert(relation.related_id);
+            }
+        }
+        let left_out = |id: &u32| {
+            let name = entities.get(id).map(|e| e.type_name.to_uppercase()).unwrap_or_default();
+            name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
+        };
+        let mut products: Vec<u32> = products.into_iter().filter(|id| !left_out(id)).collect();
+        products.sort_unstable();
+        let mut tree = Self { entities, parents, elevations, storeys: HashMap::new(), products };
+        tree.count_storeys();
+        tree
+    }
+
+    fn count_storeys(&mut self) {
+        let mut storeys: HashMap<u32, u32> = HashMap::new();
+        for id in &self.products {
+            if self.type_of(*id) == "IfcBuildingStorey"
+                && let Some(building) = self.above(*id).find(|up| self.type_of(*up) == "IfcBuilding")
+            {
+                *storeys.entry(building).or_default() += 1;
+            }
+        }
+        self.storeys = storeys;
+    }
+
+    /// What `id` is part of, from the nearest to the farthest.
+    fn above(&self, id: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut seen = HashSet::from([id]);
+        std::iter::successors(self.parents.get(&id).copied(), |up| self.parents.get(up).copied())
+            .take(MAX_LEVELS)
+            .take_while(move |up| seen.insert(*up))
+    }
+
+    fn type_of(&self, id: u32) -> String {
+        self.entities.get(&id).map(|e| schema_name(&e.type_name)).unwrap_or_default()
+    }
+
+    fn global_id(&self, id: u32) -> String {
+        let own = self.entities.get(&id).and_then(|e| e.global_id.clone());
+        own.filter(|g| !g.is_empty()).unwrap_or_else(|| format!("#{id}"))
+    }
+
+    fn product(&self, entity: &EntityMetadata, facts: &[(String, Value)]) -> Product {
+        let id = entity.entity_id;
+        let above: Vec<u32> = self.above(id).collect();
+        let is_kept = |up: &&u32| self.products.binary_search(up).is_ok();
+        let mut attributes = Vec::new();
+        for (key, text) in [
+            ("description", &entity.description),
+            ("object_type", &entity.object_type),
+            ("tag", &entity.tag),
+            ("predefined_type", &entity.predefined_type),
+        ] {
+            if let Some(text) = text.as_deref().filter(|t| !t.is_empty()) {
+                attributes.push((key.to_owned(), Value::Text(shortened(text))));
+            }
+        }
+        attributes.extend(facts.iter().take(MAX_ATTRIBUTES).cloned());
+        Product {
+            express_id: id,
+            ifc_type: schema_name(&entity.type_name),
+            global_id: self.global_id(id),
+            name: entity.name.as_deref().filter(|n| !n.is_empty()).map(shortened),
+            parent: above.iter().find(is_kept).map(|up| self.global_id(*up)),
+            within: above.iter().map(|up| self.type_of(*up)).collect(),
+            storey_elevation_m: std::iter::once(&id).chain(&above).find_map(|i| self.elevations.get(i).copied()),
+            storeys: self.storeys.get(&id).copied(),
+            attributes,
+        }
+    }
+}
+
+/// `IFCWALLSTANDARDCASE` as `IfcWallStandardCase`; names that are already mixed stay.
+fn schema_name(name: &str) -> String {
+    if name.bytes().any(|b| b.is_ascii_lowercase()) {
+        return name.to_owned();
+    }
+    ifc_lite_core::IfcType::from_str(name).name().to_owned()
+}
+
+/// Property sets, quantities, materials and classifications of every entity, under `Set.Name`.
+fn facts(model: &DataModel) -> HashMap<u32, Vec<(String, Value)>> {
+    let mut of_set: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
+    for set in &model.property_sets {
+        let properties = set.properties.iter().filter_map(|p| {
+            let value = match p.property_type.as_str() {
+                "boolean" | "logical" => match p.property_value.as_str() {
+                    "true" => Value::Bool(true),
+                    "false" => Value::Bool(false),
+                    _ => return None,
+                },
+                "integer" => Value::Int(p.property_value.parse().ok()?),
+                "real" => Value::Real(p.property_value.parse::<f64>().ok().filter(|r| r.is_finite())?),
+                "null" => return None,
+                _ => Value::Text(shortened(&p.property_value)),
+            };
+            Some((format!("{}.{}", set.pset_name, p.property_name), value))
+        });
+        of_set.insert(set.pset_id, properties.collect());
+    }
+    for set in &model.quantity_sets {
+        let quantities = set.quantities.iter().filter(|q| q.quantity_value.is_finite());
+        let quantities =
+            quantities.map(|q| (format!("{}.{}", set.qset_name, q.quantity_name), Value::Real(q.quantity_value)));
+        of_set.insert(set.qset_id, quantities.collect());
+    }
+    let mut of_entity: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
+    let mut of_type: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut types: Vec<(u32, u32)> = Vec::new();
+    for relation in &model.relationships {
+        match relation.rel_type.to_uppercase().as_str() {
+            "IFCRELDEFINESBYPROPERTIES" => {
+                if let Some(values) = of_set.get(&relation.relating_id) {
+                    add(of_entity.entry(relation.related_id).or_default(), values);
+                }
+            }
+            "TYPEHASPROPERTYSETS" => of_type.entry(relation.related_id).or_default().push(relation.relating_id),
+            "IFCRELDEFINESBYTYPE" => types.push((relation.related_id, relation.relating_id)),
+            _ => {}
+        }
+    }
+    // the type's sets come last: what the occurrence says itself wins
+    for (occurrence, of) in types {
+        for set in of_type.get(&of).into_iter().flatten() {
+            if let Some(values) = of_set.get(set) {
+                add(of_entity.entry(occurrence).or_default(), values);
+            }
+        }
+    }
+    for material in &model.materials {
+        let list = of_entity.entry(material.element_id).or_default();
+        match list.iter_mut().find(|(key, _)| key == "material") {
+            Some((_, Value::Text(text))) if text.len() < MAX_TEXT => {
+                *text = format!("{text}; {}", shortened(&material.material_name));
+            }
+            Some(_) => {}
+            None => list.push(("material".into(), Value::Text(shortened(&material.material_name)))),
+        }
+    }
+    for class in &model.classifications {
+        let code = class.identification.as_deref().or(class.name.as_deref()).unwrap_or_default();
+        let key = format!("classification.{}", class.system_name.as_deref().unwrap_or("?"));
+        add(of_entity.entry(class.element_id).or_default(), &[(key, Value::Text(shortened(code)))]);
+    }
+    of_entity
+}
+
+/// Adds values whose key is not there yet.
+fn add(list: &mut Vec<(String, Value)>, values: &[(String, Value)]) {
+    for (key, value) in values {
+        if list.len() < MAX_ATTRIBUTES && !list.iter().any(|(k, _)| k == key) {
+            list.push((key.clone(), value.clone()));
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
