@@ -15,6 +15,7 @@ pub mod intake;
 pub mod las;
 pub mod picture;
 pub mod pipe_table;
+pub mod sensor_table;
 pub mod shapefile;
 mod source;
 

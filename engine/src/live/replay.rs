@@ -104,8 +104,8 @@ impl Plan {
         let mut index_of: HashMap<&str, u32> = HashMap::new();
         for (index, sensor) in sensors.iter().enumerate().rev() {
             let id = sensor.id.as_str();
-            for name in [sensor.name.as_str(), sensor.topic.as_str(), id.split_once('/').map_or(id, |(_, key)| key), id]
-            {
+            let key = id.rsplit_once('/').map_or(id, |(_, key)| key);
+            for name in [sensor.name.as_str(), sensor.topic.as_str(), key, id] {
                 index_of.insert(name, index as u32);
             }
         }
