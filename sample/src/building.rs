@@ -288,7 +288,7 @@ impl Builder<'_> {
                 let out = along.perp() * side;
                 let zone = self.recipe.zone(p + out * (street.reach_m() + 14.0));
                 let step = match zone {
-                    ZoneKind::OldTown => self.old_house(street, way, out, side, number),
+                    ZoneKind::OldTown => self.old_house(street, way, out, number),
                     ZoneKind::Villas => self.villa(street, way, out, number),
                     ZoneKind::Housing if street.grade <= Grade::Secondary => self.shop(street, way, out, number, 0.5),
                     ZoneKind::Cbd if street.grade >= Grade::Secondary => self.shop(street, way, out, number, 0.45),
@@ -313,7 +313,7 @@ impl Builder<'_> {
         (self.ground.slope(spot) < 0.33 && !self.wild(spot) && self.coast.inland(spot) > 12.0).then_some((spot, along))
     }
 
-    fn old_house(&mut self, street: &Street, way: f64, out: DVec2, side: f64, number: i64) -> f64 {
+    fn old_house(&mut self, street: &Street, way: f64, out: DVec2, number: i64) -> f64 {
         let width = self.random.range(11.0, 22.0);
         let depth = self.random.range(9.5, 12.5);
         let storeys = self.random.whole(2, 4);
@@ -347,7 +347,7 @@ impl Builder<'_> {
             // the house in the yard behind
             let (rear_w, rear_d) = (self.random.range(9.0, 15.0), self.random.range(7.5, 9.5));
             let gap = self.random.range(6.5, 10.0);
-            let rear = at + (if side > 0.0 { out } else { out }) * (depth / 2.0 + gap + rear_d / 2.0);
+            let rear = at + out * (depth / 2.0 + gap + rear_d / 2.0);
             if self.random.chance(0.75) && self.ground.slope(rear) < 0.33 {
                 let b = self.plain(Use::OldTown, storeys.min(3), true, format!("{}{number}号乙", street.name));
                 self.put(rectangle(rear, along, rear_w, rear_d), 0.8, b);

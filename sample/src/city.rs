@@ -18,7 +18,6 @@ pub(crate) struct City<'a> {
     pub coast: Coast,
     pub ground: Terrain,
     pub streets: Streets,
-    pub plots: Plots,
     pub buildings: Vec<Building>,
     pub places: Vec<Place>,
     pub trees: Vec<Tree>,
@@ -47,6 +46,6 @@ impl<'a> City<'a> {
         networks.push(oil);
         networks.retain(|n| !n.pipes.is_empty());
         let (buildings, places) = (built.buildings, built.places);
-        City { recipe, coast, ground, streets, plots, buildings, places, trees, lamps, networks, findings }
+        City { recipe, coast, ground, streets, buildings, places, trees, lamps, networks, findings }
     }
 }

@@ -81,7 +81,7 @@ fn oil_line(recipe: &Recipe, ground: &Terrain, networks: &[Network], told: &mut 
             street: "港区输油线".into(),
         });
     }
-    finish(&mut oil, recipe);
+    finish(&mut oil);
     oil
 }
 

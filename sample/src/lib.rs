@@ -15,6 +15,7 @@ mod finding;
 mod gallery;
 mod layer;
 mod network;
+mod note;
 mod picture;
 mod plane;
 mod plant;
@@ -22,6 +23,7 @@ mod plot;
 mod random;
 mod raster_file;
 mod recipe;
+mod scan;
 mod sensor;
 mod shape_file;
 mod street;
@@ -86,6 +88,8 @@ pub struct Made {
     pub pipes: usize,
     /// Sensors in 物联网/传感器.csv.
     pub sensors: usize,
+    /// Points in 点云/街区扫描.laz.
+    pub points: u64,
     /// Trees in 行道树.shp.
     pub trees: usize,
     /// Lamps in 路灯.shp.
@@ -131,9 +135,14 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
     if let Some(bytes) = bim::building(&city) {
         files.push(("BIM/海湾中心.ifc".into(), bytes));
     }
+    progress("scanning a block");
+    let (bytes, points) = scan::scan(&city)?;
+    made.points = points;
+    files.push(("点云/街区扫描.laz".into(), bytes));
     files.extend(gallery::files(&city));
     files.push(("物联网/传感器.csv".into(), sensor::registry(&sensors, &city).csv_gbk()));
     files.push(("物联网/读数.csv".into(), sensor::readings(&sensors, &city)?));
+    files.push(("说明.txt".into(), note::note(&city, &made)));
     files.sort();
     for (name, bytes) in files {
         let path = dir.join(&name);

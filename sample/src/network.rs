@@ -225,7 +225,7 @@ pub(crate) fn networks(
     }
     for network in &mut made {
         layer.connect(network, buildings);
-        finish(network, recipe);
+        finish(network);
     }
     made
 }
@@ -683,7 +683,7 @@ fn drain_size(service: Service, load_m: f64) -> ([u32; 2], bool) {
 }
 
 /// Names nodes by how many pipes meet there and gives wells their floors.
-pub(crate) fn finish(network: &mut Network, recipe: &Recipe) {
+pub(crate) fn finish(network: &mut Network) {
     let n = network.nodes.len();
     let mut links = vec![0usize; n];
     let mut deepest = vec![0f64; n];
@@ -694,7 +694,6 @@ pub(crate) fn finish(network: &mut Network, recipe: &Recipe) {
             deepest[pipe.ends[end]] = deepest[pipe.ends[end]].max(bottom);
         }
     }
-    let _ = recipe;
     for (k, node) in network.nodes.iter_mut().enumerate() {
         if node.feature.is_empty() && node.device.is_empty() {
             match network.service {

@@ -441,11 +441,8 @@ impl<'a> Painter<'a> {
         }
         if let Some(yard) = &b.yard {
             // the open middle is painted again by its place
-            let at = middle(yard);
             let turf: Vec<DVec2> = yard.iter().rev().copied().collect();
             band.fill(&turf, [162.0, 96.0, 78.0], 1.0);
-            let u = (yard[0] - at).normalize_or(DVec2::X);
-            let _ = u;
             let shrunk = crate::plot::shrunk(&turf, 0.8);
             band.fill(&shrunk, [94.0, 138.0, 76.0], 1.0);
         }

@@ -94,19 +94,6 @@ impl Line {
         (a + (b - a) * t, (b - a) / length)
     }
 
-    /// The line shifted to its left by a distance, ends cut square to their segments.
-    pub fn shifted(&self, left: f64) -> Vec<DVec2> {
-        let n = self.points.len();
-        (0..n)
-            .map(|i| {
-                let before = if i > 0 { self.points[i] - self.points[i - 1] } else { self.points[1] - self.points[0] };
-                let after = if i + 1 < n { self.points[i + 1] - self.points[i] } else { before };
-                let normal = (before.normalize() + after.normalize()).normalize_or(after.normalize()).perp();
-                self.points[i] + normal * left
-            })
-            .collect()
-    }
-
     /// The part between two ways.
     pub fn part(&self, from: f64, to: f64) -> Line {
         let mut points = vec![self.at(from).0];
@@ -247,7 +234,6 @@ mod tests {
         assert_eq!(line.length(), 15.0);
         assert_eq!(line.at(12.0), (DVec2::new(10.0, 2.0), DVec2::Y));
         assert_eq!(line.part(5.0, 12.0).points.len(), 3);
-        assert!((line.shifted(1.0)[0] - DVec2::new(0.0, 1.0)).length() < 1e-12);
         assert_eq!(crossing(DVec2::ZERO, DVec2::X, DVec2::new(0.5, -1.0), DVec2::new(0.5, 1.0)), Some((0.5, 0.5)));
     }
 

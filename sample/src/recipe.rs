@@ -255,7 +255,6 @@ pub(crate) struct Owners {
     pub gas: String,
     pub power: String,
     pub telecom: String,
-    pub heat: String,
     pub oil: String,
 }
 
