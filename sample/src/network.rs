@@ -604,9 +604,14 @@ impl Layer<'_> {
             let (ends, depths_m, size, material) = match service {
                 Service::Sewage => {
                     // falls from the building into the manhole, arriving above its invert
-                    let arrive = a - depth + 0.05;
-                    let leave = ceil_cm(b - (arrive + (0.012 * d).max(0.1)).min(b - 2.7));
-                    ([node, k], [leave, ceil_cm(a - (b - leave - 0.01 * d).min(arrive).max(a - depth))], 200, "聚乙烯")
+                    let lowest = a - depth + 0.05;
+                    let leave = (b - 2.7).max(lowest + 0.01 * d + 0.02);
+                    if b - leave < 0.8 {
+                        network.nodes.pop();
+                        continue;
+                    }
+                    let arrive = lowest.max(leave - 0.03 * d);
+                    ([node, k], [floor_cm(b - leave), ceil_cm(a - arrive)], 200, "聚乙烯")
                 }
                 Service::Water => ([k, node], [depth, 1.85], 100, "聚乙烯"),
                 Service::Gas => ([k, node], [depth, 1.5], 63, "聚乙烯"),
@@ -651,6 +656,10 @@ fn nearest_wall(building: &Building, p: DVec2) -> DVec2 {
         }
     }
     best.1 + (p - best.1).normalize_or_zero() * 0.3
+}
+
+fn floor_cm(depth: f64) -> f64 {
+    (depth * 100.0).floor() / 100.0
 }
 
 fn ceil_cm(depth: f64) -> f64 {

@@ -318,15 +318,15 @@ impl Recipe {
     /// A corner of it with fewer than a hundred buildings and every kind of file, made in a moment: for tests.
     pub fn tiny() -> Recipe {
         let mut recipe = Recipe::default_city();
-        recipe.window = [1380.0, 1010.0, 1680.0, 1340.0];
+        recipe.window = [1380.0, 1010.0, 1645.0, 1300.0];
         recipe.picture.metres_per_pixel = 2.0;
-        recipe.scan.at = DVec2::new(1600.0, 1270.0);
+        recipe.scan.at = DVec2::new(1590.0, 1250.0);
         recipe.scan.half_m = 12.0;
         recipe.scan.spacing_m = 0.6;
         recipe.readings.minutes = 5;
         for site in &mut recipe.sites {
             if site.kind == SiteKind::Bim {
-                site.at = DVec2::new(1480.0, 1160.0);
+                site.at = DVec2::new(1440.0, 1185.0);
                 site.radius_m = 30.0;
             }
         }

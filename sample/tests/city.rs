@@ -116,8 +116,16 @@ fn buildings_stand_on_dry_plots(dir: &Path) {
         ground[(j.min(height - 1) * width + i.min(width - 1)) as usize]
     };
     let read = |name: &str| {
-        let mut reader = shapefile::Reader::from_path(dir.join(format!("基础测绘/{name}.shp"))).unwrap();
-        reader.iter_shapes_and_records().collect::<Result<Vec<_>, _>>().unwrap()
+        let path = dir.join(format!("基础测绘/{name}.shp"));
+        let shapes = shapefile::read_shapes(&path).unwrap();
+        let table = std::fs::File::open(path.with_extension("dbf")).unwrap();
+        let mut table = dbase::ReaderBuilder::new()
+            .with_encoding(dbase::encoding::EncodingRs::from(encoding_rs::GBK))
+            .build(table)
+            .unwrap();
+        let records = table.read().unwrap();
+        assert_eq!(shapes.len(), records.len());
+        shapes.into_iter().zip(records)
     };
     // every street as pieces of 4 m, hashed by cells, with its half width
     let mut cells: BTreeMap<(i64, i64), Vec<(f64, f64, f64)>> = BTreeMap::new();
