@@ -166,3 +166,70 @@ fn counts_and_extents_are_those_of_gdal() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(checked > 50);
 }
+
+#[test]
+fn berlin_is_found_out_and_lands_in_berlin_when_told_so() {
+    let Some(data) = data() else { return };
+    let path = data.join("gis/shp/berlin_osmbuildings/osmbuildings.shp");
+    let as_it_is = import(&path, Options::default(), None);
+    let message = as_it_is.warning("axes_maybe_swapped").expect("the corners give it away");
+    assert!(message.contains("--map axes=yx"), "{message}");
+
+    let map = vec![("axes".to_string(), "yx".to_string())];
+    let city = Crs::city_default(13.4, 52.5).unwrap();
+    let told = import(&path, Options { map, ..Options::default() }, Some(&city));
+    assert_eq!(told.warning("axes_maybe_swapped"), None);
+    let [min_x, min_y, max_x, max_y] = told.extent().unwrap();
+    assert!(min_x > 3.5e5 && max_x < 4.5e5 && min_y > 5.7e6 && max_y < 5.9e6, "{:?}", told.extent());
+    assert_eq!(told.report.skipped, 3);
+}
+
+#[test]
+fn beijing_has_heights_and_delft_says_that_it_has_none() {
+    let Some(data) = data() else { return };
+    let city = Crs::city_default(116.4, 39.9).unwrap();
+    let beijing = import(&data.join("gis/geojson/beijing_buildings_height.geojson"), Options::default(), Some(&city));
+    assert_eq!((beijing.objects.len(), beijing.report.skipped), (5442, 0));
+    let block = |o: &CityObject| match &o.geometry {
+        Geometry::Block(block) => block.height_m,
+        other => panic!("{other:?}"),
+    };
+    assert!(beijing.objects.iter().map(block).any(|h| h > 50.0));
+
+    let delft = import(&data.join("gis/geojson/delft_tudcampus_bag.geojson"), Options::default(), None);
+    assert_eq!(delft.objects.len(), 1529);
+    assert_eq!(delft.probe.crs.as_ref().and_then(|c| c.epsg), Some(28992));
+    let defaulted = delft.report.warnings.iter().find(|w| w.code == "height_defaulted").unwrap();
+    assert_eq!(defaulted.count, 1529);
+}
+
+#[test]
+fn ky4_becomes_pipes_of_true_diameter_in_metres() {
+    let Some(data) = data() else { return };
+    let folder = data.join("underground/pipes/ky4");
+    let city = Crs::from_epsg(32616).unwrap();
+    let pipes = import(&folder.join("ky4_pipes.geojson"), Options::default(), Some(&city));
+    assert_eq!(pipes.objects.len(), 1156);
+    let Geometry::Tube(tube) = &pipes.objects[0].geometry else { panic!("{:?}", pipes.objects[0]) };
+    assert_eq!(tube.section.size_m(), 0.1524);
+    assert_eq!((tube.from.as_deref(), tube.to.as_deref()), (Some("J-1"), Some("J-34")));
+    // The first pipe is 536.488 m long by its own field; feet became metres.
+    let length: f64 = tube.axis.windows(2).map(|w| w[0].truncate().distance(w[1].truncate())).sum();
+    assert!((length / 536.488 - 1.0).abs() < 2e-3, "{length}");
+    assert!(tube.axis.iter().all(|v| (v.z + 1.2 + 0.0762).abs() < 1e-9));
+    let value = |key: &str| pipes.objects[0].value(key).map(ToString::to_string);
+    assert_eq!((value("pipe_kind").as_deref(), value("diameter_mm").as_deref()), (Some("water"), Some("152.4")));
+    assert_eq!(pipes.objects[0].id.as_str(), "ky4_pipes/P-1");
+    let tanks = import(&folder.join("ky4_tanks.geojson"), Options::default(), Some(&city));
+    assert_eq!(tanks.objects.len(), 4);
+}
+
+#[test]
+fn beijing_1954_is_not_moved_into_another_datum() {
+    let Some(data) = data() else { return };
+    let path = data.join("gis/shp/youwuzhen_beijing54/thiessen_pcp.shp");
+    let probe = (shapefile::FORMAT.probe)(&path, &Options::default()).unwrap().unwrap();
+    let source = probe.crs.unwrap();
+    assert_eq!(source.epsg, Some(2415));
+    assert!(Transform::new(&source, &Crs::from_epsg(4547).unwrap()).is_err());
+}

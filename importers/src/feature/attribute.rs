@@ -39,7 +39,7 @@ impl<'f> Fields<'f> {
     }
 
     /// Every number that stands for `key`, best field first.
-    pub fn numbers(&self, key: &str) -> impl Iterator<Item = Number<'f>> {
+    pub fn numbers(&self, key: &'static str) -> impl Iterator<Item = Number<'f>> {
         self.with(key).filter_map(|found| {
             let (value, unit) = field::number(found.value)?;
             Some(Number { value, unit: unit.or(found.unit), field: found.name })
@@ -47,17 +47,17 @@ impl<'f> Fields<'f> {
     }
 
     /// Every text that stands for `key`, best field first.
-    pub fn texts(&self, key: &str) -> impl Iterator<Item = &'f str> {
+    pub fn texts(&self, key: &'static str) -> impl Iterator<Item = &'f str> {
         self.with(key).filter_map(|found| found.value.as_str()).filter(|text| !text.trim().is_empty())
     }
 
     /// The best text that stands for `key`.
-    pub fn text(&self, key: &str) -> Option<&'f str> {
+    pub fn text(&self, key: &'static str) -> Option<&'f str> {
         self.texts(key).next()
     }
 
     /// The best value that stands for `key` as an attribute, as it is.
-    pub fn read(&self, key: &str) -> Option<Attribute> {
+    pub fn read(&self, key: &'static str) -> Option<Attribute> {
         self.with(key).next().map(|found| Attribute {
             key: key.into(),
             value: found.value.clone(),
@@ -71,8 +71,7 @@ impl<'f> Fields<'f> {
         self.all.iter().any(|(name, _)| names.contains(&&**name))
     }
 
-    fn with(&self, key: &str) -> impl Iterator<Item = &Found<'f>> {
-        let key = key.to_string();
+    fn with(&self, key: &'static str) -> impl Iterator<Item = &Found<'f>> {
         self.found.iter().filter(move |found| found.key == key)
     }
 }

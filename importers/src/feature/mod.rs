@@ -116,6 +116,13 @@ impl<'a> Maker<'a> {
             self.corners.count(&feature.shape);
         }
         let record = feature.record;
+        if feature.shape.has_z && self.job.crs.unit_m != 1.0 {
+            let message = format!(
+                "heights are taken as metres, while the plane coordinates are in units of {} m",
+                self.job.crs.unit_m
+            );
+            report.warn("z_unit_unknown", message, format!("record {record}"));
+        }
         if !self.place(&mut feature.shape) {
             report.skip(record, self.out_of_range());
             return Ok(());

@@ -243,7 +243,7 @@ fn axis_depths(
 
 fn depth(
     context: &Context<'_>,
-    key: &str,
+    key: &'static str,
     fields: &Fields<'_>,
     made: &mut Made,
     report: &mut SourceReport,

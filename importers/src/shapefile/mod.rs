@@ -340,3 +340,6 @@ fn refuse_impossible_degrees(job: &Job<'_>, header: &shp::Header) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
