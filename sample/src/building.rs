@@ -4,8 +4,9 @@ use glam::DVec2;
 
 use crate::{
     coast::Coast,
+    outline::{bays, chamfered, cross, rectangle, round, shape, tower},
     plane::in_ring,
-    plot::{Block, Cover, Plots, rectangle, round, shape, shrunk},
+    plot::{Block, Cover, Plots},
     random::Random,
     recipe::{Grade, Recipe, SiteKind, ZoneKind},
     street::{Street, Streets},
@@ -200,7 +201,7 @@ impl Builder<'_> {
                 let b = self.plain(Use::Hospital, 16, false, format!("{name}住院楼"));
                 let slab =
                     [(-36.0, -8.0), (-6.0, -8.0), (0.0, -12.0), (6.0, -8.0), (36.0, -8.0), (36.0, 8.0), (-36.0, 8.0)];
-                self.put(shape(at + v * 26.0, u, &slab), 1.0, b);
+                self.put(shape(at + v * 20.0, u, &slab), 0.5, b);
                 let b = self.plain(Use::Hospital, 5, false, format!("{name}门诊楼"));
                 let comb = [
                     (-38.0, -12.0),
@@ -216,18 +217,18 @@ impl Builder<'_> {
                     (-22.0, 12.0),
                     (-38.0, 12.0),
                 ];
-                self.put(shape(at - v * 22.0, u, &comb), 1.0, b);
+                self.put(shape(at - v * 16.0, u, &comb), 0.5, b);
             }
             SiteKind::Church => {
                 let mut b = self.plain(Use::OldTown, 2, true, name.clone());
                 b.height_m = 17.5;
                 b.year = 1934;
-                self.put(rectangle(at + u * 3.0, u, 31.0, 14.0), 0.0, b);
+                self.put(rectangle(at + u * 2.0, u, 27.0, 12.0), 0.0, b);
                 for side in [-1.0, 1.0] {
                     let mut b = self.plain(Use::OldTown, 5, true, format!("{name}钟楼"));
                     b.height_m = 44.0;
                     b.year = 1934;
-                    self.put(rectangle(at - u * 16.2 + v * (side * 4.2), u, 6.4, 6.4), 0.0, b);
+                    self.put(rectangle(at - u * 15.0 + v * (side * 3.9), u, 5.8, 5.8), 0.0, b);
                 }
             }
             SiteKind::SewageWorks => {
@@ -628,71 +629,5 @@ impl Builder<'_> {
             }
             y += d + gap;
         }
-    }
-}
-
-fn cross(at: DVec2, u: DVec2, w: f64, d: f64) -> Vec<DVec2> {
-    let (w, d, n) = (w / 2.0, d / 2.0, 4.0);
-    shape(
-        at,
-        u,
-        &[
-            (-w + n, -d),
-            (w - n, -d),
-            (w - n, -d + n),
-            (w, -d + n),
-            (w, d - n),
-            (w - n, d - n),
-            (w - n, d),
-            (-w + n, d),
-            (-w + n, d - n),
-            (-w, d - n),
-            (-w, -d + n),
-            (-w + n, -d + n),
-        ],
-    )
-}
-
-/// Slab whose stairwells step out to the north.
-fn bays(at: DVec2, u: DVec2, w: f64, d: f64) -> Vec<DVec2> {
-    let (w, d) = (w / 2.0, d / 2.0);
-    let units = if w > 26.0 { 3 } else { 2 };
-    let mut corners = vec![(-w, -d), (w, -d), (w, d - 1.6)];
-    for k in (0..units).rev() {
-        let x = -w + 2.0 * w * (f64::from(k) + 0.5) / f64::from(units);
-        corners.extend([(x + 3.2, d - 1.6), (x + 3.2, d), (x - 3.2, d), (x - 3.2, d - 1.6)]);
-    }
-    corners.push((-w, d - 1.6));
-    shape(at, u, &corners)
-}
-
-fn chamfered(w: f64, d: f64, c: f64) -> [(f64, f64); 8] {
-    let (w, d) = (w / 2.0, d / 2.0);
-    [(-w + c, -d), (w - c, -d), (w, -d + c), (w, d - c), (w - c, d), (-w + c, d), (-w, d - c), (-w, -d + c)]
-}
-
-fn tower(at: DVec2, u: DVec2, w: f64, d: f64, kind: i64) -> Vec<DVec2> {
-    let side = (w.min(d) * 0.74).min(36.0);
-    match kind {
-        0 => round(at, u, side * 1.08, side * 1.08, 28),
-        1 => shape(at, u, &chamfered(side * 1.1, side * 0.94, side * 0.2)),
-        2 => shrunk(&round(at, u, w * 0.86, side * 0.86, 28), 1.0),
-        3 => cross(at, u, side * 1.1, side),
-        _ => rectangle(at, u, side * 1.12, side * 0.9),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outlines_run_counter_clockwise() {
-        let (at, u) = (DVec2::new(5.0, 6.0), crate::angle::direction(0.3));
-        for kind in 0..5 {
-            assert!(crate::plane::area(&tower(at, u, 50.0, 40.0, kind)) > 0.0);
-        }
-        assert!(crate::plane::area(&bays(at, u, 60.0, 14.0)) > 0.0);
-        assert!(crate::plane::area(&cross(at, u, 27.0, 22.0)) > 0.0);
     }
 }

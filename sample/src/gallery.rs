@@ -100,7 +100,7 @@ pub(crate) fn metro(city: &City<'_>) -> Metro {
     let (at, along) = line.at(STATION_WAY);
     let station = inside(at).then(|| {
         let z = rail(at, STATION_WAY).z;
-        let ring = crate::plot::rectangle(at, along, 190.0, 22.0);
+        let ring = crate::outline::rectangle(at, along, 190.0, 22.0);
         Station { name: "五月广场站".into(), ring, top_m: millimetre(z + 9.8), bottom_m: millimetre(z - 4.6) }
     });
     Metro { tunnels, station }

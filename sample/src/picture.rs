@@ -9,8 +9,9 @@ use crate::{
     building::{Building, Use},
     city::City,
     layer::pond,
+    outline::{grown, rectangle, round, shrunk},
     plane::{Window, ease, middle, segment_distance},
-    plot::{grown, rectangle, round, scan},
+    plot::scan,
     random::noise,
     recipe::{Grade, SiteKind, ZoneKind},
 };
@@ -443,8 +444,7 @@ impl<'a> Painter<'a> {
             // the open middle is painted again by its place
             let turf: Vec<DVec2> = yard.iter().rev().copied().collect();
             band.fill(&turf, [162.0, 96.0, 78.0], 1.0);
-            let shrunk = crate::plot::shrunk(&turf, 0.8);
-            band.fill(&shrunk, [94.0, 138.0, 76.0], 1.0);
+            band.fill(&shrunk(&turf, 0.8), [94.0, 138.0, 76.0], 1.0);
         }
     }
 }

@@ -4,7 +4,8 @@ use glam::DVec2;
 
 use crate::{
     coast::Coast,
-    plane::{Window, middle, segment_distance},
+    outline::grown,
+    plane::{Window, segment_distance},
     recipe::{Recipe, Site},
     street::Street,
 };
@@ -220,20 +221,6 @@ fn front(middle: DVec2, streets: &[Street]) -> DVec2 {
     best.1
 }
 
-/// A ring moved outwards by a margin (counter-clockwise rings; corners stay sharp).
-pub(crate) fn grown(ring: &[DVec2], margin: f64) -> Vec<DVec2> {
-    let n = ring.len();
-    (0..n)
-        .map(|i| {
-            let a = (ring[i] - ring[(i + n - 1) % n]).normalize_or_zero();
-            let b = (ring[(i + 1) % n] - ring[i]).normalize_or_zero();
-            let (na, nb) = (-a.perp(), -b.perp());
-            let bisector = (na + nb) / (1.0 + na.dot(nb)).max(0.4);
-            ring[i] + bisector * margin
-        })
-        .collect()
-}
-
 /// Calls back with each row of cells whose middles lie in a ring.
 pub(crate) fn scan(
     ring: &[DVec2],
@@ -271,37 +258,10 @@ pub(crate) fn scan(
     }
 }
 
-/// Rectangle with its middle, unit vector along, length along and depth across; counter-clockwise.
-pub(crate) fn rectangle(at: DVec2, along: DVec2, length: f64, depth: f64) -> Vec<DVec2> {
-    let (u, v) = (along * (length / 2.0), along.perp() * (depth / 2.0));
-    vec![at - u - v, at + u - v, at + u + v, at - u + v]
-}
-
-/// Round outline with an even number of corners.
-pub(crate) fn round(at: DVec2, along: DVec2, length: f64, depth: f64, corners: u32) -> Vec<DVec2> {
-    (0..corners)
-        .map(|k| {
-            let u = crate::angle::direction(std::f64::consts::TAU * (f64::from(k) + 0.5) / f64::from(corners));
-            at + along * (u.x * length / 2.0) + along.perp() * (u.y * depth / 2.0)
-        })
-        .collect()
-}
-
-/// Outline given in metres along and across from a middle.
-pub(crate) fn shape(at: DVec2, along: DVec2, corners: &[(f64, f64)]) -> Vec<DVec2> {
-    let ring: Vec<DVec2> = corners.iter().map(|(u, v)| at + along * *u + along.perp() * *v).collect();
-    if crate::plane::area(&ring) < 0.0 { ring.into_iter().rev().collect() } else { ring }
-}
-
-/// A ring drawn in towards its middle.
-pub(crate) fn shrunk(ring: &[DVec2], factor: f64) -> Vec<DVec2> {
-    let m = middle(ring);
-    ring.iter().map(|p| m + (*p - m) * factor).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outline::rectangle;
 
     #[test]
     fn scan_counts_the_area() {

@@ -47,7 +47,7 @@ impl Random {
 
     /// About normal with mean 0 and deviation 1 (sum of uniforms: no logarithm needed).
     pub fn normal(&mut self) -> f64 {
-        (0..6).map(|_| self.unit()).sum::<f64>() * 1.414_213_562_373_095 - 4.242_640_687_119_285
+        (0..6).map(|_| self.unit()).sum::<f64>() * std::f64::consts::SQRT_2 - 3.0 * std::f64::consts::SQRT_2
     }
 }
 

@@ -167,7 +167,7 @@ pub(crate) fn sensors(city: &City<'_>) -> Vec<Sensor> {
     let mut random = Random::new(city.recipe.seed, "sensors");
     let mut add = |kind: &Kind, name: String, watches: String, at: DVec3, story: Story| {
         let id = format!("WL{:03}", made.len() + 1);
-        let is_plain = made.len() % 3 == 0;
+        let is_plain = made.len().is_multiple_of(3);
         let at = DVec3::new(millimetre(at.x), millimetre(at.y), millimetre(at.z));
         made.push(Sensor {
             topic: format!("haiwan/{}/{id}", kind.word),

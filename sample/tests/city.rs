@@ -128,7 +128,8 @@ fn buildings_stand_on_dry_plots(dir: &Path) {
         shapes.into_iter().zip(records)
     };
     // every street as pieces of 4 m, hashed by cells, with its half width
-    let mut cells: BTreeMap<(i64, i64), Vec<(f64, f64, f64)>> = BTreeMap::new();
+    type Pieces = Vec<(f64, f64, f64)>;
+    let mut cells: BTreeMap<(i64, i64), Pieces> = BTreeMap::new();
     let key = |x: f64, y: f64| ((x / 20.0).floor() as i64, (y / 20.0).floor() as i64);
     for (shape, record) in read("道路") {
         let shapefile::Shape::Polyline(line) = shape else { panic!("not a line") };
