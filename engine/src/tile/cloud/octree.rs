@@ -54,7 +54,8 @@ impl Cube {
     /// Morton code of a place: interleaved bits, the highest for the root's octants.
     fn code(&self, at: IVec3) -> u64 {
         let place = (at - self.low).as_uvec3();
-        let place = if self.bits > CODE_BITS { place >> (self.bits - CODE_BITS) } else { place << (CODE_BITS - self.bits) };
+        let place =
+            if self.bits > CODE_BITS { place >> (self.bits - CODE_BITS) } else { place << (CODE_BITS - self.bits) };
         spread(place.x) | spread(place.y) << 1 | spread(place.z) << 2
     }
 

@@ -81,7 +81,11 @@ impl RecordFile {
             let count = left.min(BLOCK_RECORDS as u64) as usize;
             let bytes = &mut bytes[..count * RECORD_BYTES];
             file.read_exact(bytes).map_err(|source| {
-                TileError::Spill(format!("{}: {left} of {} points cannot be read back: {source}", self.path.display(), self.records))
+                TileError::Spill(format!(
+                    "{}: {left} of {} points cannot be read back: {source}",
+                    self.path.display(),
+                    self.records
+                ))
             })?;
             block.clear();
             block.extend(bytes.chunks_exact(RECORD_BYTES).map(|b| {
@@ -196,8 +200,13 @@ impl Partition {
             .collect();
         // A fixed order makes the numbering of chunks independent of the hash map's.
         cells.sort_unstable_by_key(|(cell, _)| cell.to_array());
-        let mut partition =
-            Self { chunk_of_cell: HashMap::new(), cell_shift: counts.shift, cube, root: Branch::Inner(Vec::new()), chunks: 0 };
+        let mut partition = Self {
+            chunk_of_cell: HashMap::new(),
+            cell_shift: counts.shift,
+            cube,
+            root: Branch::Inner(Vec::new()),
+            chunks: 0,
+        };
         let bits = cube.bits - counts.shift;
         partition.root = partition.split(cells, bits, max_points);
         partition

@@ -10,13 +10,7 @@ use crate::{
 };
 
 fn frame() -> Frame {
-    let crs = Crs::from_epsg(4549).unwrap_or(Crs {
-        epsg: None,
-        name: "test".into(),
-        proj4: "+proj=tmerc +lon_0=120 +x_0=500000 +ellps=GRS80 +units=m".into(),
-        is_geographic: false,
-        unit_m: 1.0,
-    });
+    let crs = Crs::from_epsg(4549).unwrap();
     Frame::new(crs).unwrap()
 }
 
