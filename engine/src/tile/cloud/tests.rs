@@ -58,11 +58,15 @@ fn tiled(batch: &PointBatch, buffer_points: usize) -> (LayerTiles, serde_json::V
     tiler.finish(&out, &around, &mut tileset).unwrap();
     let tiles = tileset.finish().unwrap();
     let json = std::fs::read(out.join(tiles.tileset.as_ref().unwrap())).unwrap();
-    let mut counts = Vec::new();
-    for file in tiles.files.iter().filter(|f| f.ends_with(".glb")) {
-        counts.push((file.clone(), point_count(&std::fs::read(out.join(file)).unwrap())));
+    // Tiles of equal content share a file, so tiles are counted, not files.
+    fn uris(tile: &serde_json::Value) -> Vec<String> {
+        let below = tile["children"].as_array().into_iter().flatten().flat_map(uris);
+        tile["content"]["uri"].as_str().map(str::to_owned).into_iter().chain(below).collect()
     }
-    (tiles, serde_json::from_slice(&json).unwrap(), counts)
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let count = |uri: String| (point_count(&std::fs::read(out.join(&uri)).unwrap()), uri);
+    let counts = uris(&json["root"]).into_iter().map(count).map(|(n, uri)| (uri, n)).collect();
+    (tiles, json, counts)
 }
 
 #[test]

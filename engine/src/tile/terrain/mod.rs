@@ -107,7 +107,11 @@ impl TerrainTiler {
         let surface = Surface::new(&self.grids);
         let Some(step_m) = surface.finest_step() else { return Ok(()) };
         let extent = surface.extent();
-        let leaf = step_m * f64::from(CELLS);
+        let mut leaf = step_m * f64::from(CELLS);
+        // A terrain of few samples still gets a picture that fills its tile.
+        while (leaf * 0.5 - extent.size().truncate()).min_element() >= -1e-6 * leaf.min_element() {
+            leaf *= 0.5;
+        }
         // The root's corner lies on the finest grid's samples, so that leaves show them unchanged.
         let anchor = surface.anchor();
         let west = anchor.x - ((anchor.x - extent.min.x) / leaf.x - 1e-9).ceil() * leaf.x;
