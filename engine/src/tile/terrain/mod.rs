@@ -109,8 +109,10 @@ impl TerrainTiler {
         let extent = surface.extent();
         let mut leaf = step_m * f64::from(CELLS);
         // A terrain of few samples still gets a picture that fills its tile.
-        while (leaf * 0.5 - extent.size().truncate()).min_element() >= -1e-6 * leaf.min_element() {
-            leaf *= 0.5;
+        for _ in 0..CELLS.ilog2() {
+            if (leaf * 0.5 - extent.size().truncate()).min_element() >= -1e-6 * leaf.min_element() {
+                leaf *= 0.5;
+            }
         }
         // The root's corner lies on the finest grid's samples, so that leaves show them unchanged.
         let anchor = surface.anchor();

@@ -263,6 +263,8 @@ fn pictures_without_any_terrain_lie_flat() {
 fn nothing_and_only_holes_make_no_tiles() {
     assert_eq!(tiled(Vec::new(), &[]).tiles.tiles, 0);
     assert_eq!(tiled(vec![hills(20, 20, 5.0, |_, _| true)], &[]).tiles.tiles, 0);
+    assert_eq!(tiled(vec![hills(1, 1, 5.0, |_, _| false)], &[]).tiles.tiles, 0);
+    assert_eq!(tiled(vec![hills(20, 1, 5.0, |_, _| false)], &[]).tiles.tiles, 0);
 }
 
 #[test]
