@@ -1,0 +1,258 @@
+// Every surface of the city. One shader, told by `surface.kind` what it shades: few pipelines, quick first picture.
+#import bevy_pbr::{
+    mesh_functions,
+    mesh_view_bindings::{view, lights},
+    shadows,
+    view_transformations::position_world_to_clip,
+}
+#import groundline::look::{Look, sky_light, haze_light, haze_share, border_share, noise2, tone}
+#import groundline::water::water_colour
+
+struct Surface {
+    base: vec4<f32>,
+    // x: kind, y: relative pull towards the eye, z: 1 = textured, w: opacity (below ground)
+    what: vec4<f32>,
+    // x: size of points in metres, y: 1 = lines, z: highlight 0..1, w: unused
+    more: vec4<f32>,
+    look: Look,
+}
+
+@group(#{MATERIAL_BIND_GROUP}) @binding(0) var<uniform> surface: Surface;
+@group(#{MATERIAL_BIND_GROUP}) @binding(1) var picture: texture_2d<f32>;
+@group(#{MATERIAL_BIND_GROUP}) @binding(2) var picture_sampler: sampler;
+
+const OTHER: i32 = 0;
+const FACADE: i32 = 1;
+const ROOF: i32 = 2;
+const TERRAIN: i32 = 3;
+const ROAD: i32 = 4;
+const WATER: i32 = 5;
+const TREE: i32 = 6;
+const PIPE: i32 = 7;
+const STRUCTURE: i32 = 8;
+const POINTS: i32 = 9;
+const GREEN: i32 = 10;
+const LINES: i32 = 11;
+const HIGHLIGHT: i32 = 12;
+
+struct Vertex {
+    @builtin(instance_index) instance: u32,
+    @location(0) position: vec3<f32>,
+    @location(1) normal: vec3<f32>,
+    @location(2) uv: vec2<f32>,
+    @location(3) colour: vec4<f32>,
+}
+
+struct Varying {
+    @builtin(position) clip: vec4<f32>,
+    @location(0) world: vec3<f32>,
+    @location(1) normal: vec3<f32>,
+    @location(2) uv: vec2<f32>,
+    @location(3) colour: vec4<f32>,
+}
+
+@vertex
+fn vertex(in: Vertex) -> Varying {
+    var out: Varying;
+    let world_from_local = mesh_functions::get_world_from_local(in.instance);
+    out.world = (world_from_local * vec4(in.position, 1.0)).xyz;
+    // Tiles are only moved, never turned or scaled.
+    out.normal = in.normal;
+    out.uv = in.uv;
+    out.colour = in.colour;
+    out.clip = position_world_to_clip(out.world);
+    // Pull ribbons that lie on other surfaces a little towards the eye (reversed depth: larger is nearer).
+    out.clip.z *= 1.0 + surface.what.y;
+    if i32(surface.what.x) == POINTS {
+        // One triangle a point, its corners in uv: at least two pixels wide.
+        let pixels = max(surface.more.x * view.clip_from_view[1][1] * view.viewport.w * 0.5 / out.clip.w, 1.6);
+        out.clip = vec4(out.clip.xy + in.uv * min(pixels, 14.0) * out.clip.w / view.viewport.zw, out.clip.zw);
+    }
+    return out;
+}
+
+fn ambient_light(n: vec3<f32>) -> vec3<f32> {
+    let up = n.y * 0.5 + 0.5;
+    return mix(surface.look.bounce.rgb, surface.look.ambient.rgb, up);
+}
+
+fn sun_shadow(world: vec3<f32>, n: vec3<f32>, pixel: vec2<f32>) -> f32 {
+    if lights.n_directional_lights == 0u {
+        return 1.0;
+    }
+    let depth = (view.view_from_world * vec4(world, 1.0)).z;
+    return shadows::fetch_directional_shadow(0u, vec4(world, 1.0), n, depth, pixel);
+}
+
+// Lines `width` pixels wide wherever `value` is a multiple of `step`.
+fn rule_lines(value: f32, step: f32, width: f32) -> f32 {
+    let v = value / step;
+    let pixel = max(fwidth(v), 1e-5);
+    let nearest = abs(fract(v - 0.5) - 0.5) / pixel;
+    // Where lines come closer than four pixels they would be a moiré: fade out.
+    return (1.0 - smoothstep(width * 0.5, width * 0.5 + 1.0, nearest)) * (1.0 - smoothstep(0.12, 0.35, pixel));
+}
+
+@fragment
+fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) vec4<f32> {
+    let look = surface.look;
+    let kind = i32(surface.what.x);
+    let to_eye = view.world_position - in.world;
+    let distance = length(to_eye);
+    let v = to_eye / max(distance, 1e-4);
+    var n = normalize(in.normal);
+    if dot(n, v) < 0.0 && kind != TREE {
+        n = -n;
+    }
+    // Place in the city modulo 8192 m: patterns stay where they are when the render origin moves.
+    let place = vec2(in.world.x + look.origin.x, look.origin.z - in.world.z);
+    let height = in.world.y + look.origin.y;
+    let texel = textureSample(picture, picture_sampler, in.uv).rgb;
+    var albedo = surface.base.rgb * in.colour.rgb;
+    if surface.what.z > 0.5 {
+        albedo *= texel;
+    }
+
+    if look.high.z > 0.5 {
+        return below_ground(kind, albedo, n, v, in.world, place, height, distance);
+    }
+    if kind == HIGHLIGHT {
+        let rim = 0.55 + 0.45 * abs(dot(n, v));
+        return vec4(albedo * rim, surface.what.w);
+    }
+
+    let shadow = sun_shadow(in.world, n, in.clip.xy);
+    let sun_cos = dot(n, look.sun.xyz);
+    var light = ambient_light(n);
+    var shine = vec3(0.0);
+    var out_light = vec3(0.0);
+    switch kind {
+        case WATER: {
+            let under = max(albedo, vec3(0.004));
+            out_light = water_colour(look, under, place, -v, distance, shadow);
+        }
+        case TREE: {
+            // Leaves let light through: soft edge between light and shade, warm where the sun comes from behind.
+            let wrap = clamp((sun_cos + 0.45) / 1.45, 0.0, 1.0);
+            let through = pow(max(dot(-v, look.sun.xyz), 0.0), 3.0) * 0.35;
+            let tuft = 0.80 + 0.40 * noise2(place * 1.7 + height * 1.3);
+            light += look.sun_colour.rgb * (wrap + through) * (0.25 + 0.75 * shadow) * look.sun.w;
+            out_light = albedo * light * tuft;
+        }
+        case TERRAIN: {
+            let coarse = noise2(place * 0.013) * 0.5 + noise2(place * 0.061) * 0.3 + noise2(place * 0.31) * 0.2;
+            albedo *= 0.86 + 0.28 * coarse;
+            // Steep ground shows rock and soil.
+            let steep = smoothstep(0.80, 0.55, n.y);
+            albedo = mix(albedo, vec3(0.22, 0.195, 0.165) * (0.7 + 0.6 * coarse), steep * 0.55);
+            light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
+            out_light = albedo * light;
+        }
+        case GREEN: {
+            let mottle = noise2(place * 0.09) * 0.6 + noise2(place * 0.7) * 0.4;
+            albedo *= 0.80 + 0.40 * mottle;
+            light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
+            out_light = albedo * light;
+        }
+        case FACADE: {
+            light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
+            out_light = albedo * light;
+            if surface.what.z > 0.5 {
+                // Dark parts of the picture are panes: they mirror the sky, and some are lit in the evening.
+                let bright = dot(texel, vec3(0.2126, 0.7152, 0.0722));
+                let pane = 1.0 - smoothstep(0.05, 0.16, bright);
+                let cosine = clamp(dot(n, v), 0.0, 1.0);
+                let fresnel = 0.06 + 0.60 * pow(1.0 - cosine, 4.0);
+                let mirrored = reflect(-v, n);
+                out_light += sky_light(look, normalize(vec3(mirrored.x, abs(mirrored.y) + 0.05, mirrored.z)))
+                    * fresnel * pane * 0.8;
+                let room = floor(vec2(in.uv.x * 2.0, in.uv.y * 2.0));
+                let lit = step(0.52, fract(sin(dot(room + floor(place * 0.05), vec2(12.9898, 78.233))) * 43758.5453));
+                out_light += vec3(1.0, 0.72, 0.40) * pane * lit * look.ambient.w * 0.55;
+            }
+        }
+        case PIPE, STRUCTURE: {
+            light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
+            let half_way = normalize(look.sun.xyz + v);
+            shine = look.sun_colour.rgb * pow(max(dot(n, half_way), 0.0), 40.0) * 0.25 * shadow * look.sun.w;
+            out_light = albedo * light + shine;
+        }
+        case POINTS: {
+            // Colours of a scan hold the light of their day already.
+            out_light = albedo * (look.ambient.rgb * 0.9 + look.sun_colour.rgb * 0.42 * look.sun.w + 0.05);
+        }
+        default: {
+            if kind == ROOF {
+                albedo *= 0.90 + 0.20 * noise2(place * 0.45);
+            }
+            if kind == ROAD {
+                albedo *= 0.93 + 0.14 * noise2(place * 0.8);
+            }
+            light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
+            out_light = albedo * light;
+        }
+    }
+    out_light += surface.base.rgb * surface.more.z;
+
+    let eye_height = view.world_position.y - look.high.w;
+    let haze = haze_share(look, distance, eye_height, in.world.y - look.high.w);
+    let border = border_share(look, in.world.xz);
+    out_light = mix(out_light, haze_light(look, -v), max(haze, border));
+    return vec4(tone(look, out_light), 1.0);
+}
+
+// The X-ray: the surface becomes glass with a fine grid, buildings pale ghosts, what lies below is bright.
+fn below_ground(
+    kind: i32, albedo: vec3<f32>, n: vec3<f32>, v: vec3<f32>, world: vec3<f32>,
+    place: vec2<f32>, height: f32, distance: f32,
+) -> vec4<f32> {
+    let look = surface.look;
+    let rim = 1.0 - abs(dot(n, v));
+    let far = exp(-distance * look.bounce.w * 0.9);
+    let border = 1.0 - border_share(look, world.xz);
+    let fade = far * border;
+    let opacity = surface.what.w;
+    switch kind {
+        case TERRAIN: {
+            let contour = rule_lines(height, 5.0, 1.0);
+            let grid = max(rule_lines(place.x, 100.0, 1.0), rule_lines(place.y, 100.0, 1.0));
+            let lines = max(contour * 0.55, grid * 0.42);
+            let colour = mix(vec3(0.030, 0.042, 0.052), vec3(0.30, 0.42, 0.48), lines);
+            return vec4(colour, clamp(opacity * (0.55 + 0.6 * rim) + lines * 0.22, 0.0, 0.6) * fade);
+        }
+        case WATER: {
+            return vec4(0.010, 0.060, 0.085, 0.34 * fade);
+        }
+        case ROAD: {
+            return vec4(0.26, 0.30, 0.33, 0.20 * fade);
+        }
+        case GREEN: {
+            return vec4(0.035, 0.075, 0.050, 0.20 * fade);
+        }
+        case PIPE, STRUCTURE, POINTS, HIGHLIGHT: {
+            // A lamp beside the eye and one above: round pipes read as round.
+            let key = normalize(vec3(0.35, 0.85, 0.40));
+            let diffuse = 0.42 + 0.58 * max(dot(n, key), 0.0);
+            let facing = 0.65 + 0.35 * max(dot(n, v), 0.0);
+            let shine = pow(max(dot(n, normalize(key + v)), 0.0), 32.0) * 0.30;
+            var colour = albedo * diffuse * facing * 1.15 + shine;
+            if kind == STRUCTURE {
+                colour = albedo * diffuse * 0.75 + pow(rim, 3.0) * 0.12;
+            }
+            // Deeper is darker and cooler.
+            let depth = max(look.high.w - world.y, 0.0);
+            let deep = exp(-depth / 26.0);
+            colour = mix(colour * vec3(0.42, 0.50, 0.66), colour, 0.25 + 0.75 * deep);
+            let veiled = mix(vec3(0.020, 0.027, 0.036), colour, 0.20 + 0.80 * far);
+            return vec4(veiled, select(1.0, opacity, kind == HIGHLIGHT || kind == STRUCTURE));
+        }
+        case LINES: {
+            return vec4(surface.base.rgb, surface.base.a * fade);
+        }
+        default: {
+            let glow = pow(rim, 2.2);
+            let colour = mix(vec3(0.16, 0.22, 0.27), vec3(0.55, 0.70, 0.80), glow);
+            return vec4(colour, (opacity + 0.16 * glow) * fade);
+        }
+    }
+}

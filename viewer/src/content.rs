@@ -1,0 +1,421 @@
+//! One tile's GLB as what the renderer and the mouse need: merged meshes, points and the table of features.
+//!
+//! Instances (`EXT_mesh_gpu_instancing`) are expanded into the meshes of their material, so that a tile costs one
+//! draw call a material. Positions stay relative to the tile's origin, in the renderer's axes (y up).
+
+use std::collections::HashMap;
+
+use glam::{Mat4, Quat, Vec3, Vec4};
+use gltf::json::{
+    Index, Node, Root,
+    mesh::{Mode, Primitive, Semantic},
+    validation::Checked,
+};
+use serde_json::Value;
+
+use crate::glb::{Glb, GlbError};
+
+/// Most triangles of one tile after its instances are expanded.
+const MAX_TRIANGLES: usize = 6_000_000;
+/// Deepest nesting of nodes.
+const MAX_DEPTH: usize = 32;
+/// The feature of a vertex that belongs to none.
+pub const NO_FEATURE: u32 = u32::MAX;
+
+/// A material as the file describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawMaterial {
+    /// Name: chooses the shading.
+    pub name: String,
+    /// Base colour, linear RGBA.
+    pub base_colour: [f32; 4],
+    /// 1 = fully rough.
+    pub roughness: f32,
+    /// Encoded PNG or JPEG.
+    pub texture: Option<Vec<u8>>,
+    /// Whether both sides are seen.
+    pub double_sided: bool,
+}
+
+impl Default for DrawMaterial {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            base_colour: [0.8, 0.8, 0.8, 1.0],
+            roughness: 0.9,
+            texture: None,
+            double_sided: true,
+        }
+    }
+}
+
+/// Triangles of one material.
+#[derive(Clone, Debug, Default)]
+pub struct DrawMesh {
+    /// Index into [`TileMeshes::materials`].
+    pub material: usize,
+    /// Vertices, metres from the tile's origin, y up.
+    pub positions: Vec<[f32; 3]>,
+    /// Normals, one a vertex.
+    pub normals: Vec<[f32; 3]>,
+    /// Texture coordinates, one a vertex.
+    pub uvs: Vec<[f32; 2]>,
+    /// Linear colours, one a vertex.
+    pub colours: Vec<[f32; 4]>,
+    /// Row of the feature table, one a vertex; [`NO_FEATURE`] = none.
+    pub features: Vec<u32>,
+    /// Three a triangle.
+    pub indices: Vec<u32>,
+    /// Lowest corner of the box around it.
+    pub min: Vec3,
+    /// Highest corner.
+    pub max: Vec3,
+}
+
+/// Points of a scan.
+#[derive(Clone, Debug, Default)]
+pub struct DrawPoints {
+    /// Places, metres from the tile's origin, y up.
+    pub positions: Vec<[f32; 3]>,
+    /// Linear colours, one a point.
+    pub colours: Vec<[f32; 4]>,
+}
+
+/// What each feature is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Object ids.
+    pub ids: Vec<String>,
+    /// Class words.
+    pub classes: Vec<String>,
+    /// Names; empty when unnamed.
+    pub names: Vec<String>,
+}
+
+/// Everything one tile draws.
+#[derive(Clone, Debug, Default)]
+pub struct TileMeshes {
+    /// Materials.
+    pub materials: Vec<DrawMaterial>,
+    /// One mesh for each material that is used.
+    pub meshes: Vec<DrawMesh>,
+    /// Points.
+    pub points: DrawPoints,
+    /// Features.
+    pub features: Features,
+}
+
+impl TileMeshes {
+    /// Triangles of all meshes.
+    pub fn triangles(&self) -> usize {
+        self.meshes.iter().map(|mesh| mesh.indices.len() / 3).sum()
+    }
+
+    /// Bytes that vertices, indices and points take in memory.
+    pub fn bytes(&self) -> usize {
+        let meshes: usize = self.meshes.iter().map(|mesh| mesh.positions.len() * 52 + mesh.indices.len() * 4).sum();
+        meshes + self.points.positions.len() * 28
+    }
+}
+
+/// Reads the content of one tile.
+///
+/// A primitive that is damaged or of a kind that is not drawn (lines, strips) is an error: a tile is drawn whole or
+/// reported.
+pub fn load_tile(bytes: &[u8]) -> Result<TileMeshes, GlbError> {
+    let glb = Glb::parse(bytes)?;
+    let mut out = TileMeshes { features: features(&glb)?, ..TileMeshes::default() };
+    out.materials = (0..glb.root.materials.len()).map(|index| material(&glb, index)).collect::<Result<_, _>>()?;
+    let mut builder = Builder { glb: &glb, by_material: HashMap::new(), out: &mut out, triangles: 0 };
+    for root in scene_roots(&glb.root) {
+        builder.add_node(root, Mat4::IDENTITY, 0)?;
+    }
+    let mut meshes: Vec<DrawMesh> = builder.by_material.into_values().collect();
+    meshes.sort_by_key(|mesh| mesh.material);
+    for mesh in &mut meshes {
+        (mesh.min, mesh.max) = bounds(&mesh.positions);
+    }
+    out.meshes = meshes;
+    Ok(out)
+}
+
+fn scene_roots(root: &Root) -> Vec<usize> {
+    let scene = root.scene.map_or(0, |scene| scene.value());
+    match root.scenes.get(scene) {
+        Some(scene) => scene.nodes.iter().map(|node| node.value()).collect(),
+        None => (0..root.nodes.len()).collect(),
+    }
+}
+
+fn bounds(positions: &[[f32; 3]]) -> (Vec3, Vec3) {
+    positions.iter().fold((Vec3::INFINITY, Vec3::NEG_INFINITY), |(min, max), position| {
+        let position = Vec3::from_array(*position);
+        (min.min(position), max.max(position))
+    })
+}
+
+/// One instance of a mesh.
+struct Instance {
+    transform: Mat4,
+    colour: Vec4,
+    feature: Option<u32>,
+}
+
+struct Builder<'a, 'b> {
+    glb: &'b Glb<'a>,
+    by_material: HashMap<usize, DrawMesh>,
+    out: &'b mut TileMeshes,
+    triangles: usize,
+}
+
+impl Builder<'_, '_> {
+    fn add_node(&mut self, index: usize, parent: Mat4, depth: usize) -> Result<(), GlbError> {
+        let fail = |reason| GlbError::Data { what: "node", index, reason };
+        if depth > MAX_DEPTH {
+            return Err(fail("is nested too deep"));
+        }
+        let glb = self.glb;
+        let node = glb.root.nodes.get(index).ok_or_else(|| fail("does not exist"))?;
+        let transform = parent * local_transform(node);
+        if let Some(mesh_index) = node.mesh {
+            let mesh = glb.root.meshes.get(mesh_index.value()).ok_or_else(|| fail("names a mesh that is not there"))?;
+            let instances = self.instances(node, transform)?;
+            for primitive in &mesh.primitives {
+                self.add_primitive(primitive, &instances)?;
+            }
+        }
+        for child in node.children.iter().flatten() {
+            self.add_node(child.value(), transform, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn instances(&self, node: &Node, transform: Mat4) -> Result<Vec<Instance>, GlbError> {
+        let extension = node.extensions.as_ref().and_then(|e| e.others.get("EXT_mesh_gpu_instancing"));
+        let Some(attributes) = extension.and_then(|e| e.get("attributes")) else {
+            return Ok(vec![Instance { transform, colour: Vec4::ONE, feature: None }]);
+        };
+        let accessor = |name: &str| {
+            let index = attributes.get(name).and_then(Value::as_u64)?;
+            Some(Index::<gltf::json::Accessor>::new(u32::try_from(index).ok()?))
+        };
+        let translations = accessor("TRANSLATION").map(|a| self.glb.floats::<3>(a)).transpose()?.unwrap_or_default();
+        let rotations = accessor("ROTATION").map(|a| self.glb.floats::<4>(a)).transpose()?.unwrap_or_default();
+        let scales = accessor("SCALE").map(|a| self.glb.floats::<3>(a)).transpose()?.unwrap_or_default();
+        let colours = accessor("_COLOR_0").map(|a| self.glb.floats::<4>(a)).transpose()?.unwrap_or_default();
+        let features = accessor("_FEATURE_ID_0").map(|a| self.glb.integers(a)).transpose()?.unwrap_or_default();
+        let count = translations.len().max(rotations.len()).max(scales.len());
+        let at = |i: usize| {
+            let translation = translations.get(i).copied().map_or(Vec3::ZERO, Vec3::from_array);
+            let rotation = rotations.get(i).copied().map_or(Quat::IDENTITY, Quat::from_array);
+            let rotation = if rotation.length_squared() > 1e-6 { rotation.normalize() } else { Quat::IDENTITY };
+            let scale = scales.get(i).copied().map_or(Vec3::ONE, Vec3::from_array);
+            Instance {
+                transform: transform * Mat4::from_scale_rotation_translation(scale, rotation, translation),
+                colour: colours.get(i).copied().map_or(Vec4::ONE, Vec4::from_array),
+                feature: features.get(i).copied(),
+            }
+        };
+        Ok((0..count).map(at).collect())
+    }
+
+    fn add_primitive(&mut self, primitive: &Primitive, instances: &[Instance]) -> Result<(), GlbError> {
+        let attribute = |semantic: Semantic| primitive.attributes.get(&Checked::Valid(semantic)).copied();
+        let Some(positions) = attribute(Semantic::Positions) else { return Ok(()) };
+        let positions = self.glb.floats::<3>(positions)?;
+        let count = positions.len();
+        let colours = match attribute(Semantic::Colors(0)) {
+            None => Vec::new(),
+            Some(accessor) if self.glb.components(accessor)? == 3 => {
+                self.glb.floats::<3>(accessor)?.into_iter().map(|[r, g, b]| [r, g, b, 1.0]).collect()
+            }
+            Some(accessor) => self.glb.floats::<4>(accessor)?,
+        };
+        let material = primitive.material.map_or(usize::MAX, |m| m.value());
+        if primitive.mode == Checked::Valid(Mode::Points) {
+            return self.add_points(&positions, &colours, instances);
+        }
+        if primitive.mode != Checked::Valid(Mode::Triangles) {
+            return Err(GlbError::Data { what: "mesh", index: 0, reason: "is of a mode that is not drawn" });
+        }
+        let indices = match primitive.indices {
+            Some(accessor) => self.glb.integers(accessor)?,
+            None => (0..count as u32).collect(),
+        };
+        let whole = indices.len() / 3 * 3;
+        let indices = &indices[..whole];
+        if indices.iter().any(|&index| index as usize >= count) {
+            return Err(GlbError::Data { what: "mesh", index: 0, reason: "has indices beyond its vertices" });
+        }
+        self.triangles = self.triangles.saturating_add(indices.len() / 3 * instances.len());
+        if self.triangles > MAX_TRIANGLES {
+            return Err(GlbError::Data { what: "mesh", index: 0, reason: "has too many triangles for one tile" });
+        }
+        let normals = match attribute(Semantic::Normals) {
+            Some(accessor) => self.glb.floats::<3>(accessor)?,
+            None => Vec::new(),
+        };
+        let uvs = match attribute(Semantic::TexCoords(0)) {
+            Some(accessor) => self.glb.floats::<2>(accessor)?,
+            None => Vec::new(),
+        };
+        let features = match attribute(Semantic::Extras("FEATURE_ID_0".into())) {
+            Some(accessor) => self.glb.integers(accessor)?,
+            None => Vec::new(),
+        };
+        let normals = if normals.len() == count { normals } else { smooth_normals(&positions, indices) };
+        let mesh = self.mesh_of(material);
+        for instance in instances {
+            let first = mesh.positions.len() as u32;
+            let transform = instance.transform;
+            let is_identity = transform == Mat4::IDENTITY;
+            let normal_matrix = glam::Mat3::from_mat4(transform).inverse().transpose();
+            for vertex in 0..count {
+                let (position, normal) = (Vec3::from(positions[vertex]), Vec3::from(normals[vertex]));
+                if is_identity {
+                    mesh.positions.push(position.into());
+                    mesh.normals.push(normal.into());
+                } else {
+                    mesh.positions.push(transform.transform_point3(position).into());
+                    mesh.normals.push((normal_matrix * normal).normalize_or(Vec3::Y).into());
+                }
+                mesh.uvs.push(uvs.get(vertex).copied().unwrap_or_default());
+                let colour = colours.get(vertex).copied().map_or(Vec4::ONE, Vec4::from_array);
+                mesh.colours.push((colour * instance.colour).into());
+                mesh.features.push(
+                    instance.feature.or_else(|| features.get(vertex).copied()).unwrap_or(NO_FEATURE),
+                );
+            }
+            // A mirrored instance turns its triangles inside out.
+            if transform.determinant() < 0.0 {
+                for triangle in indices.chunks_exact(3) {
+                    mesh.indices.extend([triangle[0], triangle[2], triangle[1]].map(|i| first + i));
+                }
+            } else {
+                mesh.indices.extend(indices.iter().map(|i| first + i));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_points(
+        &mut self,
+        positions: &[[f32; 3]],
+        colours: &[[f32; 4]],
+        instances: &[Instance],
+    ) -> Result<(), GlbError> {
+        for instance in instances {
+            for (index, position) in positions.iter().enumerate() {
+                self.out.points.positions.push(instance.transform.transform_point3((*position).into()).into());
+                self.out.points.colours.push(colours.get(index).copied().unwrap_or([0.7, 0.7, 0.7, 1.0]));
+            }
+        }
+        Ok(())
+    }
+
+    fn mesh_of(&mut self, material: usize) -> &mut DrawMesh {
+        let material = if material < self.out.materials.len() {
+            material
+        } else {
+            self.out.materials.push(DrawMaterial::default());
+            self.out.materials.len() - 1
+        };
+        self.by_material.entry(material).or_insert_with(|| DrawMesh { material, ..DrawMesh::default() })
+    }
+}
+
+fn local_transform(node: &Node) -> Mat4 {
+    let matrix = match &node.matrix {
+        Some(columns) => Mat4::from_cols_array(columns),
+        None => Mat4::from_scale_rotation_translation(
+            node.scale.map_or(Vec3::ONE, Vec3::from_array),
+            node.rotation.map_or(Quat::IDENTITY, |rotation| Quat::from_array(rotation.0)),
+            node.translation.map_or(Vec3::ZERO, Vec3::from_array),
+        ),
+    };
+    if matrix.is_finite() { matrix } else { Mat4::IDENTITY }
+}
+
+/// Normals of a mesh that brought none: the sum of its triangles' at each vertex.
+fn smooth_normals(positions: &[[f32; 3]], indices: &[u32]) -> Vec<[f32; 3]> {
+    let mut sums = vec![Vec3::ZERO; positions.len()];
+    for triangle in indices.chunks_exact(3) {
+        let [a, b, c] = [0, 1, 2].map(|k| Vec3::from(positions[triangle[k] as usize]));
+        let normal = (b - a).cross(c - a);
+        for &corner in triangle {
+            sums[corner as usize] += normal;
+        }
+    }
+    sums.into_iter().map(|sum| sum.normalize_or(Vec3::Y).into()).collect()
+}
+
+fn material(glb: &Glb<'_>, index: usize) -> Result<DrawMaterial, GlbError> {
+    let material = &glb.root.materials[index];
+    let pbr = &material.pbr_metallic_roughness;
+    let texture = match &pbr.base_color_texture {
+        None => None,
+        Some(info) => image_bytes(glb, info.index.value())?,
+    };
+    Ok(DrawMaterial {
+        name: material.name.clone().unwrap_or_default(),
+        base_colour: pbr.base_color_factor.0,
+        roughness: pbr.roughness_factor.0,
+        texture,
+        double_sided: material.double_sided,
+    })
+}
+
+fn image_bytes(glb: &Glb<'_>, texture: usize) -> Result<Option<Vec<u8>>, GlbError> {
+    let fail = |reason| GlbError::Data { what: "texture", index: texture, reason };
+    let texture = glb.root.textures.get(texture).ok_or_else(|| fail("does not exist"))?;
+    let image = glb.root.images.get(texture.source.value()).ok_or_else(|| fail("has no image"))?;
+    image.buffer_view.map(|view| glb.view(view.value()).map(<[u8]>::to_vec)).transpose()
+}
+
+/// The rows of the property table (`EXT_structural_metadata`); columns `id`, `class` and `name`.
+fn features(glb: &Glb<'_>) -> Result<Features, GlbError> {
+    let extension = glb.root.extensions.as_ref().and_then(|e| e.others.get("EXT_structural_metadata"));
+    let Some(table) = extension.and_then(|e| e.get("propertyTables")).and_then(|tables| tables.get(0)) else {
+        return Ok(Features::default());
+    };
+    let count = table.get("count").and_then(Value::as_u64).unwrap_or(0);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let column = |name: &str| match table.get("properties").and_then(|p| p.get(name)) {
+        Some(property) => strings(glb, property, count),
+        None => Ok(Vec::new()),
+    };
+    Ok(Features { ids: column("id")?, classes: column("class")?, names: column("name")? })
+}
+
+fn strings(glb: &Glb<'_>, property: &Value, count: usize) -> Result<Vec<String>, GlbError> {
+    let fail = |reason| GlbError::Data { what: "property table", index: 0, reason };
+    let view = |key: &str| {
+        let index = property.get(key).and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
+        glb.view(index.ok_or_else(|| fail("has a column without data"))?)
+    };
+    // Empty strings only: glTF has no empty buffer views, so a writer may leave the values out.
+    let values = if property.get("values").is_some() { view("values")? } else { &[] };
+    let offsets = view("stringOffsets")?;
+    let width = match property.get("stringOffsetType").and_then(Value::as_str).unwrap_or("UINT32") {
+        "UINT8" => 1,
+        "UINT16" => 2,
+        "UINT32" => 4,
+        "UINT64" => 8,
+        _ => return Err(fail("has offsets of an unknown type")),
+    };
+    let needed = count.checked_add(1).and_then(|n| n.checked_mul(width));
+    if needed.is_none_or(|needed| needed > offsets.len()) {
+        return Err(fail("has fewer offsets than rows"));
+    }
+    let offset = |row: usize| {
+        let mut word = [0u8; 8];
+        word[..width].copy_from_slice(&offsets[row * width..(row + 1) * width]);
+        usize::try_from(u64::from_le_bytes(word)).unwrap_or(usize::MAX)
+    };
+    (0..count)
+        .map(|row| {
+            let bytes = values.get(offset(row)..offset(row + 1)).ok_or_else(|| fail("has offsets beyond its text"))?;
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        })
+        .collect()
+}

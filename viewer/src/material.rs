@@ -1,0 +1,489 @@
+//! The two materials: every surface of the city, and the sky.
+
+use std::collections::HashMap;
+
+use bevy::{
+    asset::{RenderAssetUsages, load_internal_asset, uuid_handle},
+    image::{ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerDescriptor},
+    mesh::MeshVertexBufferLayoutRef,
+    pbr::{MaterialPipeline, MaterialPipelineKey},
+    prelude::*,
+    render::render_resource::{
+        AsBindGroup, Extent3d, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError, TextureDimension,
+        TextureFormat,
+    },
+    shader::ShaderRef,
+};
+
+use crate::{content::DrawMaterial, look::Look};
+
+const LOOK_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7701");
+const WATER_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7702");
+const CITY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7703");
+const SKY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7704");
+
+/// Largest side of a picture from a tile, pixels; larger ones are scaled down.
+const MAX_PICTURE_SIDE: u32 = 2048;
+
+/// How a surface is shaded: numbers as in `shaders/city.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// Anything else.
+    Other = 0,
+    /// Wall of a building.
+    Facade = 1,
+    /// Roof.
+    Roof = 2,
+    /// Ground.
+    Terrain = 3,
+    /// Carriageway, path, railway bed.
+    Road = 4,
+    /// Sea, river, lake.
+    Water = 5,
+    /// Tree.
+    Tree = 6,
+    /// Pipe, joint, manhole, node.
+    Pipe = 7,
+    /// Gallery, tunnel, station.
+    Structure = 8,
+    /// Scan.
+    Points = 9,
+    /// Park, lawn.
+    Green = 10,
+    /// Edges of ghosts.
+    Lines = 11,
+    /// The picked object.
+    Highlight = 12,
+}
+
+impl Kind {
+    /// The shading for a material of this name, in a layer whose objects are mostly of this class.
+    pub fn of(material: &str, class: &str) -> Self {
+        let name = material.to_ascii_lowercase();
+        const BY_NAME: [(&str, Kind); 34] = [
+            // What lies below comes first: `pipe_water` is a pipe.
+            ("pipe", Kind::Pipe),
+            ("manhole", Kind::Pipe),
+            ("shaft", Kind::Pipe),
+            ("node", Kind::Pipe),
+            ("gallery", Kind::Structure),
+            ("tunnel", Kind::Structure),
+            ("station", Kind::Structure),
+            ("stratum", Kind::Structure),
+            ("borehole", Kind::Structure),
+            ("facade", Kind::Facade),
+            ("wall", Kind::Facade),
+            ("glass", Kind::Facade),
+            ("roof", Kind::Roof),
+            ("terrain", Kind::Terrain),
+            ("ground", Kind::Terrain),
+            ("imagery", Kind::Terrain),
+            ("road", Kind::Road),
+            ("railway", Kind::Road),
+            ("asphalt", Kind::Road),
+            ("pavement", Kind::Road),
+            ("lane", Kind::Road),
+            ("marking", Kind::Road),
+            ("water", Kind::Water),
+            ("sea", Kind::Water),
+            ("green", Kind::Green),
+            ("grass", Kind::Green),
+            ("park", Kind::Green),
+            ("land_use", Kind::Green),
+            ("tree", Kind::Tree),
+            ("leaf", Kind::Tree),
+            ("crown", Kind::Tree),
+            ("trunk", Kind::Tree),
+            ("foliage", Kind::Tree),
+            ("point", Kind::Points),
+        ];
+        let by_name = BY_NAME.iter().find(|(part, _)| name.contains(part)).map(|(_, kind)| *kind);
+        by_name.unwrap_or(match class {
+            "terrain" | "imagery" => Kind::Terrain,
+            "building" | "storey" | "space" | "building_element" => Kind::Other,
+            "road" | "railway" | "bridge" => Kind::Road,
+            "water" => Kind::Water,
+            "greenery" | "land_use" => Kind::Green,
+            "tree" => Kind::Tree,
+            "pipe" | "manhole" | "pipe_node" => Kind::Pipe,
+            "gallery" | "tunnel" | "station" | "stratum" | "borehole" => Kind::Structure,
+            "point_cloud" => Kind::Points,
+            _ => Kind::Other,
+        })
+    }
+
+    /// How much nearer than it is the surface is drawn, so that what lies on another surface does not flicker.
+    fn pull(self) -> f32 {
+        match self {
+            Kind::Green => 0.000_4,
+            Kind::Water => 0.000_3,
+            Kind::Road => 0.001_2,
+            Kind::Lines => 0.000_8,
+            Kind::Highlight => 0.002,
+            _ => 0.0,
+        }
+    }
+
+    /// Whether it throws a shadow that is worth its cost.
+    pub fn throws_shadow(self) -> bool {
+        !matches!(self, Kind::Water | Kind::Road | Kind::Green | Kind::Points | Kind::Lines | Kind::Highlight)
+    }
+
+    /// Opacity while below ground is shown; `None` = not drawn then.
+    fn opacity_below(self) -> Option<f32> {
+        match self {
+            Kind::Terrain => Some(0.20),
+            Kind::Facade | Kind::Roof | Kind::Other => Some(0.055),
+            Kind::Water | Kind::Road | Kind::Green => Some(0.2),
+            Kind::Pipe | Kind::Points | Kind::Lines => Some(1.0),
+            Kind::Structure => Some(0.62),
+            Kind::Highlight => Some(0.85),
+            Kind::Tree => None,
+        }
+    }
+
+    /// Whether it is drawn while below ground is shown, or not.
+    pub fn is_drawn(self, is_below: bool) -> bool {
+        if is_below { self.opacity_below().is_some() } else { self != Kind::Lines }
+    }
+}
+
+/// Twin of `Surface` in `shaders/city.wgsl`.
+#[derive(Clone, Copy, Debug, Default, ShaderType)]
+pub struct Surface {
+    base: Vec4,
+    what: Vec4,
+    more: Vec4,
+    look: Look,
+}
+
+/// Material of every surface of the city.
+#[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
+pub struct CityMaterial {
+    #[uniform(0)]
+    surface: Surface,
+    #[texture(1)]
+    #[sampler(2)]
+    picture: Option<Handle<Image>>,
+    kind: Kind,
+    is_blended: bool,
+}
+
+impl CityMaterial {
+    /// A material of `kind` with a base colour (linear) and perhaps a picture.
+    pub fn new(kind: Kind, base: [f32; 4], picture: Option<Handle<Image>>, look: &Look) -> Self {
+        let textured = if picture.is_some() { 1.0 } else { 0.0 };
+        let mut material = Self {
+            surface: Surface {
+                base: base.into(),
+                what: Vec4::new(f32::from(kind as u8), kind.pull(), textured, 1.0),
+                more: Vec4::new(0.35, 0.0, 0.0, 0.0),
+                look: *look,
+            },
+            picture,
+            kind,
+            is_blended: false,
+        };
+        material.set_look(look);
+        material
+    }
+
+    /// What it shades.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Puts it into another light, above or below ground.
+    pub fn set_look(&mut self, look: &Look) {
+        let is_below = look.high.z > 0.5;
+        let opacity = if is_below { self.kind.opacity_below().unwrap_or(0.0) } else { 1.0 };
+        self.surface.look = *look;
+        self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
+        let is_seen_through = is_below && !matches!(self.kind, Kind::Pipe | Kind::Points);
+        self.is_blended = self.kind == Kind::Highlight || self.kind == Kind::Lines || is_seen_through;
+    }
+}
+
+impl Material for CityMaterial {
+    fn vertex_shader() -> ShaderRef {
+        CITY_SHADER.into()
+    }
+
+    fn fragment_shader() -> ShaderRef {
+        CITY_SHADER.into()
+    }
+
+    fn alpha_mode(&self) -> AlphaMode {
+        if self.is_blended { AlphaMode::Blend } else { AlphaMode::Opaque }
+    }
+
+    fn depth_bias(&self) -> f32 {
+        // Order of what is seen through: ground first, then what stands on it, then lines and the picked object.
+        match self.kind {
+            Kind::Terrain => -4.0e5,
+            Kind::Green => -3.0e5,
+            Kind::Water => -2.5e5,
+            Kind::Road => -2.0e5,
+            Kind::Structure => -5.0e5,
+            Kind::Lines => 1.0e5,
+            Kind::Highlight => 2.0e5,
+            _ => 0.0,
+        }
+    }
+
+    fn enable_prepass() -> bool {
+        false
+    }
+
+    fn specialize(
+        _pipeline: &MaterialPipeline,
+        descriptor: &mut RenderPipelineDescriptor,
+        layout: &MeshVertexBufferLayoutRef,
+        _key: MaterialPipelineKey<Self>,
+    ) -> Result<(), SpecializedMeshPipelineError> {
+        // Shadows are drawn by Bevy's own vertex shader, whose locations it has set already.
+        let is_shadow = descriptor.label.as_ref().is_some_and(|label| label.contains("prepass"));
+        // Cities deliver walls of both windings: draw both sides, in the picture and in shadow.
+        descriptor.primitive.cull_mode = None;
+        if !is_shadow {
+            descriptor.vertex.buffers = vec![layout.0.get_layout(&[
+                Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
+                Mesh::ATTRIBUTE_NORMAL.at_shader_location(1),
+                Mesh::ATTRIBUTE_UV_0.at_shader_location(2),
+                Mesh::ATTRIBUTE_COLOR.at_shader_location(3),
+            ])?];
+        }
+        Ok(())
+    }
+}
+
+/// Material of the sky.
+#[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
+pub struct SkyMaterial {
+    /// The light.
+    #[uniform(0)]
+    pub look: Look,
+}
+
+impl Material for SkyMaterial {
+    fn vertex_shader() -> ShaderRef {
+        SKY_SHADER.into()
+    }
+
+    fn fragment_shader() -> ShaderRef {
+        SKY_SHADER.into()
+    }
+
+    fn alpha_mode(&self) -> AlphaMode {
+        // Drawn after everything solid, so that it is only computed where it shows.
+        AlphaMode::Blend
+    }
+
+    fn depth_bias(&self) -> f32 {
+        -1.0e9
+    }
+
+    fn enable_prepass() -> bool {
+        false
+    }
+
+    fn enable_shadows() -> bool {
+        false
+    }
+
+    fn specialize(
+        _pipeline: &MaterialPipeline,
+        descriptor: &mut RenderPipelineDescriptor,
+        layout: &MeshVertexBufferLayoutRef,
+        _key: MaterialPipelineKey<Self>,
+    ) -> Result<(), SpecializedMeshPipelineError> {
+        descriptor.primitive.cull_mode = None;
+        descriptor.vertex.buffers = vec![layout.0.get_layout(&[Mesh::ATTRIBUTE_POSITION.at_shader_location(0)])?];
+        Ok(())
+    }
+}
+
+/// The materials in use, shared between tiles.
+#[derive(Resource, Default)]
+pub struct Materials {
+    by_key: HashMap<MaterialKey, Handle<CityMaterial>>,
+    pictures: HashMap<u64, Option<Handle<Image>>>,
+    /// The light they are drawn in.
+    pub look: Look,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct MaterialKey {
+    kind: Kind,
+    base: [u32; 4],
+    picture: Option<u64>,
+}
+
+/// A name for a picture's bytes (FNV-1a): tiles repeat the same few facades.
+fn picture_key(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Materials {
+    /// The material for a tile's `material`.
+    pub fn get(
+        &mut self,
+        material: &DrawMaterial,
+        kind: Kind,
+        assets: &mut Assets<CityMaterial>,
+        images: &mut Assets<Image>,
+    ) -> Handle<CityMaterial> {
+        let picture = material.texture.as_deref().map(|bytes| (picture_key(bytes), bytes));
+        let key = MaterialKey {
+            kind,
+            base: material.base_colour.map(f32::to_bits),
+            picture: picture.map(|(key, _)| key),
+        };
+        if let Some(handle) = self.by_key.get(&key) {
+            return handle.clone();
+        }
+        let image = picture.and_then(|(key, bytes)| {
+            self.pictures.entry(key).or_insert_with(|| decode_picture(bytes).map(|image| images.add(image))).clone()
+        });
+        let handle = assets.add(CityMaterial::new(kind, material.base_colour, image, &self.look));
+        self.by_key.insert(key, handle.clone());
+        handle
+    }
+
+    /// Forgets materials and pictures that nothing draws any more.
+    pub fn forget_unused(&mut self) {
+        // A handle held here and by nobody else has a strong count of one.
+        self.by_key.retain(|_, handle| !is_last(handle));
+        self.pictures.retain(|_, handle| !handle.as_ref().is_some_and(is_last));
+    }
+}
+
+fn is_last<A: Asset>(handle: &Handle<A>) -> bool {
+    match handle {
+        Handle::Strong(strong) => std::sync::Arc::strong_count(strong) == 1,
+        Handle::Uuid(..) => false,
+    }
+}
+
+/// A picture with its mip levels; `None` when it cannot be decoded.
+fn decode_picture(bytes: &[u8]) -> Option<Image> {
+    let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().ok()?;
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(16_384);
+    limits.max_image_height = Some(16_384);
+    limits.max_alloc = Some(512 << 20);
+    reader.limits(limits);
+    let decoded = match reader.decode() {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            tracing::warn!("a picture of a tile is not readable: {error}");
+            return None;
+        }
+    };
+    let decoded = if decoded.width().max(decoded.height()) > MAX_PICTURE_SIDE {
+        decoded.resize(MAX_PICTURE_SIDE, MAX_PICTURE_SIDE, image::imageops::FilterType::Triangle)
+    } else {
+        decoded
+    };
+    let rgba = decoded.into_rgba8();
+    let (width, height) = rgba.dimensions();
+    let (data, levels) = mip_chain(rgba.into_raw(), width, height);
+    let mut image = Image::new_uninit(
+        Extent3d { width, height, depth_or_array_layers: 1 },
+        TextureDimension::D2,
+        TextureFormat::Rgba8UnormSrgb,
+        RenderAssetUsages::RENDER_WORLD,
+    );
+    image.data = Some(data);
+    image.texture_descriptor.mip_level_count = levels;
+    image.sampler = ImageSampler::Descriptor(ImageSamplerDescriptor {
+        address_mode_u: ImageAddressMode::Repeat,
+        address_mode_v: ImageAddressMode::Repeat,
+        mag_filter: ImageFilterMode::Linear,
+        min_filter: ImageFilterMode::Linear,
+        mipmap_filter: ImageFilterMode::Linear,
+        anisotropy_clamp: 4,
+        ..default()
+    });
+    Some(image)
+}
+
+/// All levels of a picture one after the other, each half the size of the one before, and their number.
+/// Colours are averaged as light, not as sRGB numbers: far facades keep their brightness.
+fn mip_chain(level: Vec<u8>, width: u32, height: u32) -> (Vec<u8>, u32) {
+    let linear: Vec<f32> = (0..=255u8)
+        .map(|byte| {
+            let s = f32::from(byte) / 255.0;
+            if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) }
+        })
+        .collect();
+    let to_srgb = |light: f32| {
+        let s = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
+        (s * 255.0 + 0.5) as u8
+    };
+    let mut data = level.clone();
+    let (mut current, mut w, mut h, mut levels) = (level, width as usize, height as usize, 1);
+    while w > 1 || h > 1 {
+        let (next_w, next_h) = ((w / 2).max(1), (h / 2).max(1));
+        let mut next = Vec::with_capacity(next_w * next_h * 4);
+        for y in 0..next_h {
+            for x in 0..next_w {
+                for channel in 0..4 {
+                    let at = |dx: usize, dy: usize| {
+                        let (sx, sy) = ((x * 2 + dx).min(w - 1), (y * 2 + dy).min(h - 1));
+                        current[(sy * w + sx) * 4 + channel]
+                    };
+                    let four = [at(0, 0), at(1, 0), at(0, 1), at(1, 1)];
+                    next.push(if channel == 3 {
+                        (four.iter().map(|&a| u32::from(a)).sum::<u32>() / 4) as u8
+                    } else {
+                        to_srgb(four.iter().map(|&c| linear[usize::from(c)]).sum::<f32>() * 0.25)
+                    });
+                }
+            }
+        }
+        data.extend_from_slice(&next);
+        (current, w, h) = (next, next_w, next_h);
+        levels += 1;
+    }
+    (data, levels)
+}
+
+/// Puts the shaders and materials into the app.
+pub struct CityMaterialPlugin;
+
+impl Plugin for CityMaterialPlugin {
+    fn build(&self, app: &mut App) {
+        load_internal_asset!(app, LOOK_SHADER, "../../shaders/look.wgsl", Shader::from_wgsl);
+        load_internal_asset!(app, WATER_SHADER, "../../shaders/water.wgsl", Shader::from_wgsl);
+        load_internal_asset!(app, CITY_SHADER, "../../shaders/city.wgsl", Shader::from_wgsl);
+        load_internal_asset!(app, SKY_SHADER, "../../shaders/sky.wgsl", Shader::from_wgsl);
+        app.init_resource::<Materials>();
+        app.add_plugins((MaterialPlugin::<CityMaterial>::default(), MaterialPlugin::<SkyMaterial>::default()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mips_average_light_and_end_at_one_pixel() {
+        let checker = [[0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 255], [0, 0, 0, 255]].concat();
+        let (data, levels) = mip_chain(checker, 2, 2);
+        assert_eq!((levels, data.len()), (2, 20));
+        assert_eq!(data[16], 188, "half the light is 188 in sRGB, not 128");
+        let (data, levels) = mip_chain(vec![9; 5 * 3 * 4], 5, 3);
+        assert_eq!((levels, data.len()), (3, (15 + 2 + 1) * 4));
+    }
+
+    #[test]
+    fn kinds_follow_material_names_then_classes() {
+        assert_eq!(Kind::of("facade_residential", "building"), Kind::Facade);
+        assert_eq!(Kind::of("roof", "building"), Kind::Roof);
+        assert_eq!(Kind::of("pipe_water", "pipe"), Kind::Pipe);
+        assert_eq!(Kind::of("", "tree"), Kind::Tree);
+        assert_eq!(Kind::of("", ""), Kind::Other);
+    }
+}

@@ -1,0 +1,156 @@
+//! What the command line asks of the viewer, and what it reports back.
+
+use std::{path::PathBuf, str::FromStr, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{camera::CameraChoice, overlay::LiveSource, sun::Moment};
+
+/// Language of everything that is written on the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// 中文.
+    #[default]
+    Zh,
+    /// English.
+    En,
+}
+
+impl FromStr for Language {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "zh" | "zh-cn" => Ok(Self::Zh),
+            "en" => Ok(Self::En),
+            other => Err(format!("`{other}` is no language of the viewer: zh or en")),
+        }
+    }
+}
+
+/// Which layers are drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerChoice {
+    /// Only these; all when empty. A name stands for a layer's name or a class word.
+    pub only: Vec<String>,
+    /// Not these.
+    pub without: Vec<String>,
+}
+
+impl LayerChoice {
+    /// Whether the layer `name`, which holds objects of `classes`, is drawn.
+    pub fn shows<'a>(&self, name: &str, classes: impl IntoIterator<Item = &'a str> + Clone) -> bool {
+        let meant = |word: &String| word == name || classes.clone().into_iter().any(|class| class == word);
+        (self.only.is_empty() || self.only.iter().any(meant)) && !self.without.iter().any(meant)
+    }
+}
+
+/// What the window and the snapshot have in common.
+#[derive(Clone, Default)]
+pub struct SceneOptions {
+    /// Folder of the city.
+    pub city: PathBuf,
+    /// Where to look from.
+    pub camera: CameraChoice,
+    /// Which layers.
+    pub layers: LayerChoice,
+    /// Whether what lies below ground is shown.
+    pub is_below: bool,
+    /// Language.
+    pub language: Language,
+    /// Time of day for the sun.
+    pub at: Option<Moment>,
+    /// Latest readings and alarms.
+    pub live: Option<Arc<dyn LiveSource>>,
+    /// Leaves out everything but the city itself.
+    pub is_overlay_hidden: bool,
+}
+
+/// A window on the city.
+#[derive(Clone)]
+pub struct ViewOptions {
+    /// What to show.
+    pub scene: SceneOptions,
+    /// Size of the window, pixels.
+    pub size: (u32, u32),
+    /// Memory for tiles, bytes.
+    pub tile_memory: usize,
+}
+
+impl Default for ViewOptions {
+    fn default() -> Self {
+        Self { scene: SceneOptions::default(), size: (1600, 900), tile_memory: 2 << 30 }
+    }
+}
+
+/// A picture of the city.
+#[derive(Clone)]
+pub struct SnapshotOptions {
+    /// What to show.
+    pub scene: SceneOptions,
+    /// PNG to write.
+    pub out: PathBuf,
+    /// Size of the picture, pixels.
+    pub size: (u32, u32),
+    /// Renders this many times larger and averages: 1 = plain, 2 = fine edges at four times the cost.
+    pub supersample: u32,
+    /// Largest error on the screen that a tile may have, pixels.
+    pub max_error_px: f64,
+    /// Gives up after this many seconds.
+    pub timeout_s: f64,
+}
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        Self {
+            scene: SceneOptions::default(),
+            out: PathBuf::from("snapshot.png"),
+            size: (1280, 720),
+            supersample: 1,
+            max_error_px: 8.0,
+            timeout_s: 120.0,
+        }
+    }
+}
+
+/// What a snapshot showed and cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotReport {
+    /// File written.
+    pub out: PathBuf,
+    /// Width of the picture, pixels.
+    pub width: u32,
+    /// Height of the picture, pixels.
+    pub height: u32,
+    /// Tiles drawn.
+    pub tiles_drawn: usize,
+    /// Triangles of these tiles.
+    pub triangles: usize,
+    /// Points of these tiles.
+    pub points: usize,
+    /// Tiles that could not be read, with the reason.
+    pub damaged_tiles: Vec<String>,
+    /// Frames rendered.
+    pub frames: u32,
+    /// Seconds from call to file.
+    pub seconds: f64,
+    /// Where the seconds went: name and seconds.
+    pub phases: Vec<(String, f64)>,
+    /// Driver that rendered.
+    pub gpu: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_chosen_by_name_or_class() {
+        let choice = LayerChoice { only: vec!["pipe".into(), "roads".into()], without: vec!["gas".into()] };
+        assert!(choice.shows("water_net", ["pipe", "manhole"]));
+        assert!(choice.shows("roads", ["road"]));
+        assert!(!choice.shows("trees", ["tree"]));
+        assert!(!choice.shows("gas", ["pipe"]));
+        assert!(LayerChoice::default().shows("anything", ["tree"]));
+    }
+}
