@@ -1,7 +1,7 @@
 // Every surface of the city. One shader, told by `surface.kind` what it shades: few pipelines, quick first picture.
 #import bevy_pbr::{
     mesh_functions,
-    mesh_view_bindings::{view, lights},
+    mesh_view_bindings::{view, lights, globals},
     shadows,
     view_transformations::position_world_to_clip,
 }
@@ -129,7 +129,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     switch kind {
         case WATER: {
             let under = max(albedo, vec3(0.004));
-            out_light = water_colour(look, under, place, -v, distance, shadow);
+            out_light = water_colour(look, under, place, -v, distance, shadow, globals.time);
         }
         case TREE: {
             // Leaves let light through: soft edge between light and shade, warm where the sun comes from behind.

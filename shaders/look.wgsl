@@ -15,7 +15,7 @@ struct Look {
     ambient: vec4<f32>,
     // rgb: light thrown back by the ground; w: haze per metre
     bounce: vec4<f32>,
-    // xyz: render origin in the city modulo 8192 m (east, up, north); w: seconds
+    // xyz: render origin in the city modulo 8192 m (east, up, north)
     origin: vec4<f32>,
     // xy: lowest corner of the city in render x and z; z: width of its fading border, metres; w: depth of the haze layer
     low: vec4<f32>,

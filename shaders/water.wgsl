@@ -18,8 +18,7 @@ fn wave_normal(p: vec2<f32>, seconds: f32, distance: f32) -> vec3<f32> {
 }
 
 // Colour of the water surface seen along `view_dir` (from the eye), lit by the sun where `shadow` is 1.
-fn water_colour(look: Look, tint: vec3<f32>, p: vec2<f32>, view_dir: vec3<f32>, distance: f32, shadow: f32) -> vec3<f32> {
-    let seconds = look.origin.w;
+fn water_colour(look: Look, tint: vec3<f32>, p: vec2<f32>, view_dir: vec3<f32>, distance: f32, shadow: f32, seconds: f32) -> vec3<f32> {
     let n = wave_normal(p, seconds, distance);
     let cosine = clamp(dot(n, -view_dir), 0.0, 1.0);
     let fresnel = 0.02 + 0.98 * pow(1.0 - cosine, 5.0);

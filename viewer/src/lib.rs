@@ -1,1 +1,109 @@
-//! Groundline.
+//! The Bevy window on the city, and the same picture without a window.
+//!
+//! ```text
+//! city folder ─► engine::tile::select ─► stream (threads) ─► content ─► scene ─► window / snapshot
+//! LiveState ─► badge ─► overlay
+//! ```
+//!
+//! The viewer owns no truth: close it and nothing is lost. City positions are f64; they become f32 in one place,
+//! [`origin`]. Everything that is drawn goes through one shader (`shaders/city.wgsl`) and the sky's
+//! (`shaders/sky.wgsl`), so that a software driver shows the first whole picture soon.
+
+mod attribute;
+mod badge;
+pub mod camera;
+pub mod city;
+pub mod content;
+mod driver;
+mod edges;
+pub mod glb;
+mod hand;
+mod look;
+mod material;
+mod navigation;
+pub mod options;
+pub mod origin;
+mod overlay;
+mod panel;
+pub mod pick;
+mod scene;
+mod snapshot;
+mod stream;
+pub mod sun;
+mod text;
+mod theme;
+mod window;
+
+use std::path::PathBuf;
+
+pub use camera::{CameraChoice, CameraPose};
+pub use options::{Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
+pub use snapshot::{picture, snapshot};
+pub use sun::Moment;
+pub use window::view;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The city cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] groundline_engine::store::StoreError),
+    /// The disk said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// A tileset is not what it should be.
+    #[error("{path}: {reason}")]
+    Tileset {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No graphics driver.
+    #[error(
+        "no graphics driver found: install libvulkan1 and a Vulkan driver for your card; \
+         without a card mesa-vulkan-drivers renders in software (apt-get install libvulkan1 mesa-vulkan-drivers)"
+    )]
+    NoDriver,
+    /// No display to open a window on.
+    #[error("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; `groundline snapshot` works without one")]
+    NoDisplay,
+    /// A size that cannot be rendered.
+    #[error("a picture of {width} x {height} pixels cannot be rendered")]
+    Size {
+        /// Width, pixels.
+        width: u32,
+        /// Height, pixels.
+        height: u32,
+    },
+    /// A shader does not compile on this driver.
+    #[error("a shader does not compile on this driver: {0}")]
+    Shader(String),
+    /// The picture did not get ready in time.
+    #[error("no whole picture after {seconds} s; still waiting for {waiting}")]
+    Timeout {
+        /// Seconds waited.
+        seconds: f64,
+        /// For what.
+        waiting: String,
+    },
+    /// The driver did not give the picture back.
+    #[error("the picture could not be read back from the driver: {0}")]
+    ReadBack(String),
+    /// The picture could not be written.
+    #[error("{path}: {reason}")]
+    Png {
+        /// File.
+        path: PathBuf,
+        /// Reason.
+        reason: String,
+    },
+    /// The window ended with an error.
+    #[error("the window ended with code {0}")]
+    Ended(u8),
+}

@@ -30,7 +30,7 @@ pub struct Look {
     pub ambient: Vec4,
     /// Light from the ground; haze per metre.
     pub bounce: Vec4,
-    /// Render origin in the city; seconds.
+    /// Render origin in the city.
     pub origin: Vec4,
     /// Lowest corner; width of the border; depth of the haze layer.
     pub low: Vec4,
@@ -47,8 +47,6 @@ pub struct Setting {
     pub ground_m: f64,
     /// Whether below ground is shown.
     pub is_below: bool,
-    /// Seconds since the viewer started, for the waves.
-    pub seconds: f32,
 }
 
 /// A colour between keys given by the sun's altitude in degrees.
@@ -136,7 +134,7 @@ impl Look {
                 origin_in_pattern(origin.city.x),
                 origin.city.z as f32,
                 origin_in_pattern(origin.city.y),
-                setting.seconds,
+                0.0,
             ),
             low: Vec4::new(low.x, low.z, (span * 0.075) as f32, (span * 0.10).clamp(60.0, 900.0) as f32),
             high: Vec4::new(high.x, high.z, if setting.is_below { 1.0 } else { 0.0 }, ground),
@@ -158,7 +156,6 @@ mod tests {
             extent: Extent::around([DVec3::ZERO, DVec3::new(3000.0, 3000.0, 100.0)]),
             ground_m: 10.0,
             is_below: false,
-            seconds: 0.0,
         };
         Look::new(
             &SunPosition { altitude_deg, azimuth_deg: 240.0 },

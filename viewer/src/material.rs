@@ -61,7 +61,7 @@ impl Kind {
     /// The shading for a material of this name, in a layer whose objects are mostly of this class.
     pub fn of(material: &str, class: &str) -> Self {
         let name = material.to_ascii_lowercase();
-        const BY_NAME: [(&str, Kind); 34] = [
+        const BY_NAME: [(&str, Kind); 35] = [
             // What lies below comes first: `pipe_water` is a pipe.
             ("pipe", Kind::Pipe),
             ("manhole", Kind::Pipe),
@@ -84,6 +84,7 @@ impl Kind {
             ("asphalt", Kind::Road),
             ("pavement", Kind::Road),
             ("lane", Kind::Road),
+            ("path", Kind::Road),
             ("marking", Kind::Road),
             ("water", Kind::Water),
             ("sea", Kind::Water),

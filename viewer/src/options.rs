@@ -1,10 +1,11 @@
 //! What the command line asks of the viewer, and what it reports back.
 
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use std::{path::PathBuf, str::FromStr};
 
+use groundline_engine::live::LiveState;
 use serde::Serialize;
 
-use crate::{camera::CameraChoice, overlay::LiveSource, sun::Moment};
+use crate::{camera::CameraChoice, sun::Moment};
 
 /// Language of everything that is written on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +61,8 @@ pub struct SceneOptions {
     pub language: Language,
     /// Time of day for the sun.
     pub at: Option<Moment>,
-    /// Latest readings and alarms.
-    pub live: Option<Arc<dyn LiveSource>>,
+    /// Latest readings and alarms; without it sensors are shown as never heard of.
+    pub live: Option<LiveState>,
     /// Leaves out everything but the city itself.
     pub is_overlay_hidden: bool,
 }

@@ -1,0 +1,76 @@
+# Texts of the viewer. Every key stands in both languages.
+version = version { $number }
+sun-time = { $time }
+below-badge = Below ground
+below-depth = eye { $depth } m below ground
+below-hint = U back above
+layers = Layers
+layers-hint = L layers
+objects = { $count } objects
+points = { $count } points
+pipe-legend = Pipes
+legend-note = colours after CJJ 61
+structures = Galleries · tunnels
+alarms = Alarms
+alarms-more = { $count } more
+alarm-high = above { $limit }
+alarm-low = below { $limit }
+alarm-lost = source lost
+alarm-returned = returned, not acknowledged
+alarm-shelved = shelved
+alarm-acknowledged = acknowledged
+since = since { $time }
+sensors-summary = { $total } sensors · { $good } normal · { $bad } abnormal
+quality-good = normal
+quality-late = late
+quality-stale = stale
+quality-range = out of range
+quality-missing = none
+north = N
+height = height
+attribution = Groundline city information model
+loading = reading { $count } tiles
+damaged = { $count } tiles cannot be read
+attributes = Attributes
+attr-name = Name
+attr-class = Class
+attr-id = Id
+attr-layer = Layer
+attr-stage = Stage
+attr-domain = Domain
+attr-record = Source record
+attr-none = This object has no further attributes
+attr-unknown = The store does not know this object
+attr-error = Attributes cannot be read: { $reason }
+origin-read = read
+origin-converted = conv
+origin-measured = meas
+origin-defaulted = default
+origin-read-long = from field { $field }
+origin-converted-long = from field { $field } by rule: { $rule }
+origin-measured-long = from geometry by rule: { $rule }
+origin-defaulted-long = not known, assumed: { $rule }
+provenance-legend = Provenance: read = as delivered · conv = converted · meas = measured · default = assumed
+key-height_m = Height (m)
+key-storeys = Storeys
+key-depth_start_m = Depth at start (m)
+key-depth_end_m = Depth at end (m)
+key-depth_m = Depth (m)
+key-diameter_mm = Diameter (mm)
+key-width_mm = Width (mm)
+key-height_mm = Height (mm)
+key-material = Material
+key-owner = Owner
+key-pipe_kind = Pipe class
+key-unit = Unit
+key-property = Property
+help = Help
+help-pan = Left drag = pan
+help-orbit = Right drag or Ctrl + left drag = orbit and tilt
+help-zoom = Wheel = zoom to the cursor
+help-fly = Double click = fly there
+help-keys = W A S D / arrows = move; Q E = down, up
+help-home = Home = whole city; N = north up; F = go to the selected object
+help-below = U = above/below ground; L = layers; Esc = select nothing
+help-help = ? = this help
+close = Close

@@ -1,0 +1,149 @@
+//! The panel of a picked object: what it is, every attribute, and who says so.
+
+use bevy_egui::egui::{self, Color32, CornerRadius, Margin, RichText, Stroke, Ui};
+use groundline_engine::model::{CityObject, Origin};
+
+use crate::{
+    options::Language,
+    text::Texts,
+    theme::{self, ASSUMED, MUTED, QUIET, TEXT},
+};
+
+/// An object that was clicked on.
+#[derive(Clone, Debug)]
+pub struct Picked {
+    /// Its id.
+    pub id: String,
+    /// Class word, as the tile has it.
+    pub class: String,
+    /// Name, as the tile has it; empty when unnamed.
+    pub name: String,
+    /// Layer it is in.
+    pub layer: String,
+    /// Place that was clicked on, in the city's frame.
+    pub place: glam::DVec3,
+    /// Size of what was highlighted, metres.
+    pub size_m: f64,
+    /// The object as the store has it, or why there is none.
+    pub object: Result<Option<Box<CityObject>>, String>,
+}
+
+/// The name people know an attribute by.
+fn key_text(key: &str, texts: &Texts) -> String {
+    texts.maybe(&format!("key-{key}")).unwrap_or_else(|| key.to_owned())
+}
+
+/// The mark of where a value came from: short word, colour, the whole story.
+fn origin_mark(origin: &Origin, field: &str, texts: &Texts) -> (String, Color32, String) {
+    match origin {
+        Origin::Read => (texts.get("origin-read"), QUIET, texts.with("origin-read-long", "field", field.to_owned())),
+        Origin::Converted(rule) => (
+            texts.get("origin-converted"),
+            Color32::from_rgb(120, 190, 150),
+            texts.with_all(
+                "origin-converted-long",
+                [("field", field.to_owned().into()), ("rule", rule.to_string().into())],
+            ),
+        ),
+        Origin::Measured(rule) => (
+            texts.get("origin-measured"),
+            Color32::from_rgb(150, 170, 220),
+            texts.with("origin-measured-long", "rule", rule.to_string()),
+        ),
+        Origin::Defaulted(rule) => {
+            (texts.get("origin-defaulted"), ASSUMED, texts.with("origin-defaulted-long", "rule", rule.to_string()))
+        }
+    }
+}
+
+fn row(ui: &mut Ui, key: &str, value: &str, colour: Color32) {
+    ui.label(RichText::new(key).size(11.5).color(MUTED));
+    ui.label(RichText::new(value).size(12.5).color(colour));
+    ui.label("");
+    ui.end_row();
+}
+
+/// Draws the panel; says whether the person closed it.
+pub fn show(ui: &mut Ui, picked: &Picked, texts: &Texts, height: f32) -> bool {
+    let mut is_closed = false;
+    let is_chinese = texts.language == Language::Zh;
+    let class = |object: &CityObject| if is_chinese { object.class.zh() } else { object.class.word() };
+    ui.horizontal(|ui| {
+        let name = if picked.name.is_empty() { &picked.id } else { &picked.name };
+        ui.label(RichText::new(crate::overlay::shortened(name, 26)).size(15.0).color(TEXT));
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            is_closed = ui.small_button("×").on_hover_text(texts.get("close")).clicked();
+        });
+    });
+    let object = match &picked.object {
+        Ok(Some(object)) => Some(object),
+        Ok(None) => {
+            ui.label(RichText::new(texts.get("attr-unknown")).size(11.5).color(MUTED));
+            None
+        }
+        Err(reason) => {
+            let text = texts.with("attr-error", "reason", reason.clone());
+            ui.label(RichText::new(text).size(11.5).color(ASSUMED));
+            None
+        }
+    };
+    egui::ScrollArea::vertical().max_height(height).show(ui, |ui| {
+        egui::Grid::new("attributes-grid").num_columns(3).spacing([10.0, 4.0]).show(ui, |ui| {
+            let class_text = object.map_or(picked.class.as_str(), |object| class(object));
+            row(ui, &texts.get("attr-class"), class_text, TEXT);
+            row(ui, &texts.get("attr-id"), &picked.id, TEXT);
+            row(ui, &texts.get("attr-layer"), &picked.layer, TEXT);
+            let Some(object) = object else { return };
+            let stage = if is_chinese { object.stage.zh() } else { object.stage.word() };
+            let domain = if is_chinese { object.domain.zh() } else { object.domain.word() };
+            row(ui, &texts.get("attr-stage"), stage, TEXT);
+            row(ui, &texts.get("attr-domain"), domain, TEXT);
+            if object.record > 0 {
+                row(ui, &texts.get("attr-record"), &object.record.to_string(), TEXT);
+            }
+            for attribute in &object.attributes {
+                let (word, colour, story) = origin_mark(&attribute.origin, &attribute.field, texts);
+                let is_assumed = matches!(attribute.origin, Origin::Defaulted(_));
+                ui.label(RichText::new(key_text(&attribute.key, texts)).size(11.5).color(MUTED));
+                let value = RichText::new(attribute.value.to_string()).size(12.5);
+                let value = if is_assumed { value.color(ASSUMED).italics() } else { value.color(TEXT) };
+                ui.label(value).on_hover_text(&story);
+                egui::Frame::new()
+                    .stroke(Stroke::new(1.0, colour))
+                    .fill(if is_assumed { ASSUMED.gamma_multiply(0.25) } else { Color32::TRANSPARENT })
+                    .corner_radius(CornerRadius::same(3))
+                    .inner_margin(Margin::symmetric(4, 0))
+                    .show(ui, |ui| ui.label(RichText::new(word).size(9.5).color(colour)).on_hover_text(&story));
+                ui.end_row();
+            }
+        });
+        if object.is_some_and(|object| object.attributes.is_empty()) {
+            ui.label(RichText::new(texts.get("attr-none")).size(11.5).color(MUTED));
+        }
+    });
+    if object.is_some_and(|object| !object.attributes.is_empty()) {
+        ui.label(RichText::new(texts.get("provenance-legend")).size(9.5).color(theme::MUTED));
+    }
+    is_closed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assumed_value_is_marked_in_its_own_colour() {
+        let texts = Texts::new(Language::Zh);
+        let (word, colour, story) = origin_mark(&Origin::Defaulted("层数 × 3 m".into()), "", &texts);
+        assert_eq!((word.as_str(), colour), ("缺省", ASSUMED));
+        assert!(story.contains("层数 × 3 m"));
+        let (_, read, story) = origin_mark(&Origin::Read, "HEIGHT", &texts);
+        assert!(read != ASSUMED && story.contains("HEIGHT"));
+    }
+
+    #[test]
+    fn standard_keys_have_names_and_others_stay() {
+        assert_eq!(key_text("diameter_mm", &Texts::new(Language::En)), "Diameter (mm)");
+        assert_eq!(key_text("GJ", &Texts::new(Language::En)), "GJ");
+    }
+}

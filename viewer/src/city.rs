@@ -1,0 +1,258 @@
+//! What the viewer knows of a city: its layers with their trees of tiles, its ground, its sensors.
+//! The viewer owns none of it; everything is read from the city's folder.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use glam::{DVec2, DVec3};
+use groundline_engine::{
+    crs::Frame,
+    model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
+    store::City,
+    tile::{Ground, TileTree},
+};
+
+use crate::ViewError;
+
+/// Largest tileset.json that is read, bytes.
+const MAX_TILESET_BYTES: u64 = 1 << 30;
+
+/// One layer that can be drawn.
+pub struct LayerModel {
+    /// Name.
+    pub name: String,
+    /// Objects per class word, most first.
+    pub classes: Vec<(String, u64)>,
+    /// Objects.
+    pub objects: u64,
+    /// Scan points.
+    pub points: u64,
+    /// Colour in the list of layers, sRGB.
+    pub rgb: [u8; 3],
+    /// Its tiles.
+    pub tree: TileTree,
+    /// Folder that the tiles' content is relative to.
+    pub folder: PathBuf,
+}
+
+impl LayerModel {
+    /// Reads the tiles of a layer from its `tileset.json`.
+    pub fn read(name: &str, tileset: &Path, classes: Vec<(String, u64)>, points: u64) -> Result<Self, ViewError> {
+        let io = |source| ViewError::Io { path: tileset.to_owned(), source };
+        let size = std::fs::metadata(tileset).map_err(io)?.len();
+        if size > MAX_TILESET_BYTES {
+            return Err(ViewError::Tileset { path: tileset.to_owned(), reason: format!("{size} bytes are too many") });
+        }
+        let json = std::fs::read(tileset).map_err(io)?;
+        let tree = TileTree::read(&json)
+            .map_err(|error| ViewError::Tileset { path: tileset.to_owned(), reason: error.to_string() })?;
+        if !tree.is_in_city_frame() {
+            return Err(ViewError::Tileset {
+                path: tileset.to_owned(),
+                reason: "tiles lack the city-frame extras that Groundline writes".into(),
+            });
+        }
+        let mut classes = classes;
+        classes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let class = classes.first().map_or("", |(class, _)| class.as_str());
+        Ok(Self {
+            rgb: layer_rgb(name, class),
+            name: name.to_owned(),
+            objects: classes.iter().map(|(_, count)| count).sum(),
+            classes,
+            points,
+            tree,
+            folder: tileset.parent().map(Path::to_owned).unwrap_or_default(),
+        })
+    }
+
+    /// The class most of its objects have; empty when it has none.
+    pub fn main_class(&self) -> &str {
+        self.classes.first().map_or("", |(class, _)| class.as_str())
+    }
+
+    /// Whether all of it lies below ground, so that it is hidden while the ground is solid.
+    pub fn is_below_ground(&self) -> bool {
+        const BELOW: [&str; 8] =
+            ["pipe", "manhole", "pipe_node", "gallery", "tunnel", "station", "stratum", "borehole"];
+        !self.classes.is_empty() && self.classes.iter().all(|(class, _)| BELOW.contains(&class.as_str()))
+    }
+
+    /// Whether it is ground that hides what is below.
+    pub fn is_ground(&self) -> bool {
+        matches!(self.main_class(), "terrain" | "imagery")
+    }
+
+    /// Pipe class that the name of the layer tells, for the legend.
+    pub fn pipe_kind(&self) -> Option<PipeKind> {
+        self.classes.iter().any(|(class, _)| class == "pipe").then(|| pipe_kind_of(&self.name)).flatten()
+    }
+}
+
+/// The pipe class that a layer's name speaks of: a word (`gas`), the letters of CJJ 61 (`RQ`) or Chinese (`燃气`).
+fn pipe_kind_of(name: &str) -> Option<PipeKind> {
+    let lower = name.to_lowercase();
+    let letters = [
+        ("js", PipeKind::Water),
+        ("ys", PipeKind::Storm),
+        ("ws", PipeKind::Sewage),
+        ("hs", PipeKind::Combined),
+        ("rq", PipeKind::Gas),
+        ("rl", PipeKind::Heat),
+        ("dl", PipeKind::Power),
+        ("tx", PipeKind::Telecom),
+        ("gy", PipeKind::Industrial),
+        ("rain", PipeKind::Storm),
+        ("sewer", PipeKind::Sewage),
+        ("drain", PipeKind::Storm),
+    ];
+    PipeKind::ALL
+        .iter()
+        .copied()
+        .find(|kind| lower.contains(kind.word()) || lower.contains(kind.zh()))
+        .or_else(|| {
+            let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
+            letters.iter().find(|(word, _)| words.contains(word)).map(|(_, kind)| *kind)
+        })
+}
+
+fn layer_rgb(name: &str, class: &str) -> [u8; 3] {
+    match class {
+        "pipe" | "manhole" | "pipe_node" => pipe_kind_of(name).map_or([120, 140, 150], PipeKind::rgb),
+        "terrain" | "imagery" => [148, 152, 116],
+        "building" | "storey" | "space" | "building_element" => [214, 200, 180],
+        "road" | "railway" | "bridge" => [126, 130, 136],
+        "water" => [54, 118, 142],
+        "greenery" | "land_use" => [122, 158, 96],
+        "tree" => [84, 130, 72],
+        "lamp" | "furniture" => [200, 182, 120],
+        "gallery" => [176, 150, 196],
+        "tunnel" | "station" => [127, 0, 127],
+        "stratum" | "borehole" => [168, 128, 92],
+        "point_cloud" => [150, 170, 190],
+        "sensor" => [96, 156, 190],
+        _ => [160, 160, 160],
+    }
+}
+
+/// A city opened for looking at.
+pub struct CityModel {
+    /// Name of the city.
+    pub name: String,
+    /// Open version.
+    pub version: u64,
+    /// Coordinate system as people call it.
+    pub crs: String,
+    /// Longitude and latitude of its middle, degrees.
+    pub lon_lat: DVec2,
+    /// Box around everything.
+    pub extent: Extent,
+    /// Its terrain.
+    pub ground: Ground,
+    /// Its sensors.
+    pub sensors: Vec<Sensor>,
+    /// Layers that can be drawn.
+    pub layers: Vec<LayerModel>,
+    /// The store, for the attributes of picked objects.
+    store: Option<Mutex<City>>,
+}
+
+impl CityModel {
+    /// Opens the city in `folder` at its current version.
+    pub fn open(folder: &Path) -> Result<Self, ViewError> {
+        let city = City::open(folder)?;
+        let mut layers = Vec::new();
+        for entry in city.layers() {
+            let Some(tileset) = &entry.tileset else { continue };
+            let classes = entry.classes.iter().map(|(class, count)| (class.clone(), *count)).collect();
+            layers.push(LayerModel::read(&entry.name, &city.folder().join(tileset), classes, entry.points)?);
+        }
+        let extent = city.extent();
+        let lon_lat = Frame::new(city.crs().clone())
+            .ok()
+            .filter(|_| !extent.is_empty())
+            .map(|frame| frame.geographic_from_city(extent.centre()).truncate())
+            .filter(|place| place.x.abs() <= 180.0 && place.y.abs() <= 90.0)
+            .unwrap_or(DEFAULT_LON_LAT);
+        Ok(Self {
+            name: city.name().to_owned(),
+            version: city.version(),
+            crs: city.crs().label(),
+            lon_lat,
+            extent,
+            ground: city.ground()?,
+            sensors: city.sensors()?,
+            layers,
+            store: Some(Mutex::new(city)),
+        })
+    }
+
+    /// A city made of layers at hand, without a store: nothing can be asked of its objects.
+    pub fn of_layers(name: &str, layers: Vec<LayerModel>, ground: Ground, sensors: Vec<Sensor>) -> Self {
+        let mut extent = ground.extent();
+        for layer in &layers {
+            extent.merge(&layer.tree.extent());
+        }
+        Self {
+            name: name.to_owned(),
+            version: 1,
+            crs: "EPSG:4549".into(),
+            lon_lat: DEFAULT_LON_LAT,
+            extent,
+            ground,
+            sensors,
+            layers,
+            store: None,
+        }
+    }
+
+    /// One object with its attributes; `None` when the store does not know it.
+    pub fn object(&self, id: &str) -> Result<Option<CityObject>, ViewError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let city = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(city.object(&ObjectId(id.to_owned()))?)
+    }
+
+    /// Height of the ground at a place; the bottom of the city where there is no terrain.
+    pub fn ground_m(&self, place: DVec2) -> f64 {
+        self.ground.height_at(place).unwrap_or(if self.extent.is_empty() { 0.0 } else { self.extent.min.z.max(0.0) })
+    }
+
+    /// Place of a sensor in the city's frame, metres, with its height made absolute.
+    pub fn place_of(&self, sensor: &Sensor) -> Option<DVec3> {
+        let place = sensor.place?;
+        Some(match sensor.vertical {
+            Vertical::Absolute => place,
+            Vertical::AboveTerrain => place.with_z(place.z + self.ground_m(place.truncate())),
+        })
+    }
+
+    /// Box around what is drawn in plan, with z from what stands on the ground: pipes and strata far below
+    /// do not count.
+    pub fn scene_extent(&self) -> Extent {
+        let mut extent = Extent::EMPTY;
+        for layer in self.layers.iter().filter(|layer| !layer.is_below_ground()) {
+            extent.merge(&layer.tree.extent());
+        }
+        if extent.is_empty() { self.extent } else { extent }
+    }
+}
+
+/// Where the sun is computed when the city's place on the Earth is not known: Qingdao.
+const DEFAULT_LON_LAT: DVec2 = DVec2::new(120.38, 36.07);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_names_tell_the_pipe_class() {
+        assert_eq!(pipe_kind_of("gas_lines"), Some(PipeKind::Gas));
+        assert_eq!(pipe_kind_of("管线-燃气"), Some(PipeKind::Gas));
+        assert_eq!(pipe_kind_of("LN_RQ"), Some(PipeKind::Gas));
+        assert_eq!(pipe_kind_of("雨水管"), Some(PipeKind::Storm));
+        assert_eq!(pipe_kind_of("trees"), None);
+    }
+}

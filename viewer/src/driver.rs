@@ -1,0 +1,56 @@
+//! Whether there is a graphics driver, and what to ask of it.
+
+use bevy::render::{
+    render_resource::{Backends, WgpuFeatures},
+    settings::WgpuSettings,
+};
+
+use crate::ViewError;
+
+/// What is asked of the driver: Vulkan first, OpenGL where there is none (`WGPU_BACKEND` decides otherwise).
+pub fn settings() -> WgpuSettings {
+    let backends = Backends::from_env().unwrap_or(Backends::VULKAN | Backends::GL | Backends::METAL | Backends::DX12);
+    WgpuSettings { backends: Some(backends), features: WgpuFeatures::empty(), ..WgpuSettings::default() }
+}
+
+/// Finds out whether any driver answers, so that a person reads what to install instead of a panic.
+pub fn check() -> Result<(), ViewError> {
+    // Without a loader or a driver description the renderer ends the process; look for both first.
+    if cfg!(target_os = "linux") && !has_vulkan_driver() && !has_opengl() {
+        return Err(ViewError::NoDriver);
+    }
+    Ok(())
+}
+
+/// Whether a Vulkan loader finds a description of a driver (the places of the Vulkan loader's interface document).
+fn has_vulkan_driver() -> bool {
+    if std::env::var_os("VK_ICD_FILENAMES").is_some() || std::env::var_os("VK_DRIVER_FILES").is_some() {
+        return true;
+    }
+    let mut folders = vec![
+        "/etc/vulkan/icd.d".into(),
+        "/usr/share/vulkan/icd.d".into(),
+        "/usr/local/share/vulkan/icd.d".into(),
+        "/usr/local/etc/vulkan/icd.d".into(),
+        "/run/opengl-driver/share/vulkan/icd.d".into(),
+    ];
+    if let Some(home) = std::env::var_os("HOME") {
+        folders.push(std::path::PathBuf::from(home).join(".local/share/vulkan/icd.d"));
+    }
+    for variable in ["XDG_DATA_DIRS", "XDG_CONFIG_DIRS"] {
+        if let Some(list) = std::env::var_os(variable) {
+            folders.extend(std::env::split_paths(&list).map(|folder| folder.join("vulkan/icd.d")));
+        }
+    }
+    folders.iter().any(|folder: &std::path::PathBuf| {
+        std::fs::read_dir(folder).is_ok_and(|mut files| {
+            files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|ext| ext == "json")))
+        })
+    })
+}
+
+fn has_opengl() -> bool {
+    ["/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/run/opengl-driver/lib"]
+        .iter()
+        .any(|folder| std::path::Path::new(folder).join("libEGL.so.1").exists())
+}

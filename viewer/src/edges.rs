@@ -1,0 +1,90 @@
+//! Edges of buildings as lines, for the X-ray below ground: where two faces meet at an angle, or a face ends.
+
+use std::collections::HashMap;
+
+use bevy::{
+    asset::RenderAssetUsages,
+    mesh::{Indices, Mesh, PrimitiveTopology},
+};
+use glam::Vec3;
+
+use crate::content::DrawMesh;
+
+/// Faces that meet at less than this angle are one surface: cos 25°.
+const SAME_SURFACE: f32 = 0.906;
+/// Most triangles of a mesh whose edges are sought; beyond it (a furnished BIM model) lines would be a tangle.
+const MAX_TRIANGLES: usize = 400_000;
+
+/// Corner of an edge, in centimetres: vertices that are split for their normals meet again.
+type Corner = [i32; 3];
+
+/// Pairs of places between which an edge runs.
+fn edges(mesh: &DrawMesh) -> Vec<(Vec3, Vec3)> {
+    let corner = |place: Vec3| -> Corner { (place * 100.0).round().as_ivec3().to_array() };
+    // For each edge: ends, normal of the first face, whether it is sharp, number of faces.
+    let mut found: HashMap<(Corner, Corner), (Vec3, Vec3, Vec3, bool, u32)> =
+        HashMap::with_capacity(mesh.indices.len() / 2);
+    for triangle in mesh.indices.chunks_exact(3) {
+        let places = [0, 1, 2].map(|k| Vec3::from(mesh.positions[triangle[k] as usize]));
+        let normal = (places[1] - places[0]).cross(places[2] - places[0]).normalize_or_zero();
+        if normal == Vec3::ZERO {
+            continue;
+        }
+        for k in 0..3 {
+            let (a, b) = (places[k], places[(k + 1) % 3]);
+            let (ka, kb) = (corner(a), corner(b));
+            if ka == kb {
+                continue;
+            }
+            let key = if ka < kb { (ka, kb) } else { (kb, ka) };
+            let entry = found.entry(key).or_insert((a, b, normal, false, 0));
+            entry.4 += 1;
+            if entry.4 > 1 && entry.2.dot(normal).abs() < SAME_SURFACE {
+                entry.3 = true;
+            }
+        }
+    }
+    let mut out: Vec<_> =
+        found.into_iter().filter(|(_, edge)| edge.3 || edge.4 == 1).map(|(key, edge)| (key, edge.0, edge.1)).collect();
+    out.sort_unstable_by_key(|(key, ..)| *key);
+    out.into_iter().map(|(_, a, b)| (a, b)).collect()
+}
+
+/// The edges of `mesh` as a line mesh with the vertex layout of all city meshes; `None` when it has none.
+pub fn edge_mesh(mesh: &DrawMesh) -> Option<Mesh> {
+    if mesh.indices.len() / 3 > MAX_TRIANGLES {
+        return None;
+    }
+    let edges = edges(mesh);
+    if edges.is_empty() {
+        return None;
+    }
+    let positions: Vec<[f32; 3]> = edges.iter().flat_map(|(a, b)| [a.to_array(), b.to_array()]).collect();
+    let count = positions.len();
+    Some(
+        Mesh::new(PrimitiveTopology::LineList, RenderAssetUsages::RENDER_WORLD)
+            .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, positions)
+            .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, vec![[0.0, 1.0, 0.0]; count])
+            .with_inserted_attribute(Mesh::ATTRIBUTE_UV_0, vec![[0.0, 0.0]; count])
+            .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, vec![[1.0, 1.0, 1.0, 1.0]; count])
+            .with_inserted_indices(Indices::U32((0..count as u32).collect())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_has_twelve_edges_whatever_its_diagonals() {
+        let corner = |i: usize| [(i & 1) as f32 * 4.0, ((i >> 1) & 1) as f32 * 9.0, ((i >> 2) & 1) as f32 * 4.0];
+        let faces = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]];
+        let mut mesh = DrawMesh::default();
+        for face in faces {
+            let first = mesh.positions.len() as u32;
+            mesh.positions.extend(face.map(corner));
+            mesh.indices.extend([0, 1, 2, 0, 2, 3].map(|k| first + k));
+        }
+        assert_eq!(edges(&mesh).len(), 12);
+    }
+}

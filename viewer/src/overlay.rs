@@ -1,0 +1,230 @@
+//! What is written over the city: title, legend, sensors, alarms, scale. The same in the window and in a snapshot.
+
+use bevy::prelude::*;
+use bevy_egui::{
+    EguiContexts, EguiPlugin, EguiPrimaryContextPass,
+    egui::{self, Align2, Pos2, Rect, pos2},
+};
+use glam::DVec3;
+use groundline_engine::live::{Alarm, LiveState, Subject, now_ms};
+
+use crate::{
+    attribute::Picked,
+    badge::{self, Badge, Condition, Place},
+    city::CityModel,
+    options::{Language, SceneOptions},
+    panel,
+    scene::{Below, CityScene, Clock, Viewed},
+    stream::{ShownLayers, Streaming},
+    text::Texts,
+    theme,
+};
+
+/// Labels of sensors where nothing is wrong; the others become dots.
+const MAX_QUIET_LABELS: usize = 14;
+
+/// What the overlay knows and what a person has opened.
+#[derive(Resource)]
+pub struct OverlayState {
+    /// Texts.
+    pub texts: Texts,
+    /// Readings and alarms.
+    pub live: LiveState,
+    /// Place of each sensor in the city's frame.
+    places: Vec<Option<DVec3>>,
+    /// Points of the overlay a pixel of the picture.
+    pub scale: f32,
+    /// A person can touch it (window), or not (snapshot).
+    pub is_interactive: bool,
+    /// List of layers.
+    pub is_layers_open: bool,
+    /// Help.
+    pub is_help_open: bool,
+    /// What was clicked on.
+    pub picked: Option<Picked>,
+    /// Where the mouse points, in the city's frame.
+    pub pointed: Option<DVec3>,
+    /// Something the panels want the camera to do.
+    pub wish: Option<Wish>,
+    has_theme: bool,
+}
+
+/// What a panel asks of the camera.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wish {
+    /// Fly to a place, keeping this distance.
+    FlyTo(DVec3, f64),
+}
+
+impl OverlayState {
+    /// The overlay for a city.
+    pub fn new(city: &CityModel, options: &SceneOptions, scale: f32) -> Self {
+        let live = options.live.clone().unwrap_or_else(|| LiveState::new(city.sensors.clone()));
+        let places = live.sensors().iter().map(|sensor| city.place_of(sensor)).collect();
+        Self {
+            texts: Texts::new(options.language),
+            live,
+            places,
+            scale,
+            is_interactive: false,
+            is_layers_open: false,
+            is_help_open: false,
+            picked: None,
+            pointed: None,
+            wish: None,
+            has_theme: false,
+        }
+    }
+
+    /// Place of the sensor an alarm is about.
+    pub fn place_of_alarm(&self, alarm: &Alarm) -> Option<DVec3> {
+        match &alarm.subject {
+            Subject::Sensor(index) => self.places.get(*index as usize).copied().flatten(),
+            Subject::Source(_) => None,
+        }
+    }
+
+    /// Name of what an alarm is about.
+    pub fn name_of_alarm(&self, alarm: &Alarm) -> String {
+        match &alarm.subject {
+            Subject::Sensor(index) => {
+                self.live.sensors().get(*index as usize).map_or_else(String::new, |sensor| sensor.name.clone())
+            }
+            Subject::Source(name) => name.to_string(),
+        }
+    }
+
+    /// Whether Chinese is shown.
+    pub fn is_chinese(&self) -> bool {
+        self.texts.language == Language::Zh
+    }
+}
+
+/// Draws the overlay; without it nothing but the city is seen.
+pub struct OverlayPlugin {
+    /// Leaves everything out.
+    pub is_hidden: bool,
+}
+
+impl Plugin for OverlayPlugin {
+    fn build(&self, app: &mut App) {
+        if self.is_hidden {
+            return;
+        }
+        app.add_plugins(EguiPlugin { bindless_mode_array_size: None });
+        app.add_systems(EguiPrimaryContextPass, draw_overlay);
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn draw_overlay(
+    mut contexts: EguiContexts,
+    mut state: ResMut<OverlayState>,
+    city: Res<CityScene>,
+    viewed: Res<Viewed>,
+    mut below: ResMut<Below>,
+    clock: Res<Clock>,
+    streaming: Res<Streaming>,
+    mut layers: ResMut<ShownLayers>,
+) -> Result {
+    let ctx = contexts.ctx_mut()?;
+    if !state.has_theme {
+        theme::apply(ctx);
+        state.has_theme = true;
+        // Fonts are there from the next pass on.
+        ctx.request_repaint();
+        return Ok(());
+    }
+    let screen = ctx.content_rect();
+    let state = &mut *state;
+    let now = now_ms();
+    let seen = panel::Seen {
+        city: &city.0,
+        viewed: &viewed,
+        clock: &clock,
+        is_below: below.0,
+        screen,
+        now_ms: now,
+        point_px: viewed.size.x / screen.width().max(1.0),
+    };
+    let mut taken = Vec::new();
+    taken.push(panel::title(ctx, state, &seen));
+    taken.push(panel::scale_bar(ctx, state, &seen));
+    taken.push(panel::compass(ctx, &seen, &state.texts));
+    if let Some(rect) = panel::alarms(ctx, state, &seen) {
+        taken.push(rect);
+    }
+    if below.0 {
+        taken.push(panel::pipe_legend(ctx, state, &seen, taken[0].bottom() + 10.0));
+    }
+    if state.is_interactive {
+        if state.is_layers_open {
+            let top = taken.last().map_or(120.0, |rect| if below.0 { rect.bottom() + 10.0 } else { taken[0].bottom() + 10.0 });
+            taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
+        }
+        if let Some(rect) = panel::attributes(ctx, state, &seen) {
+            taken.push(rect);
+        }
+        panel::status(ctx, state, &streaming, &seen);
+        panel::help(ctx, state);
+        panel::below_button(ctx, state, &mut below.0, &seen);
+    }
+    draw_badges(ctx, state, &seen, &taken);
+    Ok(())
+}
+
+fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>, taken: &[Rect]) {
+    let painter = ctx.layer_painter(egui::LayerId::background());
+    let snapshot = state.live.snapshot(seen.now_ms);
+    let mut badges = Vec::new();
+    for (index, (sensor, latest)) in state.live.sensors().iter().zip(&snapshot.latest).enumerate() {
+        let Some(place) = state.places.get(index).copied().flatten() else { continue };
+        let Some((pixel, distance_m)) = seen.viewed.pixel(place) else { continue };
+        let anchor: Pos2 = pos2(pixel.x / seen.point_px, pixel.y / seen.point_px);
+        if !seen.screen.expand(-4.0).contains(anchor) {
+            continue;
+        }
+        let priority = sensor.threshold.as_ref().map_or(3, |threshold| threshold.priority);
+        badges.push(Badge {
+            sensor: index as u32,
+            anchor,
+            distance_m,
+            condition: Condition::of(latest, priority),
+            name: shortened(&sensor.name, 16),
+            value: badge::value_text(latest, &sensor.unit),
+        });
+    }
+    badge::sort(&mut badges);
+    let sized: Vec<_> = badges
+        .into_iter()
+        .map(|badge| {
+            let size = badge::label_size(&painter, &badge);
+            (badge, size)
+        })
+        .collect();
+    let places = badge::declutter(&sized, seen.screen.shrink(6.0), taken, MAX_QUIET_LABELS);
+    // The important ones last, so that their leaders lie on top.
+    for ((badge, _), place) in sized.iter().zip(&places).rev() {
+        if *place != Place::Dot || !taken.iter().any(|rect| rect.contains(badge.anchor)) {
+            badge::draw(&painter, badge, *place, &state.texts);
+        }
+    }
+}
+
+/// At most `most` characters, with an ellipsis where some were cut.
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Draws text with a soft dark edge, so that it can be read on any ground.
+pub fn haloed(painter: &egui::Painter, at: Pos2, align: Align2, text: &str, size: f32, colour: egui::Color32) -> Rect {
+    for (x, y) in [(-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (0.7, 0.7), (-0.7, 0.7)] {
+        painter.text(at + egui::vec2(x, y), align, text, theme::font(size), egui::Color32::from_black_alpha(110));
+    }
+    painter.text(at, align, text, theme::font(size), colour)
+}

@@ -1,0 +1,321 @@
+//! A picture of the city without window or display.
+//!
+//! The same scene as in the window is rendered into an image. Pipelines compile while tiles load; nothing is drawn
+//! twice: the scene is held back until everything is there, then one frame is rendered and read back.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use bevy::{
+    app::TerminalCtrlCHandlerPlugin,
+    asset::RenderAssetUsages,
+    camera::RenderTarget,
+    image::Image,
+    log::LogPlugin,
+    prelude::*,
+    render::{
+        RenderApp, RenderPlugin,
+        pipelined_rendering::PipelinedRenderingPlugin,
+        render_asset::RenderAssets,
+        render_resource::{
+            BufferDescriptor, BufferUsages, CachedPipelineState, CommandEncoderDescriptor, Extent3d, MapMode,
+            PipelineCache, PollType, TexelCopyBufferInfo, TexelCopyBufferLayout, TextureDimension, TextureFormat,
+            TextureUsages,
+        },
+        renderer::{RenderAdapterInfo, RenderDevice, RenderQueue},
+        texture::GpuImage,
+    },
+    time::TimeUpdateStrategy,
+    window::ExitCondition,
+    winit::WinitPlugin,
+};
+
+use crate::{
+    ViewError,
+    city::CityModel,
+    driver,
+    options::{SnapshotOptions, SnapshotReport},
+    overlay::{OverlayPlugin, OverlayState},
+    scene::{CityCamera, ScenePlugin, camera_bundle, insert_state},
+    stream::{ShownLayers, Streaming},
+};
+
+/// Largest side of a picture, pixels.
+const MAX_SIDE: u32 = 16_384;
+
+/// Renders the city into a PNG.
+pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
+    let started = Instant::now();
+    let city = CityModel::open(&options.scene.city)?;
+    picture(city, options, started)
+}
+
+/// Renders a city that is open already.
+pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> Result<SnapshotReport, ViewError> {
+    let mut phases = Phases { started, last: Instant::now(), list: vec![] };
+    phases.list.push(("open".into(), started.elapsed().as_secs_f64()));
+    let scale = options.supersample.clamp(1, 4);
+    let (width, height) = options.size;
+    if width == 0 || height == 0 || width.max(height) * scale > MAX_SIDE {
+        return Err(ViewError::Size { width, height });
+    }
+    driver::check()?;
+    phases.mark("driver");
+    let mut app = headless_app();
+    phases.mark("renderer");
+    let target = add_target(&mut app, width * scale, height * scale);
+    let aspect = f64::from(width) / f64::from(height);
+    let pose = options.scene.camera.pose(&city.scene_extent(), aspect, |place| city.ground.height_at(place));
+    let shown: Vec<bool> = city
+        .layers
+        .iter()
+        .map(|layer| options.scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
+        .collect();
+    let overlay = OverlayState::new(&city, &options.scene, scale as f32);
+    insert_state(&mut app, city, pose, options.scene.at.unwrap_or_default(), options.scene.is_below);
+    app.insert_resource(ShownLayers(shown));
+    app.insert_resource(Streaming::start(usize::MAX, options.max_error_px * f64::from(scale), true, 2));
+    app.insert_resource(overlay);
+    app.add_plugins(OverlayPlugin { is_hidden: options.scene.is_overlay_hidden });
+    app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(target.clone().into()))));
+    app.finish();
+    app.cleanup();
+    phases.mark("set-up");
+
+    let frames = render_until_complete(&mut app, &options, &mut phases)?;
+    let pixels = read_back(&mut app, &target, width * scale, height * scale)?;
+    phases.mark("render");
+    write_png(&options.out, pixels, width, height, scale)?;
+    phases.mark("png");
+
+    let gpu = app.world().get_resource::<RenderAdapterInfo>().map_or_else(String::new, |info| {
+        format!("{} ({:?}, {})", info.name, info.backend, info.driver_info)
+    });
+    let streaming = app.world().resource::<Streaming>();
+    Ok(SnapshotReport {
+        out: options.out,
+        width,
+        height,
+        tiles_drawn: streaming.shown.len(),
+        triangles: streaming.shown_triangles,
+        points: streaming.shown_points,
+        damaged_tiles: streaming.damaged.clone(),
+        frames,
+        seconds: started.elapsed().as_secs_f64(),
+        phases: phases.list,
+        gpu,
+    })
+}
+
+/// Seconds by phase.
+struct Phases {
+    started: Instant,
+    last: Instant,
+    list: Vec<(String, f64)>,
+}
+
+impl Phases {
+    fn mark(&mut self, name: &str) {
+        self.list.push((name.to_owned(), self.last.elapsed().as_secs_f64()));
+        self.last = Instant::now();
+    }
+}
+
+/// Bevy without a window, without its own log and without what is not used here.
+fn headless_app() -> App {
+    let mut app = App::new();
+    app.add_plugins(
+        DefaultPlugins
+            .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+            .set(RenderPlugin { render_creation: driver::settings().into(), ..default() })
+            .disable::<WinitPlugin>()
+            .disable::<LogPlugin>()
+            .disable::<TerminalCtrlCHandlerPlugin>()
+            .disable::<PipelinedRenderingPlugin>()
+            .disable::<bevy::ui::UiPlugin>()
+            .disable::<bevy::ui_render::UiRenderPlugin>()
+            .disable::<bevy::gizmos::GizmoPlugin>()
+            .disable::<bevy::gizmos_render::GizmoRenderPlugin>(),
+    );
+    // The waves stand still: same city, same picture.
+    app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
+    app.add_plugins(ScenePlugin);
+    app
+}
+
+fn add_target(app: &mut App, width: u32, height: u32) -> Handle<Image> {
+    let mut image = Image::new_uninit(
+        Extent3d { width, height, depth_or_array_layers: 1 },
+        TextureDimension::D2,
+        TextureFormat::Rgba8UnormSrgb,
+        RenderAssetUsages::RENDER_WORLD,
+    );
+    image.texture_descriptor.usage |= TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC;
+    app.world_mut().resource_mut::<Assets<Image>>().add(image)
+}
+
+/// Updates until tiles and pipelines are there and one whole picture is rendered.
+fn render_until_complete(
+    app: &mut App,
+    options: &SnapshotOptions,
+    phases: &mut Phases,
+) -> Result<u32, ViewError> {
+    let mut frames = 0;
+    let mut whole_frames = 0;
+    let mut is_loaded = false;
+    loop {
+        app.update();
+        frames += 1;
+        if phases.started.elapsed().as_secs_f64() > options.timeout_s {
+            return Err(ViewError::Timeout { seconds: options.timeout_s, waiting: waiting_for(app) });
+        }
+        let is_complete = app.world().resource::<Streaming>().is_complete;
+        if is_complete && !is_loaded {
+            is_loaded = true;
+            phases.mark("tiles");
+        }
+        let pending = pending_pipelines(app)?;
+        // The frame in which the last tile is shown specialises what it needs; the one after draws it.
+        whole_frames = if is_complete && pending == 0 { whole_frames + 1 } else { 0 };
+        if whole_frames >= 2 {
+            return Ok(frames);
+        }
+        let is_waiting = !is_complete || pending > 0;
+        set_camera_active(app, !is_waiting || frames < 3 || (is_complete && pending > 0 && frames % 8 == 0));
+        if is_waiting {
+            std::thread::sleep(Duration::from_millis(4));
+        }
+    }
+}
+
+/// While pipelines compile, frames would only be drawn to be thrown away.
+fn set_camera_active(app: &mut App, is_active: bool) {
+    let mut cameras = app.world_mut().query_filtered::<&mut Camera, With<CityCamera>>();
+    for mut camera in cameras.iter_mut(app.world_mut()) {
+        if camera.is_active != is_active {
+            camera.is_active = is_active;
+        }
+    }
+}
+
+/// Pipelines that are being compiled; an error when one of ours cannot be.
+fn pending_pipelines(app: &App) -> Result<usize, ViewError> {
+    let Some(render_app) = app.get_sub_app(RenderApp) else { return Ok(0) };
+    let Some(cache) = render_app.world().get_resource::<PipelineCache>() else { return Ok(0) };
+    let mut pending = 0;
+    for pipeline in cache.pipelines() {
+        match &pipeline.state {
+            CachedPipelineState::Queued | CachedPipelineState::Creating(_) => pending += 1,
+            CachedPipelineState::Err(error) => {
+                use bevy::shader::ShaderCacheError;
+                match error {
+                    ShaderCacheError::ShaderNotLoaded(_) | ShaderCacheError::ShaderImportNotYetAvailable => pending += 1,
+                    other => return Err(ViewError::Shader(other.to_string())),
+                }
+            }
+            CachedPipelineState::Ok(_) => {}
+        }
+    }
+    Ok(pending)
+}
+
+fn waiting_for(app: &App) -> String {
+    let streaming = app.world().resource::<Streaming>();
+    let pipelines = pending_pipelines(app).unwrap_or(0);
+    format!("{} tiles and {pipelines} pipelines", streaming.loading())
+}
+
+/// Pixels of the target, RGBA row by row.
+fn read_back(app: &mut App, target: &Handle<Image>, width: u32, height: u32) -> Result<Vec<u8>, ViewError> {
+    let fail = |reason: &str| ViewError::ReadBack(reason.to_owned());
+    let render_app = app.get_sub_app(RenderApp).ok_or_else(|| fail("there is no renderer"))?;
+    let world = render_app.world();
+    let device = world.resource::<RenderDevice>();
+    let queue = world.resource::<RenderQueue>();
+    let image = world.resource::<RenderAssets<GpuImage>>().get(target).ok_or_else(|| fail("there is no picture"))?;
+    let row = width as usize * 4;
+    let padded = RenderDevice::align_copy_bytes_per_row(row);
+    let buffer = device.create_buffer(&BufferDescriptor {
+        label: Some("snapshot"),
+        size: (padded * height as usize) as u64,
+        usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
+    encoder.copy_texture_to_buffer(
+        image.texture.as_image_copy(),
+        TexelCopyBufferInfo {
+            buffer: &buffer,
+            layout: TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: Some(u32::try_from(padded).map_err(|_| fail("the picture is too wide"))?),
+                rows_per_image: None,
+            },
+        },
+        Extent3d { width, height, depth_or_array_layers: 1 },
+    );
+    queue.submit([encoder.finish()]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let slice = buffer.slice(..);
+    slice.map_async(MapMode::Read, move |result| {
+        // The receiver outlives the mapping.
+        let _ = sender.send(result);
+    });
+    device.poll(PollType::wait_indefinitely()).map_err(|error| ViewError::ReadBack(error.to_string()))?;
+    receiver
+        .recv()
+        .map_err(|_| fail("the driver did not answer"))?
+        .map_err(|error| ViewError::ReadBack(error.to_string()))?;
+    let data = slice.get_mapped_range();
+    Ok(data.chunks(padded).take(height as usize).flat_map(|line| &line[..row]).copied().collect())
+}
+
+/// Averages `scale` × `scale` pixels into one and writes the file.
+fn write_png(path: &Path, pixels: Vec<u8>, width: u32, height: u32, scale: u32) -> Result<(), ViewError> {
+    let pixels = if scale == 1 { pixels } else { averaged(&pixels, width as usize, height as usize, scale as usize) };
+    let mut rgb = Vec::with_capacity(pixels.len() / 4 * 3);
+    for pixel in pixels.chunks_exact(4) {
+        rgb.extend_from_slice(&pixel[..3]);
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|source| ViewError::Io { path: folder.to_owned(), source })?;
+    }
+    image::save_buffer_with_format(path, &rgb, width, height, image::ExtendedColorType::Rgb8, image::ImageFormat::Png)
+        .map_err(|error| ViewError::Png { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn averaged(pixels: &[u8], width: usize, height: usize, scale: usize) -> Vec<u8> {
+    let count = (scale * scale) as u32;
+    let mut out = Vec::with_capacity(width * height * 4);
+    for y in 0..height {
+        for x in 0..width {
+            let mut sums = [0u32; 4];
+            for dy in 0..scale {
+                let start = ((y * scale + dy) * width * scale + x * scale) * 4;
+                for pixel in pixels[start..start + scale * 4].chunks_exact(4) {
+                    for (sum, channel) in sums.iter_mut().zip(pixel) {
+                        *sum += u32::from(*channel);
+                    }
+                }
+            }
+            out.extend(sums.map(|sum| ((sum + count / 2) / count) as u8));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supersampling_averages_blocks() {
+        // 2 × 1 pixels from 4 × 2: left block all 10, right block 0 and 100 mixed.
+        let row = |values: [u8; 4]| values.into_iter().flat_map(|v| [v, v, v, 255]).collect::<Vec<u8>>();
+        let pixels = [row([10, 10, 0, 100]), row([10, 10, 100, 0])].concat();
+        let out = averaged(&pixels, 2, 1, 2);
+        assert_eq!(out, [10, 10, 10, 255, 50, 50, 50, 255]);
+    }
+}

@@ -1,0 +1,533 @@
+//! Tiles on their way from the disk to the picture.
+//!
+//! Each frame a pure function chooses the tiles that the view needs (`engine::tile::select`). Worker threads read and
+//! decode what is missing, the most urgent first; the main thread takes over a few finished ones a frame. A tile stays
+//! in memory until the budget is exceeded, then the one not drawn for longest goes first.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use bevy::{
+    asset::RenderAssetUsages,
+    camera::primitives::Aabb,
+    light::{NotShadowCaster, NotShadowReceiver},
+    mesh::{Indices, PrimitiveTopology},
+    prelude::*,
+};
+use groundline_engine::tile::{SelectOptions, TileId, select};
+
+use crate::{
+    content::{DrawMaterial, DrawMesh, load_tile},
+    edges::edge_mesh,
+    material::{CityMaterial, Kind, Materials},
+    origin::RenderOrigin,
+    pick::PickTile,
+    scene::{Below, Origin, Viewed},
+};
+
+/// Largest content file that is read, bytes.
+const MAX_CONTENT_BYTES: u64 = 512 << 20;
+/// Finished tiles that may wait for the main thread.
+const FINISHED_WAITING: usize = 8;
+/// Triangles handed to the renderer in one frame while a person is watching.
+const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
+
+/// One tile of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TileKey {
+    /// Index of the layer in the city.
+    pub layer: usize,
+    /// Tile of its tree.
+    pub tile: TileId,
+}
+
+/// A mesh ready for the renderer.
+struct ReadyMesh {
+    mesh: Mesh,
+    bounds: Aabb,
+    material: DrawMaterial,
+    kind: Kind,
+}
+
+/// A tile as a worker hands it over.
+struct LoadedTile {
+    meshes: Vec<ReadyMesh>,
+    pick: PickTile,
+    triangles: usize,
+    points: usize,
+    bytes: usize,
+}
+
+/// What is known of a tile that was asked for.
+enum TileState {
+    Failed,
+    Ready(ReadyTile),
+}
+
+/// A tile that can be drawn.
+struct ReadyTile {
+    entities: Vec<Entity>,
+    pick: Arc<PickTile>,
+    triangles: usize,
+    points: usize,
+    bytes: usize,
+    last_drawn: u64,
+    is_shown: bool,
+}
+
+/// What a worker is told to read.
+struct Job {
+    key: TileKey,
+    urgency: f64,
+    path: PathBuf,
+    origin: glam::DVec3,
+    class: String,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<QueueState>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    wanted: Vec<Job>,
+    is_closed: bool,
+}
+
+/// The tiles in memory and on their way there.
+#[derive(Resource)]
+pub struct Streaming {
+    queue: Arc<Queue>,
+    finished: Mutex<Receiver<(TileKey, Result<LoadedTile, String>)>>,
+    tiles: HashMap<TileKey, TileState>,
+    loading: HashSet<TileKey>,
+    frame: u64,
+    /// Bytes of tiles kept.
+    pub bytes: usize,
+    /// Bytes that may be kept.
+    pub budget: usize,
+    /// Largest error on the screen, pixels.
+    pub max_error_px: f64,
+    /// Nothing is shown until everything is there, and coarse tiles are not loaded on the way: for a single picture.
+    pub is_single_picture: bool,
+    /// Everything the view needs is in memory.
+    pub is_complete: bool,
+    /// Tiles shown.
+    pub shown: Vec<TileKey>,
+    /// Triangles shown.
+    pub shown_triangles: usize,
+    /// Points shown.
+    pub shown_points: usize,
+    /// Tiles that could not be read, with the reason.
+    pub damaged: Vec<String>,
+}
+
+/// Which layers are shown; by index of the layer in the city.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownLayers(pub Vec<bool>);
+
+/// Marks an entity of a tile, with the tile's origin for re-basing.
+#[derive(Component)]
+pub struct TileEntity {
+    /// Tile.
+    pub key: TileKey,
+    /// Origin of the tile in the city's frame.
+    pub origin: glam::DVec3,
+    /// What it shades.
+    pub kind: Kind,
+}
+
+impl Streaming {
+    /// Starts `workers` threads.
+    pub fn start(budget: usize, max_error_px: f64, is_single_picture: bool, workers: usize) -> Self {
+        let queue = Arc::new(Queue::default());
+        let (sender, finished) = sync_channel(FINISHED_WAITING);
+        for number in 0..workers.max(1) {
+            let (queue, sender) = (queue.clone(), sender.clone());
+            let spawned = std::thread::Builder::new()
+                .name(format!("tiles-{number}"))
+                .spawn(move || work(&queue, &sender));
+            if let Err(error) = spawned {
+                tracing::error!("no thread for reading tiles: {error}");
+            }
+        }
+        Self {
+            queue,
+            finished: Mutex::new(finished),
+            tiles: HashMap::new(),
+            loading: HashSet::new(),
+            frame: 0,
+            bytes: 0,
+            budget,
+            max_error_px,
+            is_single_picture,
+            is_complete: false,
+            shown: Vec::new(),
+            shown_triangles: 0,
+            shown_points: 0,
+            damaged: Vec::new(),
+        }
+    }
+
+    /// What the mouse sees of the tiles that are shown.
+    pub fn shown_picks(&self) -> impl Iterator<Item = (TileKey, &Arc<PickTile>)> {
+        self.shown.iter().filter_map(|key| match self.tiles.get(key) {
+            Some(TileState::Ready(tile)) => Some((*key, &tile.pick)),
+            _ => None,
+        })
+    }
+
+    /// Tiles in memory.
+    pub fn ready(&self) -> usize {
+        self.tiles.values().filter(|state| matches!(state, TileState::Ready(_))).count()
+    }
+
+    /// Tiles being read.
+    pub fn loading(&self) -> usize {
+        self.loading.len()
+    }
+
+    fn is_ready(&self, key: TileKey) -> bool {
+        // A damaged tile counts as there: it must not keep its neighbours from being refined for ever.
+        self.tiles.contains_key(&key)
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        let mut state = self.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_closed = true;
+        state.wanted.clear();
+        drop(state);
+        self.queue.wake.notify_all();
+    }
+}
+
+/// A worker: takes the most urgent job, reads it, hands it over.
+fn work(queue: &Queue, sender: &SyncSender<(TileKey, Result<LoadedTile, String>)>) {
+    loop {
+        let job = {
+            let mut state = queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                if state.is_closed {
+                    return;
+                }
+                // Sorted with the most urgent last.
+                if let Some(job) = state.wanted.pop() {
+                    break job;
+                }
+                state = queue.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
+        if sender.send((job.key, loaded)).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_tile(job: &Job) -> Result<LoadedTile, String> {
+    let size = std::fs::metadata(&job.path).map_err(|error| error.to_string())?.len();
+    if size > MAX_CONTENT_BYTES {
+        return Err(format!("{size} bytes are too many for one tile"));
+    }
+    let bytes = std::fs::read(&job.path).map_err(|error| error.to_string())?;
+    let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
+    let (triangles, points) = (tile.triangles(), tile.points.positions.len());
+    let mut meshes = Vec::new();
+    let mut kinds = Vec::new();
+    for mesh in &tile.meshes {
+        let material = tile.materials.get(mesh.material).cloned().unwrap_or_default();
+        let kind = Kind::of(&material.name, &job.class);
+        kinds.push(kind);
+        if matches!(kind, Kind::Facade | Kind::Roof | Kind::Other)
+            && let Some(edges) = edge_mesh(mesh)
+        {
+            let (min, max) = (mesh.min, mesh.max);
+            meshes.push(ReadyMesh {
+                mesh: edges,
+                bounds: Aabb::from_min_max(min, max),
+                material: DrawMaterial {
+                    name: "edges".into(),
+                    base_colour: [0.50, 0.66, 0.76, 0.34],
+                    ..DrawMaterial::default()
+                },
+                kind: Kind::Lines,
+            });
+        }
+        meshes.push(ReadyMesh { mesh: gpu_mesh(mesh), bounds: Aabb::from_min_max(mesh.min, mesh.max), material, kind });
+    }
+    if points > 0 {
+        let (mesh, bounds) = points_mesh(&tile.points.positions, &tile.points.colours);
+        let material =
+            DrawMaterial { name: "points".into(), base_colour: [1.0; 4], ..DrawMaterial::default() };
+        meshes.push(ReadyMesh { mesh, bounds, material, kind: Kind::Points });
+    }
+    let gpu_bytes = tile.bytes();
+    let pick = PickTile::new(job.origin, &mut tile, &kinds);
+    let bytes = gpu_bytes + pick.bytes();
+    Ok(LoadedTile { meshes, pick, triangles, points, bytes })
+}
+
+/// A mesh in the layout that all city meshes share: one layout, one pipeline.
+pub fn gpu_mesh(mesh: &DrawMesh) -> Mesh {
+    Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::RENDER_WORLD)
+        .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, mesh.positions.clone())
+        .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, mesh.normals.clone())
+        .with_inserted_attribute(Mesh::ATTRIBUTE_UV_0, mesh.uvs.clone())
+        .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, mesh.colours.clone())
+        .with_inserted_indices(Indices::U32(mesh.indices.clone()))
+}
+
+/// One triangle a point; its corners stand in the texture coordinates, in pixels a pixel of point size.
+fn points_mesh(positions: &[[f32; 3]], colours: &[[f32; 4]]) -> (Mesh, Aabb) {
+    const CORNERS: [[f32; 2]; 3] = [[-1.25, -0.72], [1.25, -0.72], [0.0, 1.44]];
+    let mut out = DrawMesh { min: Vec3::INFINITY, max: Vec3::NEG_INFINITY, ..DrawMesh::default() };
+    for (position, colour) in positions.iter().zip(colours) {
+        out.min = out.min.min(Vec3::from(*position));
+        out.max = out.max.max(Vec3::from(*position));
+        for corner in CORNERS {
+            out.indices.push(out.positions.len() as u32);
+            out.positions.push(*position);
+            out.normals.push([0.0, 1.0, 0.0]);
+            out.uvs.push(corner);
+            out.colours.push(*colour);
+        }
+    }
+    (gpu_mesh(&out), Aabb::from_min_max(out.min, out.max))
+}
+
+/// Chooses tiles, asks for missing ones, shows what is chosen.
+#[allow(clippy::too_many_arguments)]
+pub fn choose_tiles(
+    mut streaming: ResMut<Streaming>,
+    city: Res<crate::scene::CityScene>,
+    viewed: Res<Viewed>,
+    shown_layers: Res<ShownLayers>,
+    below: Res<Below>,
+    mut visibility: Query<(&TileEntity, &mut Visibility)>,
+) {
+    let streaming = &mut *streaming;
+    streaming.frame += 1;
+    let Some(view) = viewed.view() else { return };
+    take_back(streaming);
+    let has_ground = city.0.layers.iter().any(|layer| layer.is_ground());
+    let options = SelectOptions {
+        max_error_px: streaming.max_error_px,
+        max_bytes: (streaming.budget as u64) / 3,
+        is_progressive: !streaming.is_single_picture,
+        ..SelectOptions::default()
+    };
+    let mut draw = Vec::new();
+    let mut wanted = Vec::new();
+    let mut is_complete = true;
+    for (index, layer) in city.0.layers.iter().enumerate() {
+        let is_hidden = layer.is_below_ground() && !below.0 && has_ground;
+        if is_hidden || !shown_layers.0.get(index).copied().unwrap_or(true) {
+            continue;
+        }
+        let ready = |tile: TileId| streaming.is_ready(TileKey { layer: index, tile });
+        let selection = select(&layer.tree, &[view], &options, &ready);
+        is_complete &= selection.is_complete;
+        draw.extend(selection.draw.iter().map(|&tile| TileKey { layer: index, tile }));
+        for (tile, urgency) in selection.load {
+            let key = TileKey { layer: index, tile };
+            let node = layer.tree.tile(tile);
+            let (Some(content), Some(origin)) = (&node.content, node.origin) else { continue };
+            if streaming.loading.contains(&key) || streaming.tiles.contains_key(&key) {
+                continue;
+            }
+            // Ground first: nothing looks right without it.
+            let urgency = if layer.is_ground() { urgency * 0.1 } else { urgency };
+            wanted.push(Job {
+                key,
+                urgency,
+                path: layer.folder.join(content),
+                origin,
+                class: layer.main_class().to_owned(),
+            });
+        }
+    }
+    wanted.sort_by(|a, b| b.urgency.total_cmp(&a.urgency).then_with(|| b.key.cmp(&a.key)));
+    streaming.is_complete = is_complete && wanted.is_empty() && streaming.loading.is_empty();
+    ask(streaming, wanted);
+    show(streaming, draw, below.0, &mut visibility);
+}
+
+/// Takes back from the queue what no worker has begun: it is asked for anew where it is still wanted.
+fn take_back(streaming: &mut Streaming) {
+    let mut state = streaming.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+    for job in state.wanted.drain(..) {
+        streaming.loading.remove(&job.key);
+    }
+}
+
+/// Puts what is wanted, the most urgent last, into the queue.
+fn ask(streaming: &mut Streaming, wanted: Vec<Job>) {
+    if wanted.is_empty() {
+        return;
+    }
+    let mut state = streaming.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+    streaming.loading.extend(wanted.iter().map(|job| job.key));
+    state.wanted = wanted;
+    drop(state);
+    streaming.queue.wake.notify_all();
+}
+
+fn show(
+    streaming: &mut Streaming,
+    draw: Vec<TileKey>,
+    is_below: bool,
+    visibility: &mut Query<(&TileEntity, &mut Visibility)>,
+) {
+    let is_held = streaming.is_single_picture && !streaming.is_complete;
+    let chosen: HashSet<TileKey> = draw.iter().copied().collect();
+    let frame = streaming.frame;
+    let (mut triangles, mut points) = (0, 0);
+    for (key, state) in &mut streaming.tiles {
+        let TileState::Ready(tile) = state else { continue };
+        tile.is_shown = chosen.contains(key) && !is_held;
+        if tile.is_shown {
+            tile.last_drawn = frame;
+            triangles += tile.triangles;
+            points += tile.points;
+        }
+        for &entity in &tile.entities {
+            if let Ok((part, mut visibility)) = visibility.get_mut(entity) {
+                let seen = if tile.is_shown && part.kind.is_drawn(is_below) {
+                    Visibility::Visible
+                } else {
+                    Visibility::Hidden
+                };
+                visibility.set_if_neq(seen);
+            }
+        }
+    }
+    streaming.shown = draw.into_iter().filter(|key| matches!(streaming.tiles.get(key), Some(TileState::Ready(_)))).collect();
+    streaming.shown_triangles = triangles;
+    streaming.shown_points = points;
+}
+
+/// Takes over finished tiles and lets go of the longest unseen ones.
+#[allow(clippy::too_many_arguments)]
+pub fn take_tiles(
+    mut streaming: ResMut<Streaming>,
+    mut commands: Commands,
+    mut meshes: ResMut<Assets<Mesh>>,
+    mut images: ResMut<Assets<Image>>,
+    mut materials: ResMut<Materials>,
+    mut city_materials: ResMut<Assets<CityMaterial>>,
+    origin: Res<Origin>,
+) {
+    let streaming = &mut *streaming;
+    let limit = if streaming.is_single_picture { usize::MAX } else { UPLOAD_TRIANGLES_A_FRAME };
+    let mut uploaded = 0;
+    let finished: Vec<_> = {
+        let receiver = streaming.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = Vec::new();
+        while uploaded < limit {
+            let Ok((key, loaded)) = receiver.try_recv() else { break };
+            uploaded += loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
+            out.push((key, loaded));
+        }
+        out
+    };
+    for (key, loaded) in finished {
+        streaming.loading.remove(&key);
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(reason) => {
+                tracing::warn!("tile not drawn: {reason}");
+                streaming.damaged.push(reason);
+                streaming.tiles.insert(key, TileState::Failed);
+                continue;
+            }
+        };
+        let place = origin.0.render_from_city(loaded.pick.origin);
+        let mut entities = Vec::new();
+        for part in loaded.meshes {
+            let material = materials.get(&part.material, part.kind, &mut city_materials, &mut images);
+            let mut entity = commands.spawn((
+                Mesh3d(meshes.add(part.mesh)),
+                MeshMaterial3d(material),
+                Transform::from_translation(place),
+                part.bounds,
+                Visibility::Hidden,
+                TileEntity { key, origin: loaded.pick.origin, kind: part.kind },
+            ));
+            if !part.kind.throws_shadow() {
+                entity.insert(NotShadowCaster);
+            }
+            if part.kind == Kind::Lines {
+                entity.insert(NotShadowReceiver);
+            }
+            entities.push(entity.id());
+        }
+        streaming.bytes += loaded.bytes;
+        streaming.tiles.insert(
+            key,
+            TileState::Ready(ReadyTile {
+                entities,
+                pick: Arc::new(loaded.pick),
+                triangles: loaded.triangles,
+                points: loaded.points,
+                bytes: loaded.bytes,
+                last_drawn: streaming.frame,
+                is_shown: false,
+            }),
+        );
+    }
+    forget_oldest(streaming, &mut commands, &mut materials);
+}
+
+/// Despawns tiles not drawn for longest until the budget is kept.
+fn forget_oldest(streaming: &mut Streaming, commands: &mut Commands, materials: &mut Materials) {
+    if streaming.bytes <= streaming.budget {
+        return;
+    }
+    let mut candidates: Vec<(u64, TileKey)> = streaming
+        .tiles
+        .iter()
+        .filter_map(|(key, state)| match state {
+            TileState::Ready(tile) if !tile.is_shown && tile.last_drawn < streaming.frame => {
+                Some((tile.last_drawn, *key))
+            }
+            _ => None,
+        })
+        .collect();
+    candidates.sort_unstable();
+    for (_, key) in candidates {
+        if streaming.bytes <= streaming.budget {
+            break;
+        }
+        if let Some(TileState::Ready(tile)) = streaming.tiles.remove(&key) {
+            streaming.bytes -= tile.bytes;
+            for entity in tile.entities {
+                commands.entity(entity).despawn();
+            }
+        }
+    }
+    materials.forget_unused();
+}
+
+/// Moves everything when the render origin has moved.
+pub fn rebase_tiles(origin: Res<Origin>, mut tiles: Query<(&TileEntity, &mut Transform)>) {
+    if !origin.is_changed() {
+        return;
+    }
+    for (tile, mut transform) in &mut tiles {
+        transform.translation = place_of(&origin.0, tile);
+    }
+}
+
+fn place_of(origin: &RenderOrigin, tile: &TileEntity) -> Vec3 {
+    origin.render_from_city(tile.origin)
+}

@@ -1,0 +1,97 @@
+//! The window: the scene, the overlay and the hands.
+
+use std::time::Duration;
+
+use bevy::{
+    log::LogPlugin,
+    prelude::*,
+    render::RenderPlugin,
+    window::{ExitCondition, PresentMode, RequestRedraw, WindowResolution},
+    winit::{UpdateMode, WinitSettings},
+};
+
+use crate::{
+    ViewError,
+    city::CityModel,
+    driver,
+    hand::HandPlugin,
+    options::ViewOptions,
+    overlay::{OverlayPlugin, OverlayState},
+    scene::{ScenePlugin, camera_bundle, insert_state},
+    stream::{ShownLayers, Streaming},
+};
+
+/// Largest error on the screen that a tile may have in the window, pixels.
+const MAX_ERROR_PX: f64 = 12.0;
+/// Threads that read tiles.
+const WORKERS: usize = 2;
+
+/// Opens a window on the city; returns when the person closes it.
+pub fn view(options: ViewOptions) -> Result<(), ViewError> {
+    let scene = &options.scene;
+    let city = CityModel::open(&scene.city)?;
+    driver::check()?;
+    if cfg!(target_os = "linux")
+        && std::env::var_os("DISPLAY").is_none()
+        && std::env::var_os("WAYLAND_DISPLAY").is_none()
+    {
+        return Err(ViewError::NoDisplay);
+    }
+    let (width, height) = options.size;
+    let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
+    let pose = scene.camera.pose(&city.scene_extent(), aspect, |place| city.ground.height_at(place));
+    let shown: Vec<bool> = city
+        .layers
+        .iter()
+        .map(|layer| scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
+        .collect();
+    let mut overlay = OverlayState::new(&city, scene, 1.0);
+    overlay.is_interactive = true;
+    let title = format!("{} – Groundline", city.name);
+
+    let mut app = App::new();
+    app.add_plugins(
+        DefaultPlugins
+            .set(WindowPlugin {
+                primary_window: Some(Window {
+                    title,
+                    name: Some("groundline".into()),
+                    resolution: WindowResolution::new(width, height),
+                    // With vsync a hidden window stops the whole program on some Linux desktops.
+                    present_mode: PresentMode::AutoNoVsync,
+                    ..default()
+                }),
+                exit_condition: ExitCondition::OnPrimaryClosed,
+                ..default()
+            })
+            .set(RenderPlugin { render_creation: driver::settings().into(), ..default() })
+            .disable::<LogPlugin>()
+            .disable::<bevy::ui::UiPlugin>()
+            .disable::<bevy::ui_render::UiRenderPlugin>()
+            .disable::<bevy::gizmos::GizmoPlugin>()
+            .disable::<bevy::gizmos_render::GizmoRenderPlugin>(),
+    );
+    app.insert_resource(WinitSettings {
+        focused_mode: UpdateMode::reactive(Duration::from_millis(250)),
+        unfocused_mode: UpdateMode::reactive_low_power(Duration::from_secs(1)),
+    });
+    app.add_plugins(ScenePlugin);
+    insert_state(&mut app, city, pose, scene.at.unwrap_or_default(), scene.is_below);
+    app.insert_resource(ShownLayers(shown));
+    app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
+    app.insert_resource(overlay);
+    app.add_plugins((OverlayPlugin { is_hidden: scene.is_overlay_hidden }, HandPlugin { home: pose }));
+    app.world_mut().spawn(camera_bundle(None));
+    app.add_systems(Update, keep_drawing);
+    match app.run() {
+        AppExit::Success => Ok(()),
+        AppExit::Error(code) => Err(ViewError::Ended(code.get())),
+    }
+}
+
+/// Asks for the next frame while tiles are on their way; otherwise the window rests until something happens.
+fn keep_drawing(streaming: Res<Streaming>, mut redraw: MessageWriter<RequestRedraw>) {
+    if !streaming.is_complete {
+        redraw.write(RequestRedraw);
+    }
+}
