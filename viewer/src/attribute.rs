@@ -42,7 +42,7 @@ fn origin_mark(origin: &Origin, field: &str, texts: &Texts) -> (String, Color32,
             Color32::from_rgb(120, 190, 150),
             texts.with_all(
                 "origin-converted-long",
-                [("field", field.to_owned().into()), ("rule", rule.to_string().into())],
+                [("field", field.to_owned()), ("rule", rule.to_string())],
             ),
         ),
         Origin::Measured(rule) => (

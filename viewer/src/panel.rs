@@ -82,7 +82,7 @@ pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect
                 .count();
             let summary = texts.with_all(
                 "sensors-summary",
-                [("total", total.into()), ("good", good.into()), ("bad", (total - good).into())],
+                [("total", total.to_string()), ("good", good.to_string()), ("bad", (total - good).to_string())],
             );
             ui.label(RichText::new(summary).size(11.5).color(MUTED));
         }

@@ -1,7 +1,9 @@
 //! Texts in Chinese and English, from the Fluent files in `assets/i18n`.
+//!
+//! Of Fluent's syntax the viewer uses messages of one line with `{ $variable }` placeables; that much is read here,
+//! and translators' tools read the files as they are. The tests hold the files to this.
 
-use fluent::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-use unic_langid::{LanguageIdentifier, langid};
+use std::collections::HashMap;
 
 use crate::options::Language;
 
@@ -10,55 +12,52 @@ const EN: &str = include_str!("../../assets/i18n/en.ftl");
 
 /// All texts of one language.
 pub struct Texts {
-    bundle: FluentBundle<FluentResource>,
+    messages: HashMap<&'static str, &'static str>,
     /// The language.
     pub language: Language,
+}
+
+/// The messages of a Fluent file; comments and empty lines are passed over.
+fn messages(source: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    source
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, text)| (key.trim(), text.trim()))
 }
 
 impl Texts {
     /// The texts of `language`.
     pub fn new(language: Language) -> Self {
-        let (id, source): (LanguageIdentifier, &str) = match language {
-            Language::Zh => (langid!("zh-CN"), ZH),
-            Language::En => (langid!("en"), EN),
+        let source = match language {
+            Language::Zh => ZH,
+            Language::En => EN,
         };
-        let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);
-        let mut bundle = FluentBundle::new_concurrent(vec![id]);
-        // Marks around arguments are for right-to-left scripts; the font draws them as boxes.
-        bundle.set_use_isolating(false);
-        bundle.add_resource_overriding(resource);
-        Self { bundle, language }
+        Self { messages: messages(source).collect(), language }
     }
 
     /// A text without arguments; `⟦key⟧` when there is none.
     pub fn get(&self, key: &str) -> String {
-        self.find(key, None).unwrap_or_else(|| format!("⟦{key}⟧"))
+        self.maybe(key).unwrap_or_else(|| format!("⟦{key}⟧"))
     }
 
     /// A text with one argument.
-    pub fn with<'a>(&self, key: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
-        self.with_all(key, [(name, value.into())])
+    pub fn with(&self, key: &str, name: &str, value: impl ToString) -> String {
+        self.with_all(key, [(name, value.to_string())])
     }
 
     /// A text with several arguments.
-    pub fn with_all<'a>(&self, key: &str, values: impl IntoIterator<Item = (&'a str, FluentValue<'a>)>) -> String {
-        let mut args = FluentArgs::new();
+    pub fn with_all<'a>(&self, key: &str, values: impl IntoIterator<Item = (&'a str, String)>) -> String {
+        let mut text = self.get(key);
         for (name, value) in values {
-            args.set(name, value);
+            text = text.replace(&format!("{{ ${name} }}"), &value);
         }
-        self.find(key, Some(&args)).unwrap_or_else(|| format!("⟦{key}⟧"))
+        text
     }
 
     /// A text that need not exist, such as the name of an attribute's key.
     pub fn maybe(&self, key: &str) -> Option<String> {
-        self.find(key, None)
-    }
-
-    fn find(&self, key: &str, args: Option<&FluentArgs<'_>>) -> Option<String> {
-        let pattern = self.bundle.get_message(key)?.value()?;
-        let mut errors = Vec::new();
-        let text = self.bundle.format_pattern(pattern, args, &mut errors).into_owned();
-        errors.is_empty().then_some(text)
+        self.messages.get(key).map(|text| (*text).to_owned())
     }
 }
 
@@ -68,9 +67,13 @@ mod tests {
 
     use super::*;
 
-    fn keys(source: &str) -> BTreeSet<&str> {
-        let lines = source.lines().filter(|line| !line.starts_with(['#', ' ']));
-        lines.filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect()
+    fn keys(source: &'static str) -> BTreeSet<&'static str> {
+        messages(source).map(|(key, _)| key).collect()
+    }
+
+    /// The placeables of a text, in order of their names.
+    fn placeables(text: &str) -> BTreeSet<&str> {
+        text.split('{').skip(1).filter_map(|part| part.split('}').next()).collect()
     }
 
     #[test]
@@ -78,8 +81,22 @@ mod tests {
         let (zh, en) = (keys(ZH), keys(EN));
         assert_eq!(zh, en);
         assert!(zh.len() > 50);
-        for source in [ZH, EN] {
-            assert!(FluentResource::try_new(source.to_owned()).is_ok(), "syntax");
+        let zh: HashMap<_, _> = messages(ZH).collect();
+        for (key, text) in messages(EN) {
+            assert_eq!(placeables(text), placeables(zh[key]), "{key}");
+            assert!(!text.is_empty() && !zh[key].is_empty(), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_files_keep_to_messages_of_one_line() {
+        for line in ZH.lines().chain(EN.lines()).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (key, text) = line.split_once(" = ").expect(line);
+            assert!(key.starts_with(|c: char| c.is_ascii_alphabetic()), "{line}");
+            assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'), "{line}");
+            for placeable in placeables(text) {
+                assert!(placeable.starts_with(" $") && placeable.ends_with(' '), "{line}");
+            }
         }
     }
 
