@@ -40,10 +40,7 @@ fn origin_mark(origin: &Origin, field: &str, texts: &Texts) -> (String, Color32,
         Origin::Converted(rule) => (
             texts.get("origin-converted"),
             Color32::from_rgb(120, 190, 150),
-            texts.with_all(
-                "origin-converted-long",
-                [("field", field.to_owned()), ("rule", rule.to_string())],
-            ),
+            texts.with_all("origin-converted-long", [("field", field.to_owned()), ("rule", rule.to_string())]),
         ),
         Origin::Measured(rule) => (
             texts.get("origin-measured"),

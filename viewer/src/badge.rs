@@ -1,6 +1,8 @@
 //! Sensors on the screen: what each badge says and where it stands, without overlap, alarms first.
 
-use bevy_egui::egui::{Align2, Color32, CornerRadius, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Vec2, pos2, vec2};
+use bevy_egui::egui::{
+    Align2, Color32, CornerRadius, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Vec2, pos2, vec2,
+};
 use groundline_engine::{
     live::{AlarmState, Latest, Trend},
     model::Quality,
@@ -214,11 +216,8 @@ pub fn draw(painter: &Painter, badge: &Badge, place: Place, texts: &Texts) {
             let name = pos2(left, rect.top() + 2.0);
             painter.text(name, Align2::LEFT_TOP, &badge.name, theme::font(NAME_SIZE), faint);
             let value = pos2(left, rect.bottom() - 2.0);
-            let value_colour = if badge.condition >= Condition::Stale && badge.condition != Condition::Good {
-                MUTED
-            } else {
-                text
-            };
+            let value_colour =
+                if badge.condition >= Condition::Stale && badge.condition != Condition::Good { MUTED } else { text };
             painter.text(value, Align2::LEFT_BOTTOM, &badge.value, theme::font(VALUE_SIZE), value_colour);
         }
     }
@@ -286,8 +285,9 @@ mod tests {
 
     #[test]
     fn labels_never_overlap_each_other_or_what_is_taken() {
-        let badges: Vec<_> =
-            (0..60).map(|i| badge(i, 300.0 + (i % 8) as f32 * 14.0, 300.0 + (i / 8) as f32 * 9.0, Condition::Good)).collect();
+        let badges: Vec<_> = (0..60)
+            .map(|i| badge(i, 300.0 + (i % 8) as f32 * 14.0, 300.0 + (i / 8) as f32 * 9.0, Condition::Good))
+            .collect();
         let taken = [Rect::from_min_max(pos2(280.0, 200.0), pos2(420.0, 290.0))];
         let places = declutter(&badges, SCREEN, &taken, 40);
         let rects: Vec<Rect> =

@@ -204,7 +204,9 @@ mod tests {
         let look: CameraChoice = "look=10,20,5;distance=100;pitch=-90".parse().unwrap();
         let pose = look.pose(&Extent::EMPTY, 1.6, |_| None);
         assert!(pose.place.distance(DVec3::new(10.0, 20.0, 105.0)) < 1e-9);
-        for bad in ["", "1,2,3", "1,2,3,4,5,6", "a,2,3,4,5", "1,2,3,4,-91", "look=1,2", "look=1,2,3;zoom=4", "NaN,0,0,0,0"] {
+        for bad in
+            ["", "1,2,3", "1,2,3,4,5,6", "a,2,3,4,5", "1,2,3,4,-91", "look=1,2", "look=1,2,3;zoom=4", "NaN,0,0,0,0"]
+        {
             assert!(bad.parse::<CameraChoice>().is_err(), "{bad}");
         }
     }

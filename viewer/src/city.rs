@@ -108,14 +108,10 @@ fn pipe_kind_of(name: &str) -> Option<PipeKind> {
         ("sewer", PipeKind::Sewage),
         ("drain", PipeKind::Storm),
     ];
-    PipeKind::ALL
-        .iter()
-        .copied()
-        .find(|kind| lower.contains(kind.word()) || lower.contains(kind.zh()))
-        .or_else(|| {
-            let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
-            letters.iter().find(|(word, _)| words.contains(word)).map(|(_, kind)| *kind)
-        })
+    PipeKind::ALL.iter().copied().find(|kind| lower.contains(kind.word()) || lower.contains(kind.zh())).or_else(|| {
+        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
+        letters.iter().find(|(word, _)| words.contains(word)).map(|(_, kind)| *kind)
+    })
 }
 
 fn layer_rgb(name: &str, class: &str) -> [u8; 3] {

@@ -282,9 +282,7 @@ impl Builder<'_, '_> {
                 mesh.uvs.push(uvs.get(vertex).copied().unwrap_or_default());
                 let colour = colours.get(vertex).copied().map_or(Vec4::ONE, Vec4::from_array);
                 mesh.colours.push((colour * instance.colour).into());
-                mesh.features.push(
-                    instance.feature.or_else(|| features.get(vertex).copied()).unwrap_or(NO_FEATURE),
-                );
+                mesh.features.push(instance.feature.or_else(|| features.get(vertex).copied()).unwrap_or(NO_FEATURE));
             }
             // A mirrored instance turns its triangles inside out.
             if transform.determinant() < 0.0 {

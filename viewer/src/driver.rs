@@ -1,9 +1,6 @@
 //! Whether there is a graphics driver, and what to ask of it.
 
-use bevy::render::{
-    render_resource::{Backends, WgpuFeatures},
-    settings::WgpuSettings,
-};
+use bevy::render::settings::{Backends, WgpuFeatures, WgpuSettings};
 
 use crate::ViewError;
 

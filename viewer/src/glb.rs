@@ -6,7 +6,8 @@
 use gltf::json::{
     Accessor, Index, Root,
     accessor::{ComponentType, Type},
-    buffer, validation::Checked,
+    buffer,
+    validation::Checked,
 };
 
 /// Most elements that one accessor may have.

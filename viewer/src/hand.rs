@@ -102,13 +102,7 @@ fn cast(
 }
 
 /// The place that a hand at `pixel` takes hold of.
-fn grabbed(
-    pixel: Vec2,
-    viewed: &Viewed,
-    city: &CityScene,
-    streaming: &Streaming,
-    is_below: bool,
-) -> DVec3 {
+fn grabbed(pixel: Vec2, viewed: &Viewed, city: &CityScene, streaming: &Streaming, is_below: bool) -> DVec3 {
     let ray = viewed.ray(pixel);
     cast(streaming, &ray, |kind| is_met(kind, is_below))
         .map(|(_, hit)| hit.place)
@@ -126,13 +120,7 @@ fn move_by_mouse(
     buttons: Res<ButtonInput<MouseButton>>,
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
-    (viewed, city, streaming, below, time): (
-        Res<Viewed>,
-        Res<CityScene>,
-        Res<Streaming>,
-        Res<Below>,
-        Res<Time<Real>>,
-    ),
+    (viewed, city, streaming, below, time): (Res<Viewed>, Res<CityScene>, Res<Streaming>, Res<Below>, Res<Time<Real>>),
 ) {
     let Ok(window) = windows.single() else { return };
     let scroll: f32 = wheel
@@ -272,13 +260,7 @@ fn pick(
     mut meshes: ResMut<Assets<Mesh>>,
     mut materials: ResMut<Assets<CityMaterial>>,
     shared: Res<Materials>,
-    (viewed, city, streaming, below, origin): (
-        Res<Viewed>,
-        Res<CityScene>,
-        Res<Streaming>,
-        Res<Below>,
-        Res<Origin>,
-    ),
+    (viewed, city, streaming, below, origin): (Res<Viewed>, Res<CityScene>, Res<Streaming>, Res<Below>, Res<Origin>),
     highlighted: Query<Entity, With<Highlighted>>,
 ) {
     let click = clicks.read().last().copied();

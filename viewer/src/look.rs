@@ -87,8 +87,8 @@ impl Look {
                 (-12.0, [0.006, 0.009, 0.020]),
                 (-4.0, [0.035, 0.055, 0.125]),
                 (3.0, [0.115, 0.185, 0.370]),
-                (15.0, [0.130, 0.260, 0.560]),
-                (45.0, [0.115, 0.265, 0.640]),
+                (15.0, [0.085, 0.205, 0.520]),
+                (45.0, [0.070, 0.200, 0.580]),
             ],
         );
         let horizon = between(
@@ -97,8 +97,8 @@ impl Look {
                 (-12.0, [0.010, 0.014, 0.026]),
                 (-4.0, [0.160, 0.125, 0.140]),
                 (3.0, [0.600, 0.450, 0.365]),
-                (15.0, [0.700, 0.690, 0.680]),
-                (45.0, [0.680, 0.765, 0.860]),
+                (15.0, [0.640, 0.690, 0.760]),
+                (45.0, [0.590, 0.735, 0.900]),
             ],
         );
         let ambient = (zenith * 0.62 + horizon * 0.46) * 0.95 + Vec3::new(0.012, 0.015, 0.024);
@@ -106,7 +106,7 @@ impl Look {
             + ambient * Vec3::new(0.36, 0.35, 0.33);
         let day = smooth(-4.0, 3.0, altitude);
         let lit_windows = 1.0 - smooth(-2.0, 7.0, altitude);
-        let exposure = 0.74 + 0.55 * (1.0 - smooth(-6.0, 10.0, altitude));
+        let exposure = 0.52 + 0.55 * (1.0 - smooth(-6.0, 10.0, altitude));
 
         // The moon, so to speak: at night the light comes from above instead of from below the horizon.
         let towards = if altitude > -2.0 { sun.direction_in_city() } else { DVec3::new(-0.4, -0.3, 0.87) };

@@ -336,11 +336,8 @@ impl Materials {
         images: &mut Assets<Image>,
     ) -> Handle<CityMaterial> {
         let picture = material.texture.as_deref().map(|bytes| (picture_key(bytes), bytes));
-        let key = MaterialKey {
-            kind,
-            base: material.base_colour.map(f32::to_bits),
-            picture: picture.map(|(key, _)| key),
-        };
+        let key =
+            MaterialKey { kind, base: material.base_colour.map(f32::to_bits), picture: picture.map(|(key, _)| key) };
         if let Some(handle) = self.by_key.get(&key) {
             return handle.clone();
         }

@@ -74,8 +74,7 @@ pub fn orbit(pose: &CameraPose, pivot: DVec3, turn_deg: f64, tilt_deg: f64) -> C
     let tilt = pitch_deg - pose.pitch_deg;
     let right = direction_of(pose.heading_deg + 90.0, 0.0);
     // Headings run clockwise, rotations counter-clockwise.
-    let rotation =
-        DQuat::from_rotation_z(-turn_deg.to_radians()) * DQuat::from_axis_angle(right, tilt.to_radians());
+    let rotation = DQuat::from_rotation_z(-turn_deg.to_radians()) * DQuat::from_axis_angle(right, tilt.to_radians());
     CameraPose {
         place: pivot + rotation * (pose.place - pivot),
         heading_deg: (pose.heading_deg + turn_deg).rem_euclid(360.0),

@@ -159,7 +159,9 @@ fn draw_overlay(
     }
     if state.is_interactive {
         if state.is_layers_open {
-            let top = taken.last().map_or(120.0, |rect| if below.0 { rect.bottom() + 10.0 } else { taken[0].bottom() + 10.0 });
+            let top = taken
+                .last()
+                .map_or(120.0, |rect| if below.0 { rect.bottom() + 10.0 } else { taken[0].bottom() + 10.0 });
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
         }
         if let Some(rect) = panel::attributes(ctx, state, &seen) {

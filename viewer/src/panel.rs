@@ -61,25 +61,15 @@ pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect
         ui.label(RichText::new(&seen.city.name).size(21.0).color(TEXT));
         let moment = &seen.clock.moment;
         let minutes = (moment.hour * 60.0).round() as i64;
-        let time = format!(
-            "{}-{:02}-{:02} {:02}:{:02}",
-            moment.year,
-            moment.month,
-            moment.day,
-            minutes / 60,
-            minutes % 60
-        );
+        let time =
+            format!("{}-{:02}-{:02} {:02}:{:02}", moment.year, moment.month, moment.day, minutes / 60, minutes % 60);
         let version = texts.with("version", "number", seen.city.version as i64);
         let time = texts.with("sun-time", "time", time);
         ui.label(RichText::new(format!("{version} · {} · {time}", seen.city.crs)).size(11.5).color(MUTED));
         let total = state.live.sensors().len();
         if total > 0 {
             let snapshot = state.live.snapshot(seen.now_ms);
-            let good = snapshot
-                .latest
-                .iter()
-                .filter(|latest| Condition::of(latest, 3) == Condition::Good)
-                .count();
+            let good = snapshot.latest.iter().filter(|latest| Condition::of(latest, 3) == Condition::Good).count();
             let summary = texts.with_all(
                 "sensors-summary",
                 [("total", total.to_string()), ("good", good.to_string()), ("bad", (total - good).to_string())],
@@ -138,13 +128,7 @@ pub fn scale_bar(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> 
     haloed(&painter, left + vec2(length + 8.0, 3.0), Align2::LEFT_CENTER, &text, 12.0, TEXT);
     let mut note = state.texts.get("attribution");
     if let Some(pointed) = state.pointed {
-        note = format!(
-            "E {:.1}  N {:.1}  {} {:.1} m",
-            pointed.x,
-            pointed.y,
-            state.texts.get("height"),
-            pointed.z
-        );
+        note = format!("E {:.1}  N {:.1}  {} {:.1} m", pointed.x, pointed.y, state.texts.get("height"), pointed.z);
     }
     let line = haloed(&painter, left + vec2(0.0, 9.0), Align2::LEFT_TOP, &note, 10.5, Color32::from_gray(215));
     bar.union(line).expand2(vec2(60.0, 4.0))
@@ -157,9 +141,7 @@ pub fn compass(ctx: &egui::Context, seen: &Seen<'_>, texts: &Texts) -> Rect {
     painter.circle_filled(centre, 22.0, theme::PANEL);
     painter.circle_stroke(centre, 22.0, Stroke::new(1.0, theme::EDGE));
     let angle = -(seen.viewed.pose.heading_deg.to_radians() as f32);
-    let turn = |x: f32, y: f32| {
-        centre + vec2(x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos())
-    };
+    let turn = |x: f32, y: f32| centre + vec2(x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos());
     let north = vec![turn(0.0, -13.0), turn(4.6, 2.0), turn(-4.6, 2.0)];
     let south = vec![turn(0.0, 13.0), turn(4.6, 2.0), turn(-4.6, 2.0)];
     painter.add(Shape::convex_polygon(south, Color32::from_gray(92), Stroke::NONE));
@@ -254,7 +236,11 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
             let painter = ui.painter();
             let colour = condition.colour();
             let bar = Rect::from_min_size(rect.min, vec2(3.0, rect.height()));
-            painter.rect_filled(rect, CornerRadius::same(3), colour.gamma_multiply(if response.hovered() { 0.30 } else { 0.16 }));
+            painter.rect_filled(
+                rect,
+                CornerRadius::same(3),
+                colour.gamma_multiply(if response.hovered() { 0.30 } else { 0.16 }),
+            );
             painter.rect_filled(bar, CornerRadius::same(1), colour);
             let centre = pos2(rect.left() + 16.0, rect.center().y);
             painter.circle_filled(centre, 9.5, if is_acknowledged { Color32::TRANSPARENT } else { colour });

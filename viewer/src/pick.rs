@@ -187,7 +187,9 @@ mod tests {
 
     fn tile() -> PickTile {
         let (meshes, kinds): (Vec<_>, Vec<_>) =
-            [square(30.0, 7, Kind::Roof), square(0.0, 1, Kind::Terrain), square(-3.0, 9, Kind::Pipe)].into_iter().unzip();
+            [square(30.0, 7, Kind::Roof), square(0.0, 1, Kind::Terrain), square(-3.0, 9, Kind::Pipe)]
+                .into_iter()
+                .unzip();
         let mut tile = TileMeshes { meshes, ..TileMeshes::default() };
         PickTile::new(DVec3::new(40_534_000.0, 3_993_000.0, 12.0), &mut tile, &kinds)
     }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use bevy::{
+    anti_alias::fxaa::{Fxaa, Sensitivity},
+    asset::RenderAssetUsages,
+    mesh::{Indices, PrimitiveTopology},
+};
+use bevy::{
     camera::{Exposure, RenderTarget, visibility::NoFrustumCulling},
     core_pipeline::tonemapping::{DebandDither, Tonemapping},
     light::{CascadeShadowConfig, DirectionalLightShadowMap, NotShadowCaster, cluster::ClusterConfig},
     prelude::*,
     render::view::NoIndirectDrawing,
-};
-use bevy::{
-    anti_alias::fxaa::{Fxaa, Sensitivity},
-    asset::RenderAssetUsages,
-    mesh::{Indices, PrimitiveTopology},
 };
 use groundline_engine::tile::View;
 
@@ -28,6 +28,9 @@ use crate::{
 
 /// Side of a shadow map, pixels.
 const SHADOW_MAP_SIDE: usize = 2048;
+
+/// Nearest distance that is drawn, metres.
+const NEAR_M: f32 = 0.5;
 
 /// The city that is shown.
 #[derive(Resource, Clone)]
@@ -165,8 +168,9 @@ pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
         CityCamera,
         Projection::Perspective(PerspectiveProjection {
             fov: FIELD_OF_VIEW_DEG.to_radians() as f32,
-            near: 0.5,
+            near: NEAR_M,
             far: 1.0e6,
+            near_clip_plane: Vec4::new(0.0, 0.0, -1.0, -NEAR_M),
             ..default()
         }),
         // Colours are made for the display in the shaders: no float target, no second pass.
@@ -180,11 +184,7 @@ pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
     )
 }
 
-fn set_up(
-    mut commands: Commands,
-    mut meshes: ResMut<Assets<Mesh>>,
-    mut sky_materials: ResMut<Assets<SkyMaterial>>,
-) {
+fn set_up(mut commands: Commands, mut meshes: ResMut<Assets<Mesh>>, mut sky_materials: ResMut<Assets<SkyMaterial>>) {
     commands.spawn((
         SunLight,
         DirectionalLight {

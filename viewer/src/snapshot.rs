@@ -90,9 +90,10 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
     write_png(&options.out, pixels, width, height, scale)?;
     phases.mark("png");
 
-    let gpu = app.world().get_resource::<RenderAdapterInfo>().map_or_else(String::new, |info| {
-        format!("{} ({:?}, {})", info.name, info.backend, info.driver_info)
-    });
+    let gpu = app
+        .world()
+        .get_resource::<RenderAdapterInfo>()
+        .map_or_else(String::new, |info| format!("{} ({:?}, {})", info.name, info.backend, info.driver_info));
     let streaming = app.world().resource::<Streaming>();
     Ok(SnapshotReport {
         out: options.out,
@@ -136,7 +137,6 @@ fn headless_app() -> App {
             .disable::<PipelinedRenderingPlugin>()
             .disable::<bevy::ui::UiPlugin>()
             .disable::<bevy::ui_render::UiRenderPlugin>()
-            .disable::<bevy::gizmos::GizmoPlugin>()
             .disable::<bevy::gizmos_render::GizmoRenderPlugin>(),
     );
     // The waves stand still: same city, same picture.
@@ -157,11 +157,7 @@ fn add_target(app: &mut App, width: u32, height: u32) -> Handle<Image> {
 }
 
 /// Updates until tiles and pipelines are there and one whole picture is rendered.
-fn render_until_complete(
-    app: &mut App,
-    options: &SnapshotOptions,
-    phases: &mut Phases,
-) -> Result<u32, ViewError> {
+fn render_until_complete(app: &mut App, options: &SnapshotOptions, phases: &mut Phases) -> Result<u32, ViewError> {
     let mut frames = 0;
     let mut whole_frames = 0;
     let mut is_loaded = false;
@@ -211,7 +207,9 @@ fn pending_pipelines(app: &App) -> Result<usize, ViewError> {
             CachedPipelineState::Err(error) => {
                 use bevy::shader::ShaderCacheError;
                 match error {
-                    ShaderCacheError::ShaderNotLoaded(_) | ShaderCacheError::ShaderImportNotYetAvailable => pending += 1,
+                    ShaderCacheError::ShaderNotLoaded(_) | ShaderCacheError::ShaderImportNotYetAvailable => {
+                        pending += 1
+                    }
                     other => return Err(ViewError::Shader(other.to_string())),
                 }
             }

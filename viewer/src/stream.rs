@@ -152,9 +152,8 @@ impl Streaming {
         let (sender, finished) = sync_channel(FINISHED_WAITING);
         for number in 0..workers.max(1) {
             let (queue, sender) = (queue.clone(), sender.clone());
-            let spawned = std::thread::Builder::new()
-                .name(format!("tiles-{number}"))
-                .spawn(move || work(&queue, &sender));
+            let spawned =
+                std::thread::Builder::new().name(format!("tiles-{number}")).spawn(move || work(&queue, &sender));
             if let Err(error) = spawned {
                 tracing::error!("no thread for reading tiles: {error}");
             }
@@ -267,8 +266,7 @@ fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     }
     if points > 0 {
         let (mesh, bounds) = points_mesh(&tile.points.positions, &tile.points.colours);
-        let material =
-            DrawMaterial { name: "points".into(), base_colour: [1.0; 4], ..DrawMaterial::default() };
+        let material = DrawMaterial { name: "points".into(), base_colour: [1.0; 4], ..DrawMaterial::default() };
         meshes.push(ReadyMesh { mesh, bounds, material, kind: Kind::Points });
     }
     let gpu_bytes = tile.bytes();
@@ -411,7 +409,8 @@ fn show(
             }
         }
     }
-    streaming.shown = draw.into_iter().filter(|key| matches!(streaming.tiles.get(key), Some(TileState::Ready(_)))).collect();
+    streaming.shown =
+        draw.into_iter().filter(|key| matches!(streaming.tiles.get(key), Some(TileState::Ready(_)))).collect();
     streaming.shown_triangles = triangles;
     streaming.shown_points = points;
 }

@@ -78,11 +78,7 @@ impl Moment {
 
 /// The clock people use at a place: UTC+8 in the whole of China, elsewhere the zone of the nearest meridian.
 fn utc_offset_h(lon_deg: f64, lat_deg: f64) -> f64 {
-    if (73.0..=135.5).contains(&lon_deg) && (17.0..=54.0).contains(&lat_deg) {
-        8.0
-    } else {
-        (lon_deg / 15.0).round()
-    }
+    if (73.0..=135.5).contains(&lon_deg) && (17.0..=54.0).contains(&lat_deg) { 8.0 } else { (lon_deg / 15.0).round() }
 }
 
 /// Height and bearing of the sun.

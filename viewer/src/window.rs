@@ -68,7 +68,6 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
             .disable::<LogPlugin>()
             .disable::<bevy::ui::UiPlugin>()
             .disable::<bevy::ui_render::UiRenderPlugin>()
-            .disable::<bevy::gizmos::GizmoPlugin>()
             .disable::<bevy::gizmos_render::GizmoRenderPlugin>(),
     );
     app.insert_resource(WinitSettings {
