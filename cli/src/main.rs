@@ -1,2 +1,89 @@
-//! The groundline command.
-fn main() {}
+//! The `groundline` command: one file per subcommand.
+
+mod demo;
+mod doctor;
+mod import;
+mod info;
+mod live;
+mod outcome;
+mod query;
+mod sensors;
+mod serve;
+mod snapshot;
+mod view;
+mod worker;
+
+use clap::{Parser, Subcommand};
+
+use outcome::Outcome;
+
+/// One live 3D model of the city, above and below the ground line.
+///
+/// Every subcommand ends with 0 = done, 1 = failed, 2 = wrong usage, 3 = done, but data was skipped.
+#[derive(Parser)]
+#[command(name = "groundline", version, arg_required_else_help = true)]
+struct Command {
+    /// Print one JSON document on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of reports and of text on screen: zh or en (from the system's locale when absent).
+    #[arg(long, global = true, value_parser = ["zh", "en"])]
+    lang: Option<String>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Make the sample city's files, import them, start its sensors, open the viewer.
+    Demo(demo::Args),
+    /// Read sources into a city: detect, convert, tile, commit one version.
+    Import(import::Args),
+    /// Layers, counts, coordinate system, extent, versions, sensors.
+    Info(info::Args),
+    /// Open the viewer.
+    View(view::Args),
+    /// The viewer's picture without a window, as PNG.
+    Snapshot(snapshot::Args),
+    /// Tiles, objects, queries and readings over HTTP; devices over MQTT.
+    Serve(serve::Args),
+    /// Ask the city for objects.
+    Query(query::Args),
+    /// List sensors, replay recorded readings.
+    Sensors(sensors::Args),
+    /// Check GPU, fonts, disk and ports; say how to mend what is missing.
+    Doctor(doctor::Args),
+    /// Read one file in this process for an importer that trusts its parser with nothing else.
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GROUNDLINE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let command = Command::parse();
+    // The viewer brings Bevy's own subscriber into its app only when none is set; ours writes to standard error.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let lang = command.lang.unwrap_or_else(outcome::system_language);
+    let ask = outcome::Ask { json: command.json, lang };
+    let result = match command.what {
+        What::Demo(args) => demo::run(args, &ask),
+        What::Import(args) => import::run(args, &ask),
+        What::Info(args) => info::run(args, &ask),
+        What::View(args) => view::run(args, &ask),
+        What::Snapshot(args) => snapshot::run(args, &ask),
+        What::Serve(args) => serve::run(args, &ask),
+        What::Query(args) => query::run(args, &ask),
+        What::Sensors(args) => sensors::run(args, &ask),
+        What::Doctor(args) => doctor::run(args, &ask),
+        What::Worker(args) => worker::run(args),
+    };
+    match result {
+        Ok(outcome) => outcome.code(),
+        Err(error) => {
+            let usage = error.downcast_ref::<outcome::UsageError>().is_some();
+            outcome::print_error(&error, &ask);
+            if usage { Outcome::WrongUsage.code() } else { Outcome::Failed.code() }
+        }
+    }
+}

@@ -37,6 +37,7 @@ mod window;
 use std::path::PathBuf;
 
 pub use camera::{CameraChoice, CameraPose};
+pub use driver::check as check_driver;
 pub use options::{Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
 pub use snapshot::{picture, snapshot};
 pub use sun::Moment;

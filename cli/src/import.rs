@@ -1,0 +1,248 @@
+//! `groundline import`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use groundline_engine::{
+    crs::Crs,
+    model::{Class, ImportReport, SourceReport, Stage},
+};
+use groundline_importers::{
+    FORMATS, Options,
+    intake::{self, IntakeError, Progress, Request},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::outcome::{Ask, Outcome, Told, UsageError, bytes, grouped, print_json};
+
+#[derive(clap::Args)]
+#[command(after_help = formats())]
+pub struct Args {
+    /// Files and folders to read.
+    #[arg(required = true)]
+    sources: Vec<PathBuf>,
+    /// Folder of the city; made when it holds none yet.
+    #[arg(long)]
+    city: PathBuf,
+    /// Layer for all sources (else one layer per source, named after its file).
+    #[arg(long)]
+    layer: Option<String>,
+    /// What the objects are, when the source does not say: building, road, tree, pipe, …
+    #[arg(long, value_parser = parse_class)]
+    class: Option<Class>,
+    /// Stage of life: planned, construction, operation.
+    #[arg(long, value_parser = parse_stage)]
+    stage: Option<Stage>,
+    /// Coordinate system of the sources, such as EPSG:4549.
+    #[arg(long)]
+    crs: Option<String>,
+    /// Height datum of a city that is made, such as EPSG:5737.
+    #[arg(long)]
+    vertical: Option<String>,
+    /// Text encoding of the sources, such as GBK.
+    #[arg(long)]
+    encoding: Option<String>,
+    /// Which field holds a standard attribute: height_m=HOEHE (repeatable); place=x,y,z,turn for a BIM without georeference.
+    #[arg(long = "map", value_name = "NAME=FIELD")]
+    map: Vec<String>,
+    /// Name of a city that is made.
+    #[arg(long)]
+    name: Option<String>,
+    /// Read and report; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn formats() -> String {
+    let mut text = String::from("Formats:\n");
+    for format in FORMATS {
+        let endings: Vec<String> = format.extensions.iter().map(|e| format!(".{e}")).collect();
+        text += &format!("  {:<12} {} / {} ({})\n", format.name, format.title, format.title_zh, endings.join(" "));
+    }
+    text
+}
+
+fn parse_class(word: &str) -> Result<Class, String> {
+    Class::parse(word).ok_or_else(|| {
+        let words: Vec<&str> = Class::ALL.iter().map(|c| c.word()).collect();
+        format!("not a class; classes are {}", words.join(", "))
+    })
+}
+
+fn parse_stage(word: &str) -> Result<Stage, String> {
+    Stage::parse(word).ok_or_else(|| "not a stage; stages are planned, construction, operation, retired".into())
+}
+
+/// The number in `EPSG:5737` or `5737`.
+fn parse_epsg(text: &str) -> Result<u32> {
+    let digits = text.trim().trim_start_matches("EPSG:").trim_start_matches("epsg:");
+    digits.parse().with_context(|| format!("{text} is no EPSG code"))
+}
+
+/// Options that `demo` and `import` give alike.
+pub fn options(crs: Option<&str>, map: &[String]) -> Result<Options> {
+    let crs = match crs {
+        None => None,
+        Some(text) => Some(Crs::parse(text).map_err(|e| UsageError(format!("--crs {text}: {e}")))?),
+    };
+    let pairs = map.iter().map(|pair| {
+        let (name, field) =
+            pair.split_once('=').ok_or_else(|| UsageError(format!("--map {pair}: NAME=FIELD is wanted")))?;
+        Ok((name.trim().to_owned(), field.trim().to_owned()))
+    });
+    let map = pairs.collect::<Result<Vec<_>, UsageError>>()?;
+    let worker = Some(std::env::current_exe().context("the path of this program")?);
+    Ok(Options { crs, map, worker, ..Options::default() })
+}
+
+pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
+    let options = Options {
+        encoding: args.encoding,
+        class: args.class,
+        stage: args.stage,
+        ..options(args.crs.as_deref(), &args.map)?
+    };
+    let request = Request {
+        sources: args.sources,
+        city: args.city,
+        name: args.name,
+        layer: args.layer,
+        vertical: args
+            .vertical
+            .as_deref()
+            .map(parse_epsg)
+            .transpose()
+            .map_err(|e| UsageError(format!("--vertical: {e:#}")))?,
+        options,
+        dry_run: args.dry_run,
+    };
+    import(&request, ask)
+}
+
+/// Imports, shows progress on a terminal, prints the account.
+pub fn import(request: &Request, ask: &Ask) -> Result<Outcome> {
+    let bar = progress_bar();
+    let result = intake::import(request, &mut |progress| show(&bar, &progress, ask));
+    bar.finish_and_clear();
+    match result {
+        Ok(report) => {
+            if ask.json {
+                print_json(&report)?;
+            } else {
+                print_report(&report, request.dry_run, ask);
+            }
+            Ok(if intake::has_skipped(&report) { Outcome::Skipped } else { Outcome::Done })
+        }
+        Err(IntakeError::Nothing(report)) => {
+            if ask.json {
+                print_json(&report)?;
+            } else {
+                print_report(&report, request.dry_run, ask);
+            }
+            Err(anyhow::Error::new(Told).context(ask.say("nothing could be imported", "没有任何数据入库").to_owned()))
+        }
+        Err(IntakeError::Usage(text)) => Err(UsageError(text).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn progress_bar() -> ProgressBar {
+    // indicatif draws nothing when standard error is no terminal.
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3} % {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress, ask: &Ask) {
+    match progress {
+        Progress::Reading { path, number, of, fraction, taken } => {
+            let rate = *taken as f64 / bar.elapsed().as_secs_f64().max(0.001);
+            bar.set_message(format!("{number}/{of} {path} {} ({rate:.0}/s)", grouped(*taken)));
+            let done = (*number as f32 - 1.0 + fraction.clamp(0.0, 1.0)) / (*of).max(1) as f32;
+            bar.set_position((done * 900.0) as u64);
+        }
+        Progress::Writing => {
+            bar.set_message(ask.say("writing tiles", "写入瓦片").to_owned());
+            bar.set_position(900);
+        }
+    }
+}
+
+fn print_report(report: &ImportReport, dry_run: bool, ask: &Ask) {
+    for source in &report.sources {
+        print_source(source, ask);
+    }
+    let unchanged = !report.sources.is_empty()
+        && report.sources.iter().all(|s| s.unchanged || (s.objects == 0 && s.error.is_none()));
+    if unchanged && !dry_run {
+        let text = ask.say(
+            "nothing changed: the city already holds these sources as they are",
+            "无变化：城市中已有这些数据源的相同内容",
+        );
+        println!("{text} ({} {})", ask.say("version", "版本"), report.version);
+        return;
+    }
+    let head = if dry_run {
+        ask.say("dry run, nothing written", "试运行，未写入").to_owned()
+    } else {
+        format!("{} → {} {}", report.city, ask.say("version", "版本"), report.version)
+    };
+    println!(
+        "{head}: {} {}, {} {}, {} {}, {}, {:.1} s, {} {}",
+        grouped(report.objects),
+        ask.say("objects", "个对象"),
+        grouped(report.points),
+        ask.say("points", "个点"),
+        grouped(report.tiles),
+        ask.say("tiles", "个瓦片"),
+        bytes(report.bytes),
+        report.seconds,
+        ask.say("peak memory", "内存峰值"),
+        bytes(report.peak_rss_bytes)
+    );
+}
+
+fn print_source(source: &SourceReport, ask: &Ask) {
+    if let Some(error) = &source.error {
+        println!("✗ {error}");
+        return;
+    }
+    if source.unchanged {
+        println!("= {} ({})", source.path, ask.say("unchanged", "无变化"));
+        return;
+    }
+    let is_left_alone = source.format.is_empty() || source.layer.is_empty();
+    if is_left_alone {
+        for warning in &source.warnings {
+            println!("· {}: {}", source.path, warning.message);
+        }
+        return;
+    }
+    let mut line = format!("✓ {} [{}]", source.path, source.format);
+    if let Some(crs) = &source.crs {
+        line += &format!(" {crs} ({})", source.crs_from);
+    }
+    if let Some(encoding) = &source.encoding {
+        line += &format!(" {encoding} ({})", source.encoding_from);
+    }
+    line += &format!(" → {}: {} {}", source.layer, grouped(source.objects), ask.say("objects", "个对象"));
+    if source.points > 0 {
+        line += &format!(", {} {}", grouped(source.points), ask.say("points", "个点"));
+    }
+    println!("{line}");
+    for warning in &source.warnings {
+        let place = if warning.place.is_empty() { String::new() } else { format!(" ({})", warning.place) };
+        println!("    {} ×{}: {}{place}", warning.code, warning.count, warning.message);
+    }
+    if source.skipped > 0 {
+        println!("    {} {}", grouped(source.skipped), ask.say("records skipped:", "条记录被跳过："));
+        for skip in source.skips.iter().take(10) {
+            println!("      {} {}: {}", ask.say("record", "记录"), skip.record, skip.reason);
+        }
+        if source.skipped > 10 {
+            println!("      …");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `groundline query`.
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::Result;
+use glam::{DVec2, DVec3};
+use groundline_engine::{
+    model::{Class, Domain},
+    query::{Coordinates, Filter, Query, Shape, parse_time, run as run_query, write_geojson},
+    store::City,
+};
+
+use crate::outcome::{Ask, Outcome, UsageError};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder of the city.
+    city: PathBuf,
+    #[command(subcommand)]
+    what: What,
+    /// Only in these layers.
+    #[arg(long, global = true, value_delimiter = ',')]
+    layers: Vec<String>,
+    /// Only of these classes.
+    #[arg(long, global = true, value_delimiter = ',')]
+    class: Vec<String>,
+    /// Only on this side of the ground: above, surface, below.
+    #[arg(long, global = true)]
+    domain: Option<String>,
+    /// Most objects.
+    #[arg(long, global = true)]
+    limit: Option<usize>,
+    /// Coordinates as longitude and latitude (WGS 84) instead of the city's.
+    #[arg(long, global = true)]
+    lonlat: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Objects in a box in the city's coordinates: minx,miny,maxx,maxy or minx,miny,minz,maxx,maxy,maxz.
+    Box {
+        /// The box.
+        #[arg(allow_hyphen_values = true)]
+        corners: String,
+    },
+    /// Objects in a polygon: x,y x,y x,y …
+    Polygon {
+        /// Vertices.
+        #[arg(required = true, num_args = 3.., allow_hyphen_values = true)]
+        vertices: Vec<String>,
+    },
+    /// Objects nearest to a place, nearest first: x,y.
+    Near {
+        /// The place.
+        #[arg(allow_hyphen_values = true)]
+        place: String,
+        /// No farther than this, metres.
+        #[arg(long, default_value_t = 100.0)]
+        radius: f64,
+    },
+    /// Objects whose box a ray enters, first entered first: x,y,z dx,dy,dz.
+    Ray {
+        /// Start.
+        #[arg(allow_hyphen_values = true)]
+        from: String,
+        /// Direction.
+        #[arg(allow_hyphen_values = true)]
+        direction: String,
+        /// No farther than this, metres.
+        #[arg(long, default_value_t = 10_000.0)]
+        max: f64,
+    },
+    /// Objects that exist at a time: 2026-01-31 or RFC 3339.
+    At {
+        /// The time.
+        time: String,
+    },
+    /// Objects for which a condition on their attributes holds: "height_m > 24 and material = 'PE'".
+    Where {
+        /// The condition.
+        condition: String,
+    },
+}
+
+fn numbers(text: &str, what: &str) -> Result<Vec<f64>, UsageError> {
+    let parsed: Result<Vec<f64>, _> = text.split(',').map(|n| n.trim().parse::<f64>()).collect();
+    let wrong = || UsageError(format!("{text}: {what} is wanted"));
+    let numbers = parsed.map_err(|_| wrong())?;
+    if numbers.iter().all(|n| n.is_finite()) { Ok(numbers) } else { Err(wrong()) }
+}
+
+fn place(text: &str) -> Result<DVec2, UsageError> {
+    match numbers(text, "x,y")?[..] {
+        [x, y] => Ok(DVec2::new(x, y)),
+        _ => Err(UsageError(format!("{text}: x,y is wanted"))),
+    }
+}
+
+fn point(text: &str) -> Result<DVec3, UsageError> {
+    match numbers(text, "x,y,z")?[..] {
+        [x, y, z] => Ok(DVec3::new(x, y, z)),
+        _ => Err(UsageError(format!("{text}: x,y,z is wanted"))),
+    }
+}
+
+fn question(args: &Args) -> Result<Query, UsageError> {
+    let mut query = Query { layers: args.layers.clone(), limit: args.limit, ..Query::default() };
+    for word in &args.class {
+        let class = Class::parse(word).ok_or_else(|| UsageError(format!("{word} is no class")))?;
+        query.classes.push(class);
+    }
+    if let Some(word) = &args.domain {
+        query.domains =
+            vec![Domain::parse(word).ok_or_else(|| UsageError(format!("{word}: above, surface or below")))?];
+    }
+    match &args.what {
+        What::Box { corners } => {
+            let (min, max) = match numbers(corners, "minx,miny,maxx,maxy")?[..] {
+                [x0, y0, x1, y1] => (DVec3::new(x0, y0, f64::NEG_INFINITY), DVec3::new(x1, y1, f64::INFINITY)),
+                [x0, y0, z0, x1, y1, z1] => (DVec3::new(x0, y0, z0), DVec3::new(x1, y1, z1)),
+                _ => return Err(UsageError(format!("{corners}: four or six numbers are wanted"))),
+            };
+            if min.cmpgt(max).any() {
+                return Err(UsageError(format!("{corners}: the lower corner is above the upper one")));
+            }
+            query.shape = Shape::Box { min, max };
+        }
+        What::Polygon { vertices } => {
+            query.shape = Shape::Polygon(vertices.iter().map(|v| place(v)).collect::<Result<_, _>>()?);
+        }
+        What::Near { place: at, radius } => {
+            let limit = args.limit.unwrap_or(20);
+            query.shape = Shape::Near { at: place(at)?, z: None, radius_m: *radius, limit };
+        }
+        What::Ray { from, direction, max } => {
+            let (origin, direction) = (point(from)?, point(direction)?);
+            if direction.length() < 1e-12 {
+                return Err(UsageError("a direction of no length".into()));
+            }
+            query.shape = Shape::Ray { origin, direction, max_m: *max };
+        }
+        What::At { time } => {
+            let at =
+                parse_time(time).ok_or_else(|| UsageError(format!("{time}: a date or an RFC 3339 time is wanted")))?;
+            query.at = Some(at);
+        }
+        What::Where { condition } => {
+            let filter = Filter::parse(condition)
+                .map_err(|e| UsageError(format!("{condition}: at character {}: {}", e.position, e.reason)))?;
+            query.filter = Some(filter);
+        }
+    }
+    Ok(query)
+}
+
+pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
+    let query = question(&args)?;
+    let city = City::open(&args.city)?;
+    let hits = run_query(&city, &query)?;
+    if ask.json {
+        let frame = city.frame()?;
+        let coordinates = if args.lonlat { Coordinates::Geographic(&frame) } else { Coordinates::City };
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        write_geojson(&mut out, hits, coordinates, city.crs())?;
+        out.flush()?;
+        return Ok(Outcome::Done);
+    }
+    let mut count = 0_u64;
+    for found in hits {
+        let found = found?;
+        let name = found.name.as_deref().unwrap_or("");
+        let class = ask.say(found.class.word(), found.class.zh());
+        let distance = found.distance_m.map(|d| format!("  {d:.1} m")).unwrap_or_default();
+        println!("{}  {class}  {name}{distance}", found.id);
+        count += 1;
+    }
+    eprintln!("{count} {}", ask.say("objects", "个对象"));
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,85 @@
+//! `groundline snapshot`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use groundline_engine::store::City;
+use groundline_viewer::{SnapshotOptions, SnapshotReport};
+
+use crate::{
+    live::{Feeds, Live},
+    outcome::{Ask, Outcome, UsageError, grouped, print_json},
+    view::Scene,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder of the city.
+    city: PathBuf,
+    /// PNG to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Size of the picture.
+    #[arg(long, default_value = "1280x720", value_parser = parse_size)]
+    size: (u32, u32),
+    /// Render this many times larger and average, 1 to 4: finer edges, more time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
+    fine: u32,
+    #[command(flatten)]
+    scene: Scene,
+    #[command(flatten)]
+    feeds: Feeds,
+    /// Wait this many seconds for readings before the picture is taken.
+    #[arg(long, default_value_t = 0.0)]
+    wait: f64,
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let wrong = || format!("{text}: WIDTHxHEIGHT is wanted, each 16 to 8192");
+    let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
+    let size = (width.parse().map_err(|_| wrong())?, height.parse().map_err(|_| wrong())?);
+    let fits = |n: u32| (16..=8192).contains(&n);
+    if fits(size.0) && fits(size.1) { Ok(size) } else { Err(wrong()) }
+}
+
+pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
+    if !(0.0..=3600.0).contains(&args.wait) {
+        return Err(UsageError(format!("--wait {}: 0 to 3600 seconds", args.wait)).into());
+    }
+    let city = City::open(&args.city)?;
+    let live = Live::start(&city, &args.feeds)?;
+    std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
+    let scene = args.scene.options(&args.city, &live, ask)?;
+    let report = groundline_viewer::snapshot(SnapshotOptions {
+        scene,
+        out: args.out,
+        size: args.size,
+        supersample: args.fine,
+        ..SnapshotOptions::default()
+    })?;
+    tell(&report, ask)
+}
+
+/// Prints what a picture showed; tiles that could not be read are skipped data.
+pub fn tell(report: &SnapshotReport, ask: &Ask) -> Result<Outcome> {
+    if ask.json {
+        print_json(report)?;
+    } else {
+        println!(
+            "{} ({}×{}): {} {}, {} {}, {:.1} s, {}",
+            report.out.display(),
+            report.width,
+            report.height,
+            report.tiles_drawn,
+            ask.say("tiles", "个瓦片"),
+            grouped(report.triangles as u64),
+            ask.say("triangles", "个三角形"),
+            report.seconds,
+            report.gpu
+        );
+        for tile in &report.damaged_tiles {
+            println!("  {} {tile}", ask.say("not drawn:", "未绘制："));
+        }
+    }
+    Ok(if report.damaged_tiles.is_empty() { Outcome::Done } else { Outcome::Skipped })
+}

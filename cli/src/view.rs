@@ -1,0 +1,82 @@
+//! `groundline view`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use groundline_engine::store::City;
+use groundline_viewer::{CameraChoice, Language, LayerChoice, Moment, SceneOptions, ViewOptions};
+
+use crate::{
+    live::{Feeds, Live},
+    outcome::{Ask, Outcome, UsageError},
+};
+
+/// What the window and the picture have in common.
+#[derive(clap::Args, Default)]
+pub struct Scene {
+    /// Where to look from: auto, or x,y,z,heading,pitch in city coordinates and degrees,
+    /// or "look=x,y,z;distance=300;heading=0;pitch=-30".
+    #[arg(long, allow_hyphen_values = true)]
+    pub camera: Option<String>,
+    /// Only these layers, by name or class.
+    #[arg(long, value_delimiter = ',')]
+    pub layers: Vec<String>,
+    /// Not these layers, by name or class.
+    #[arg(long, value_delimiter = ',')]
+    pub without: Vec<String>,
+    /// Show what lies below the ground.
+    #[arg(long)]
+    pub below: bool,
+    /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
+    #[arg(long)]
+    pub at: Option<String>,
+    /// The city alone, without title, legend and sensors.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+impl Scene {
+    /// As the viewer wants it.
+    pub fn options(&self, city: &Path, live: &Live, ask: &Ask) -> Result<SceneOptions> {
+        let camera: CameraChoice = match &self.camera {
+            None => CameraChoice::Auto,
+            Some(text) => text.parse().map_err(|e| UsageError(format!("--camera: {e}")))?,
+        };
+        let at: Option<Moment> = match &self.at {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|e| UsageError(format!("--at: {e}")))?),
+        };
+        let language: Language = ask.lang.parse().map_err(UsageError)?;
+        Ok(SceneOptions {
+            city: city.to_owned(),
+            camera,
+            layers: LayerChoice { only: self.layers.clone(), without: self.without.clone() },
+            is_below: self.below,
+            language,
+            at,
+            live: Some(live.state.clone()),
+            is_overlay_hidden: self.plain,
+        })
+    }
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder of the city.
+    city: PathBuf,
+    #[command(flatten)]
+    scene: Scene,
+    #[command(flatten)]
+    feeds: Feeds,
+    /// Memory for tiles, MB.
+    #[arg(long, default_value_t = 2048)]
+    memory_limit: usize,
+}
+
+pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
+    let city = City::open(&args.city)?;
+    let live = Live::start(&city, &args.feeds)?;
+    let scene = args.scene.options(&args.city, &live, ask)?;
+    groundline_viewer::view(ViewOptions { scene, tile_memory: args.memory_limit << 20, ..ViewOptions::default() })?;
+    Ok(Outcome::Done)
+}
