@@ -300,7 +300,7 @@ impl Reading<'_> {
     fn kind_of(&mut self, table: &Table, cells: &[String], id: &str, place: &str) -> (kind::Kind, String) {
         let text = cell(&table.header, cells, Field::Kind);
         let by_cell = kind::of_cell(text).map(|k| (k, "class letters or word".to_owned()));
-        let by_name = || table.kind.map(|k| (k, format!("name of the table {}", table.sheet.name)));
+        let by_name = || table.kind.map(|k| (k, format!("name of the table {}", table.sheet.label())));
         let by_id = || kind::of_point_id(id).map(|k| (k, format!("prefix of point id {id}")));
         let best = by_cell.or_else(by_name).or_else(by_id);
         match best {

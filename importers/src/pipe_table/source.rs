@@ -90,7 +90,9 @@ fn recognise(sheet: Sheet, options: &Options) -> Result<Option<Table>, ImportErr
     let rows = sheet.first_rows(HEADER_ROWS)?;
     let Some(header) = Header::find(&rows, &options.map) else { return Ok(None) };
     let (_, key) = split_role(&sheet.name);
-    let kind = kind::of_name(&sheet.name);
+    // a sheet called 管线 says nothing, but the workbook may be called TX_管线成果
+    let file = sheet.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let kind = kind::of_name(&sheet.name).or_else(|| kind::of_name(&file));
     Ok(Some(Table { sheet, header, key, kind }))
 }
 

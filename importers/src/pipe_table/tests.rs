@@ -442,3 +442,28 @@ fn damaged_files_are_errors_that_say_where() {
         assert!(probe(&path, &Options::default()).unwrap().is_none(), "{text:?}");
     }
 }
+
+#[test]
+fn a_workbook_tells_the_kind_where_its_sheets_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("TX_管线成果.xlsx");
+    let mut workbook = rust_xlsxwriter::Workbook::new();
+    let points: [&[&str]; 3] = [
+        &["物探点号", "X", "Y", "地面高程", "特征"],
+        &["1", "3993055", "534467", "5", ""],
+        &["2", "3993055", "534497", "5", ""],
+    ];
+    let lines: [&[&str]; 2] =
+        [&["起点点号", "终点点号", "起点埋深", "终点埋深", "管径或断面"], &["1", "2", "0.8", "0.8", "400X200"]];
+    for (name, rows) in [("管点", &points[..]), ("管线", &lines[..])] {
+        let sheet = workbook.add_worksheet();
+        sheet.set_name(name).unwrap();
+        for (r, row) in rows.iter().enumerate() {
+            for (c, text) in row.iter().enumerate() {
+                sheet.write_string(r as u32, c as u16, *text).unwrap();
+            }
+        }
+    }
+    workbook.save(&path).unwrap();
+    assert_eq!(import(&path).get("1-2").value("pipe_kind"), Some(&Value::Text("telecom".into())));
+}
