@@ -156,7 +156,7 @@ fn part(payload: &[u8]) -> Result<Part, String> {
     let indices: Vec<u32> =
         payload[positions_end..].chunks_exact(4).map(|b| b.try_into().map_or(u32::MAX, u32::from_le_bytes)).collect();
     let is_sound = positions.iter().flatten().all(|c| c.is_finite())
-        && indices.len() % 3 == 0
+        && indices.len().is_multiple_of(3)
         && indices.iter().all(|i| *i < vertices);
     if !is_sound {
         return Err("a shape with indices or coordinates that cannot be".into());

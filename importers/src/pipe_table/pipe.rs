@@ -365,12 +365,12 @@ fn level_out(row: &Row<'_>, axis: &mut [Axis; 2], rules: &mut [String; 2], half:
     }
     // one end on a known ground, the other on an unknown one: the ground is taken to be level between them
     for (side, other) in [(0, 1), (1, 0)] {
-        if let (Axis::AboveTerrain(z), Axis::Height(_)) = (axis[side], axis[other]) {
-            if let Some(there) = ground(row, other) {
-                axis[side] = Axis::Height(there + z);
-                rules[side] = "ground height of the other end minus depth".into();
-                report.warn("ground_defaulted", "ends without a ground height take that of the other end", &row.place);
-            }
+        if let (Axis::AboveTerrain(z), Axis::Height(_)) = (axis[side], axis[other])
+            && let Some(there) = ground(row, other)
+        {
+            axis[side] = Axis::Height(there + z);
+            rules[side] = "ground height of the other end minus depth".into();
+            report.warn("ground_defaulted", "ends without a ground height take that of the other end", &row.place);
         }
     }
 }
