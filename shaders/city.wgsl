@@ -12,7 +12,7 @@ struct Surface {
     base: vec4<f32>,
     // x: kind, y: relative pull towards the eye, z: 1 = textured, w: opacity (below ground)
     what: vec4<f32>,
-    // x: size of points in metres, y: 1 = lines, z: highlight 0..1, w: unused
+    // x: size of points in metres, y: pixels by which pipes are thickened below ground, z: glow, w: unused
     more: vec4<f32>,
     look: Look,
 }
@@ -34,6 +34,7 @@ const POINTS: i32 = 9;
 const GREEN: i32 = 10;
 const LINES: i32 = 11;
 const HIGHLIGHT: i32 = 12;
+const FURNITURE: i32 = 13;
 
 struct Vertex {
     @builtin(instance_index) instance: u32,
@@ -58,6 +59,11 @@ fn vertex(in: Vertex) -> Varying {
     out.world = (world_from_local * vec4(in.position, 1.0)).xyz;
     // Tiles are only moved, never turned or scaled.
     out.normal = in.normal;
+    if surface.look.high.z > 0.5 && i32(surface.what.x) == PIPE {
+        // Below ground no pipe is thinner than about two pixels: a network must be readable from afar.
+        let distance = distance(view.world_position, out.world);
+        out.world += normalize(in.normal) * distance * surface.more.y / (view.clip_from_view[1][1] * view.viewport.w);
+    }
     out.uv = in.uv;
     out.colour = in.colour;
     out.clip = position_world_to_clip(out.world);
@@ -247,12 +253,15 @@ fn below_ground(
             return vec4(veiled, select(1.0, opacity, kind == HIGHLIGHT || kind == STRUCTURE));
         }
         case LINES: {
-            return vec4(surface.base.rgb, surface.base.a * fade);
+            // From afar edges crowd: they become a veil instead of a tangle.
+            let crowd = 0.10 + 0.90 * exp(-distance / 420.0);
+            return vec4(surface.base.rgb, surface.base.a * fade * crowd);
         }
         default: {
             let glow = pow(rim, 2.2);
-            let colour = mix(vec3(0.16, 0.22, 0.27), vec3(0.55, 0.70, 0.80), glow);
-            return vec4(colour, (opacity + 0.16 * glow) * fade);
+            let colour = mix(vec3(0.10, 0.15, 0.19), vec3(0.42, 0.56, 0.66), glow);
+            let crowd = 0.30 + 0.70 * exp(-distance / 600.0);
+            return vec4(colour, (opacity + 0.14 * glow) * fade * crowd);
         }
     }
 }

@@ -204,7 +204,7 @@ pub fn draw(painter: &Painter, badge: &Badge, place: Place, texts: &Texts) {
             painter.line_segment([badge.anchor, foot], Stroke::new(1.2, colour));
             painter.circle_filled(badge.anchor, 4.2, Color32::from_black_alpha(150));
             painter.circle_filled(badge.anchor, 2.8, colour);
-            let fill = if is_alarm { colour } else { Color32::from_rgba_unmultiplied(13, 19, 25, 214) };
+            let fill = if is_alarm { colour } else { Color32::from_rgba_unmultiplied(13, 19, 25, 236) };
             let text = if is_alarm { theme::on_colour(colour) } else { TEXT };
             let faint = if is_alarm { text } else { MUTED };
             painter.rect_filled(rect, CornerRadius::same(5), fill);

@@ -286,7 +286,7 @@ fn pick(
             Transform::from_translation(origin.0.render_from_city(tile.origin)),
             bevy::camera::primitives::Aabb::from_min_max(mesh.min, mesh.max),
             bevy::light::NotShadowCaster,
-            TileEntity { key, origin: tile.origin, kind: Kind::Highlight },
+            TileEntity { origin: tile.origin, kind: Kind::Highlight },
             Highlighted,
         ));
     }

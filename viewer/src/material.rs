@@ -25,6 +25,11 @@ const SKY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3
 /// Largest side of a picture from a tile, pixels; larger ones are scaled down.
 const MAX_PICTURE_SIDE: u32 = 2048;
 
+/// Size of a scan point, metres.
+const POINT_SIZE_M: f32 = 0.35;
+/// Pixels by which pipes are thickened below ground.
+const PIPE_MARGIN_PX: f32 = 1.5;
+
 /// How a surface is shaded: numbers as in `shaders/city.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -55,6 +60,8 @@ pub enum Kind {
     Lines = 11,
     /// The picked object.
     Highlight = 12,
+    /// Lamps, signs and other small things.
+    Furniture = 13,
 }
 
 impl Kind {
@@ -110,6 +117,7 @@ impl Kind {
             "pipe" | "manhole" | "pipe_node" => Kind::Pipe,
             "gallery" | "tunnel" | "station" | "stratum" | "borehole" => Kind::Structure,
             "point_cloud" => Kind::Points,
+            "lamp" | "furniture" => Kind::Furniture,
             _ => Kind::Other,
         })
     }
@@ -135,12 +143,13 @@ impl Kind {
     fn opacity_below(self) -> Option<f32> {
         match self {
             Kind::Terrain => Some(0.20),
-            Kind::Facade | Kind::Roof | Kind::Other => Some(0.055),
+            Kind::Facade | Kind::Roof => Some(0.045),
+            Kind::Other => Some(0.025),
             Kind::Water | Kind::Road | Kind::Green => Some(0.2),
-            Kind::Pipe | Kind::Points | Kind::Lines => Some(1.0),
+            Kind::Pipe | Kind::Lines => Some(1.0),
             Kind::Structure => Some(0.62),
             Kind::Highlight => Some(0.85),
-            Kind::Tree => None,
+            Kind::Tree | Kind::Furniture | Kind::Points => None,
         }
     }
 
@@ -179,7 +188,7 @@ impl CityMaterial {
             surface: Surface {
                 base: base.into(),
                 what: Vec4::new(f32::from(kind as u8), kind.pull(), textured, 1.0),
-                more: Vec4::new(0.35, 0.0, 0.0, 0.0),
+                more: Vec4::new(POINT_SIZE_M, PIPE_MARGIN_PX, 0.0, 0.0),
                 look: *look,
             },
             picture,
@@ -190,18 +199,13 @@ impl CityMaterial {
         material
     }
 
-    /// What it shades.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Puts it into another light, above or below ground.
     pub fn set_look(&mut self, look: &Look) {
         let is_below = look.high.z > 0.5;
         let opacity = if is_below { self.kind.opacity_below().unwrap_or(0.0) } else { 1.0 };
         self.surface.look = *look;
         self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
-        let is_seen_through = is_below && !matches!(self.kind, Kind::Pipe | Kind::Points);
+        let is_seen_through = is_below && self.kind != Kind::Pipe;
         self.is_blended = self.kind == Kind::Highlight || self.kind == Kind::Lines || is_seen_through;
     }
 }

@@ -21,7 +21,9 @@ use crate::{
 };
 
 /// Labels of sensors where nothing is wrong; the others become dots.
-const MAX_QUIET_LABELS: usize = 14;
+const MAX_QUIET_LABELS: usize = 8;
+/// Beyond this distance a sensor where nothing is wrong is a dot, metres.
+const QUIET_LABEL_M: f32 = 1500.0;
 
 /// What the overlay knows and what a person has opened.
 #[derive(Resource)]
@@ -32,8 +34,6 @@ pub struct OverlayState {
     pub live: LiveState,
     /// Place of each sensor in the city's frame.
     places: Vec<Option<DVec3>>,
-    /// Points of the overlay a pixel of the picture.
-    pub scale: f32,
     /// A person can touch it (window), or not (snapshot).
     pub is_interactive: bool,
     /// List of layers.
@@ -58,14 +58,13 @@ pub enum Wish {
 
 impl OverlayState {
     /// The overlay for a city.
-    pub fn new(city: &CityModel, options: &SceneOptions, scale: f32) -> Self {
+    pub fn new(city: &CityModel, options: &SceneOptions) -> Self {
         let live = options.live.clone().unwrap_or_else(|| LiveState::new(city.sensors.clone()));
         let places = live.sensors().iter().map(|sensor| city.place_of(sensor)).collect();
         Self {
             texts: Texts::new(options.language),
             live,
             places,
-            scale,
             is_interactive: false,
             is_layers_open: false,
             is_help_open: false,
@@ -204,7 +203,8 @@ fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>
             (badge, size)
         })
         .collect();
-    let places = badge::declutter(&sized, seen.screen.shrink(6.0), taken, MAX_QUIET_LABELS);
+    let near = sized.iter().filter(|(badge, _)| badge.distance_m < QUIET_LABEL_M).count();
+    let places = badge::declutter(&sized, seen.screen.shrink(6.0), taken, near.min(MAX_QUIET_LABELS));
     // The important ones last, so that their leaders lie on top.
     for ((badge, _), place) in sized.iter().zip(&places).rev() {
         if *place != Place::Dot || !taken.iter().any(|rect| rect.contains(badge.anchor)) {

@@ -11,7 +11,7 @@ use std::{
 use bevy::{
     app::TerminalCtrlCHandlerPlugin,
     asset::RenderAssetUsages,
-    camera::RenderTarget,
+    camera::{ImageRenderTarget, RenderTarget},
     image::Image,
     log::LogPlugin,
     prelude::*,
@@ -73,13 +73,16 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         .iter()
         .map(|layer| options.scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
         .collect();
-    let overlay = OverlayState::new(&city, &options.scene, scale as f32);
+    let overlay = OverlayState::new(&city, &options.scene);
     insert_state(&mut app, city, pose, options.scene.at.unwrap_or_default(), options.scene.is_below);
     app.insert_resource(ShownLayers(shown));
     app.insert_resource(Streaming::start(usize::MAX, options.max_error_px * f64::from(scale), true, 2));
     app.insert_resource(overlay);
     app.add_plugins(OverlayPlugin { is_hidden: options.scene.is_overlay_hidden });
-    app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(target.clone().into()))));
+    app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(ImageRenderTarget {
+        handle: target.clone(),
+        scale_factor: scale as f32,
+    }))));
     app.finish();
     app.cleanup();
     phases.mark("set-up");

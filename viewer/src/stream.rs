@@ -137,8 +137,6 @@ pub struct ShownLayers(pub Vec<bool>);
 /// Marks an entity of a tile, with the tile's origin for re-basing.
 #[derive(Component)]
 pub struct TileEntity {
-    /// Tile.
-    pub key: TileKey,
     /// Origin of the tile in the city's frame.
     pub origin: glam::DVec3,
     /// What it shades.
@@ -182,11 +180,6 @@ impl Streaming {
             Some(TileState::Ready(tile)) => Some((*key, &tile.pick)),
             _ => None,
         })
-    }
-
-    /// Tiles in memory.
-    pub fn ready(&self) -> usize {
-        self.tiles.values().filter(|state| matches!(state, TileState::Ready(_))).count()
     }
 
     /// Tiles being read.
@@ -460,7 +453,7 @@ pub fn take_tiles(
                 Transform::from_translation(place),
                 part.bounds,
                 Visibility::Hidden,
-                TileEntity { key, origin: loaded.pick.origin, kind: part.kind },
+                TileEntity { origin: loaded.pick.origin, kind: part.kind },
             ));
             if !part.kind.throws_shadow() {
                 entity.insert(NotShadowCaster);

@@ -19,7 +19,7 @@ const SYSTEM_FONTS: [&str; 5] = [
 ];
 
 /// Panel background.
-pub const PANEL: Color32 = Color32::from_rgba_premultiplied(13, 19, 25, 228);
+pub const PANEL: Color32 = Color32::from_rgba_premultiplied(13, 19, 25, 238);
 /// Thin line around panels.
 pub const EDGE: Color32 = Color32::from_rgba_premultiplied(40, 48, 55, 70);
 /// Text that matters.

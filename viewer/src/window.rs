@@ -45,7 +45,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
         .iter()
         .map(|layer| scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
         .collect();
-    let mut overlay = OverlayState::new(&city, scene, 1.0);
+    let mut overlay = OverlayState::new(&city, scene);
     overlay.is_interactive = true;
     let title = format!("{} – Groundline", city.name);
 
