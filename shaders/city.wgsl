@@ -147,7 +147,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
         }
         case TERRAIN: {
             let coarse = noise2(place * 0.013) * 0.5 + noise2(place * 0.061) * 0.3 + noise2(place * 0.31) * 0.2;
-            albedo *= 0.86 + 0.28 * coarse;
+            albedo *= (0.80 + 0.28 * coarse) * vec3(0.92, 0.88, 0.86);
             // Steep ground shows rock and soil.
             let steep = smoothstep(0.80, 0.55, n.y);
             albedo = mix(albedo, vec3(0.22, 0.195, 0.165) * (0.7 + 0.6 * coarse), steep * 0.55);
@@ -156,7 +156,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
         }
         case GREEN: {
             let mottle = noise2(place * 0.09) * 0.6 + noise2(place * 0.7) * 0.4;
-            albedo *= 0.80 + 0.40 * mottle;
+            albedo = mix(albedo, vec3(0.115, 0.150, 0.060), 0.45) * (0.85 + 0.45 * mottle);
             light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
             out_light = albedo * light;
         }

@@ -79,5 +79,8 @@ fn tone(look: Look, light: vec3<f32>) -> vec3<f32> {
     let x = light * look.sun_colour.w;
     let luminance = dot(x, vec3(0.2126, 0.7152, 0.0722));
     let tied = mix(x, vec3(luminance), clamp(luminance * 0.05, 0.0, 0.25));
-    return clamp((tied * (2.51 * tied + 0.03)) / (tied * (2.43 * tied + 0.59) + 0.14), vec3(0.0), vec3(1.0));
+    let curved = clamp((tied * (2.51 * tied + 0.03)) / (tied * (2.43 * tied + 0.59) + 0.14), vec3(0.0), vec3(1.0));
+    // The curve takes colour out of bright parts; put a little back.
+    let grey = dot(curved, vec3(0.2126, 0.7152, 0.0722));
+    return clamp(mix(vec3(grey), curved, 1.14), vec3(0.0), vec3(1.0));
 }

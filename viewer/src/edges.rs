@@ -8,8 +8,6 @@ use bevy::{
 };
 use glam::Vec3;
 
-use crate::content::DrawMesh;
-
 /// Faces that meet at less than this angle are one surface: cos 25°.
 const SAME_SURFACE: f32 = 0.906;
 /// Most triangles of a mesh whose edges are sought; beyond it (a furnished BIM model) lines would be a tangle.
@@ -19,13 +17,13 @@ const MAX_TRIANGLES: usize = 400_000;
 type Corner = [i32; 3];
 
 /// Pairs of places between which an edge runs.
-fn edges(mesh: &DrawMesh) -> Vec<(Vec3, Vec3)> {
+fn edges(positions: &[[f32; 3]], indices: &[u32]) -> Vec<(Vec3, Vec3)> {
     let corner = |place: Vec3| -> Corner { (place * 100.0).round().as_ivec3().to_array() };
     // For each edge: ends, normal of the first face, whether it is sharp, number of faces.
     let mut found: HashMap<(Corner, Corner), (Vec3, Vec3, Vec3, bool, u32)> =
-        HashMap::with_capacity(mesh.indices.len() / 2);
-    for triangle in mesh.indices.chunks_exact(3) {
-        let places = [0, 1, 2].map(|k| Vec3::from(mesh.positions[triangle[k] as usize]));
+        HashMap::with_capacity(indices.len() / 2);
+    for triangle in indices.chunks_exact(3) {
+        let places = [0, 1, 2].map(|k| Vec3::from(positions[triangle[k] as usize]));
         let normal = (places[1] - places[0]).cross(places[2] - places[0]).normalize_or_zero();
         if normal == Vec3::ZERO {
             continue;
@@ -50,12 +48,12 @@ fn edges(mesh: &DrawMesh) -> Vec<(Vec3, Vec3)> {
     out.into_iter().map(|(_, a, b)| (a, b)).collect()
 }
 
-/// The edges of `mesh` as a line mesh with the vertex layout of all city meshes; `None` when it has none.
-pub fn edge_mesh(mesh: &DrawMesh) -> Option<Mesh> {
-    if mesh.indices.len() / 3 > MAX_TRIANGLES {
+/// The edges of triangles as a line mesh with the vertex layout of all city meshes; `None` when there are none.
+pub fn edge_mesh(positions: &[[f32; 3]], indices: &[u32]) -> Option<Mesh> {
+    if indices.len() / 3 > MAX_TRIANGLES {
         return None;
     }
-    let edges = edges(mesh);
+    let edges = edges(positions, indices);
     if edges.is_empty() {
         return None;
     }
@@ -79,12 +77,12 @@ mod tests {
     fn a_box_has_twelve_edges_whatever_its_diagonals() {
         let corner = |i: usize| [(i & 1) as f32 * 4.0, ((i >> 1) & 1) as f32 * 9.0, ((i >> 2) & 1) as f32 * 4.0];
         let faces = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]];
-        let mut mesh = DrawMesh::default();
+        let (mut positions, mut indices) = (Vec::new(), Vec::new());
         for face in faces {
-            let first = mesh.positions.len() as u32;
-            mesh.positions.extend(face.map(corner));
-            mesh.indices.extend([0, 1, 2, 0, 2, 3].map(|k| first + k));
+            let first = positions.len() as u32;
+            positions.extend(face.map(corner));
+            indices.extend([0, 1, 2, 0, 2, 3].map(|k| first + k));
         }
-        assert_eq!(edges(&mesh).len(), 12);
+        assert_eq!(edges(&positions, &indices).len(), 12);
     }
 }

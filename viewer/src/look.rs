@@ -106,7 +106,7 @@ impl Look {
             + ambient * Vec3::new(0.36, 0.35, 0.33);
         let day = smooth(-4.0, 3.0, altitude);
         let lit_windows = 1.0 - smooth(-2.0, 7.0, altitude);
-        let exposure = 0.52 + 0.55 * (1.0 - smooth(-6.0, 10.0, altitude));
+        let exposure = 0.60 + 0.50 * (1.0 - smooth(-6.0, 10.0, altitude));
 
         // The moon, so to speak: at night the light comes from above instead of from below the horizon.
         let towards = if altitude > -2.0 { sun.direction_in_city() } else { DVec3::new(-0.4, -0.3, 0.87) };
@@ -120,8 +120,8 @@ impl Look {
             (south_west.min(north_east), south_west.max(north_east))
         };
         let ground = origin.render_from_city(DVec3::new(origin.city.x, origin.city.y, setting.ground_m)).y;
-        // A quarter of what lies one city away is haze, whatever the size of the city; never thicker than mist.
-        let haze = (0.24 / span).clamp(0.000_004, 0.000_4) as f32;
+        // A seventh of what lies one city away is haze, whatever the size of the city; never thicker than mist.
+        let haze = (0.15 / span).clamp(0.000_004, 0.000_4) as f32;
         let origin_in_pattern = |value: f64| value.rem_euclid(PATTERN_PERIOD_M) as f32;
         Self {
             sun: axes_from_city(towards).normalize_or(Vec3::Y).extend(day),
@@ -136,7 +136,7 @@ impl Look {
                 origin_in_pattern(origin.city.y),
                 0.0,
             ),
-            low: Vec4::new(low.x, low.z, (span * 0.075) as f32, (span * 0.10).clamp(60.0, 900.0) as f32),
+            low: Vec4::new(low.x, low.z, (span * 0.05) as f32, (span * 0.10).clamp(60.0, 900.0) as f32),
             high: Vec4::new(high.x, high.z, if setting.is_below { 1.0 } else { 0.0 }, ground),
         }
     }

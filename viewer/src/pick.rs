@@ -31,6 +31,23 @@ pub struct PickMesh {
     max: Vec3,
 }
 
+impl PickMesh {
+    /// Places of its vertices, metres from the tile's origin, render axes.
+    pub fn positions(&self) -> &[[f32; 3]] {
+        &self.positions
+    }
+
+    /// Three vertices a triangle.
+    pub fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+
+    /// Corners of the box around it.
+    pub fn bounds(&self) -> (Vec3, Vec3) {
+        (self.min, self.max)
+    }
+}
+
 /// A drawn tile, as the mouse sees it.
 #[derive(Clone, Debug, Default)]
 pub struct PickTile {

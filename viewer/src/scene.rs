@@ -22,7 +22,7 @@ use crate::{
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     origin::{RenderOrigin, axes_from_city},
-    stream::{ShownLayers, choose_tiles, rebase_tiles, take_tiles},
+    stream::{ShownLayers, add_edges, choose_tiles, rebase_tiles, take_tiles},
     sun::{Moment, SunPosition, sun_position},
 };
 
@@ -155,7 +155,7 @@ impl Plugin for ScenePlugin {
             .add_systems(Startup, set_up)
             .add_systems(
                 Update,
-                (place_camera, light_scene, take_tiles, rebase_tiles, choose_tiles).chain().in_set(SceneSet::Scene),
+                (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles).chain().in_set(SceneSet::Scene),
             );
     }
 }

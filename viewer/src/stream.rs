@@ -16,7 +16,7 @@ use std::{
 use bevy::{
     asset::RenderAssetUsages,
     camera::primitives::Aabb,
-    light::{NotShadowCaster, NotShadowReceiver},
+    light::NotShadowCaster,
     mesh::{Indices, PrimitiveTopology},
     prelude::*,
 };
@@ -37,6 +37,9 @@ const MAX_CONTENT_BYTES: u64 = 512 << 20;
 const FINISHED_WAITING: usize = 8;
 /// Triangles handed to the renderer in one frame while a person is watching.
 const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
+
+/// Colour of the edges of ghosts, linear.
+const EDGE_COLOUR: [f32; 4] = [0.50, 0.66, 0.76, 0.34];
 
 /// One tile of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +65,7 @@ struct LoadedTile {
     triangles: usize,
     points: usize,
     bytes: usize,
+    has_edges: bool,
 }
 
 /// What is known of a tile that was asked for.
@@ -79,6 +83,7 @@ struct ReadyTile {
     bytes: usize,
     last_drawn: u64,
     is_shown: bool,
+    has_edges: bool,
 }
 
 /// What a worker is told to read.
@@ -88,6 +93,7 @@ struct Job {
     path: PathBuf,
     origin: glam::DVec3,
     class: String,
+    with_edges: bool,
 }
 
 #[derive(Default)]
@@ -240,21 +246,6 @@ fn read_tile(job: &Job) -> Result<LoadedTile, String> {
         let material = tile.materials.get(mesh.material).cloned().unwrap_or_default();
         let kind = Kind::of(&material.name, &job.class);
         kinds.push(kind);
-        if matches!(kind, Kind::Facade | Kind::Roof | Kind::Other)
-            && let Some(edges) = edge_mesh(mesh)
-        {
-            let (min, max) = (mesh.min, mesh.max);
-            meshes.push(ReadyMesh {
-                mesh: edges,
-                bounds: Aabb::from_min_max(min, max),
-                material: DrawMaterial {
-                    name: "edges".into(),
-                    base_colour: [0.50, 0.66, 0.76, 0.34],
-                    ..DrawMaterial::default()
-                },
-                kind: Kind::Lines,
-            });
-        }
         meshes.push(ReadyMesh { mesh: gpu_mesh(mesh), bounds: Aabb::from_min_max(mesh.min, mesh.max), material, kind });
     }
     if points > 0 {
@@ -264,8 +255,27 @@ fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     }
     let gpu_bytes = tile.bytes();
     let pick = PickTile::new(job.origin, &mut tile, &kinds);
+    if job.with_edges {
+        meshes.extend(edge_meshes(&pick));
+    }
     let bytes = gpu_bytes + pick.bytes();
-    Ok(LoadedTile { meshes, pick, triangles, points, bytes })
+    Ok(LoadedTile { meshes, pick, triangles, points, bytes, has_edges: job.with_edges })
+}
+
+/// Edges of what becomes a ghost below ground.
+fn edge_meshes(pick: &PickTile) -> Vec<ReadyMesh> {
+    let ghosts = pick.meshes.iter().filter(|mesh| matches!(mesh.kind, Kind::Facade | Kind::Roof | Kind::Other));
+    ghosts
+        .filter_map(|ghost| {
+            let (min, max) = ghost.bounds();
+            Some(ReadyMesh {
+                mesh: edge_mesh(ghost.positions(), ghost.indices())?,
+                bounds: Aabb::from_min_max(min, max),
+                material: DrawMaterial { name: "edges".into(), base_colour: EDGE_COLOUR, ..DrawMaterial::default() },
+                kind: Kind::Lines,
+            })
+        })
+        .collect()
 }
 
 /// A mesh in the layout that all city meshes share: one layout, one pipeline.
@@ -344,6 +354,7 @@ pub fn choose_tiles(
                 path: layer.folder.join(content),
                 origin,
                 class: layer.main_class().to_owned(),
+                with_edges: below.0,
             });
         }
     }
@@ -447,21 +458,7 @@ pub fn take_tiles(
         let mut entities = Vec::new();
         for part in loaded.meshes {
             let material = materials.get(&part.material, part.kind, &mut city_materials, &mut images);
-            let mut entity = commands.spawn((
-                Mesh3d(meshes.add(part.mesh)),
-                MeshMaterial3d(material),
-                Transform::from_translation(place),
-                part.bounds,
-                Visibility::Hidden,
-                TileEntity { origin: loaded.pick.origin, kind: part.kind },
-            ));
-            if !part.kind.throws_shadow() {
-                entity.insert(NotShadowCaster);
-            }
-            if part.kind == Kind::Lines {
-                entity.insert(NotShadowReceiver);
-            }
-            entities.push(entity.id());
+            entities.push(spawn_part(&mut commands, &mut meshes, part, material, loaded.pick.origin, place));
         }
         streaming.bytes += loaded.bytes;
         streaming.tiles.insert(
@@ -474,10 +471,58 @@ pub fn take_tiles(
                 bytes: loaded.bytes,
                 last_drawn: streaming.frame,
                 is_shown: false,
+                has_edges: loaded.has_edges,
             }),
         );
     }
     forget_oldest(streaming, &mut commands, &mut materials);
+}
+
+fn spawn_part(
+    commands: &mut Commands,
+    meshes: &mut Assets<Mesh>,
+    part: ReadyMesh,
+    material: Handle<CityMaterial>,
+    origin: glam::DVec3,
+    place: Vec3,
+) -> Entity {
+    let mut entity = commands.spawn((
+        Mesh3d(meshes.add(part.mesh)),
+        MeshMaterial3d(material),
+        Transform::from_translation(place),
+        part.bounds,
+        Visibility::Hidden,
+        TileEntity { origin, kind: part.kind },
+    ));
+    if !part.kind.throws_shadow() {
+        entity.insert(NotShadowCaster);
+    }
+    entity.id()
+}
+
+/// Gives one tile a frame its edges, when below ground is shown after the tile was loaded.
+#[allow(clippy::too_many_arguments)]
+pub fn add_edges(
+    mut streaming: ResMut<Streaming>,
+    mut commands: Commands,
+    mut meshes: ResMut<Assets<Mesh>>,
+    mut images: ResMut<Assets<Image>>,
+    mut materials: ResMut<Materials>,
+    mut city_materials: ResMut<Assets<CityMaterial>>,
+    (origin, below): (Res<Origin>, Res<Below>),
+) {
+    if !below.0 {
+        return;
+    }
+    let without = |state: &TileState| matches!(state, TileState::Ready(tile) if tile.is_shown && !tile.has_edges);
+    let Some(key) = streaming.tiles.iter().find(|(_, state)| without(state)).map(|(key, _)| *key) else { return };
+    let Some(TileState::Ready(tile)) = streaming.tiles.get_mut(&key) else { return };
+    tile.has_edges = true;
+    let place = origin.0.render_from_city(tile.pick.origin);
+    for part in edge_meshes(&tile.pick) {
+        let material = materials.get(&part.material, part.kind, &mut city_materials, &mut images);
+        tile.entities.push(spawn_part(&mut commands, &mut meshes, part, material, tile.pick.origin, place));
+    }
 }
 
 /// Despawns tiles not drawn for longest until the budget is kept.
