@@ -120,7 +120,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     }
 
     if look.high.z > 0.5 {
-        return below_ground(kind, albedo, n, v, in.world, place, height, distance);
+        return below_ground(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
     }
     if kind == HIGHLIGHT {
         let rim = 0.55 + 0.45 * abs(dot(n, v));
@@ -134,7 +134,8 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     var out_light = vec3(0.0);
     switch kind {
         case WATER: {
-            let under = max(albedo, vec3(0.004));
+            // Deep blue-green whatever the source's colour: a city's sea, rivers and the sea beyond are one water.
+            let under = vec3(0.014, 0.085, 0.118);
             out_light = water_colour(look, under, place, -v, distance, shadow, globals.time);
         }
         case TREE: {
@@ -147,7 +148,9 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
         }
         case TERRAIN: {
             let coarse = noise2(place * 0.013) * 0.5 + noise2(place * 0.061) * 0.3 + noise2(place * 0.31) * 0.2;
-            albedo *= (0.80 + 0.28 * coarse) * vec3(0.92, 0.88, 0.86);
+            // Air pictures are brighter and greener than ground in this light.
+            let grey = dot(albedo, vec3(0.3, 0.59, 0.11));
+            albedo = mix(vec3(grey), albedo, 0.84) * (0.74 + 0.26 * coarse) * vec3(0.98, 0.92, 0.88);
             // Steep ground shows rock and soil.
             let steep = smoothstep(0.80, 0.55, n.y);
             albedo = mix(albedo, vec3(0.22, 0.195, 0.165) * (0.7 + 0.6 * coarse), steep * 0.55);
@@ -202,7 +205,11 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
 
     let eye_height = view.world_position.y - look.high.w;
     let haze = haze_share(look, distance, eye_height, in.world.y - look.high.w);
-    let border = border_share(look, in.world.xz);
+    var border = border_share(look, in.world.xz);
+    if kind == WATER {
+        // Water goes on beyond the border (sea.rs); its colour says where it ends.
+        border = 1.0 - in.colour.a;
+    }
     out_light = mix(out_light, haze_light(look, -v), max(haze, border));
     return vec4(tone(look, out_light), 1.0);
 }
@@ -210,7 +217,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
 // The X-ray: the surface becomes glass with a fine grid, buildings pale ghosts, what lies below is bright.
 fn below_ground(
     kind: i32, albedo: vec3<f32>, n: vec3<f32>, v: vec3<f32>, world: vec3<f32>,
-    place: vec2<f32>, height: f32, distance: f32,
+    place: vec2<f32>, height: f32, distance: f32, colour_share: f32,
 ) -> vec4<f32> {
     let look = surface.look;
     let rim = 1.0 - abs(dot(n, v));
@@ -227,7 +234,7 @@ fn below_ground(
             return vec4(colour, clamp(opacity * (0.55 + 0.6 * rim) + lines * 0.22, 0.0, 0.6) * fade);
         }
         case WATER: {
-            return vec4(0.010, 0.060, 0.085, 0.34 * fade);
+            return vec4(0.010, 0.060, 0.085, 0.34 * fade * colour_share);
         }
         case ROAD: {
             return vec4(0.26, 0.30, 0.33, 0.20 * fade);

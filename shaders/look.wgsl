@@ -42,7 +42,7 @@ fn noise2(p: vec2<f32>) -> f32 {
 fn sky_light(look: Look, d: vec3<f32>) -> vec3<f32> {
     let up = max(d.y, 0.0);
     // Optical depth falls quickly above the horizon.
-    let t = 1.0 - exp(-up * 4.2);
+    let t = 1.0 - exp(-up * 6.5);
     var colour = mix(look.horizon.rgb, look.zenith.rgb, t);
     // Haze brightens around the sun, more so near the horizon.
     let towards = max(dot(d, look.sun.xyz), 0.0);

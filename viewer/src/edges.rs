@@ -20,8 +20,7 @@ type Corner = [i32; 3];
 fn edges(positions: &[[f32; 3]], indices: &[u32]) -> Vec<(Vec3, Vec3)> {
     let corner = |place: Vec3| -> Corner { (place * 100.0).round().as_ivec3().to_array() };
     // For each edge: ends, normal of the first face, whether it is sharp, number of faces.
-    let mut found: HashMap<(Corner, Corner), (Vec3, Vec3, Vec3, bool, u32)> =
-        HashMap::with_capacity(indices.len() / 2);
+    let mut found: HashMap<(Corner, Corner), (Vec3, Vec3, Vec3, bool, u32)> = HashMap::with_capacity(indices.len() / 2);
     for triangle in indices.chunks_exact(3) {
         let places = [0, 1, 2].map(|k| Vec3::from(positions[triangle[k] as usize]));
         let normal = (places[1] - places[0]).cross(places[2] - places[0]).normalize_or_zero();

@@ -27,6 +27,7 @@ mod overlay;
 mod panel;
 pub mod pick;
 mod scene;
+mod sea;
 mod snapshot;
 mod stream;
 pub mod sun;

@@ -22,6 +22,7 @@ use crate::{
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     origin::{RenderOrigin, axes_from_city},
+    sea::{SeaDone, extend_sea},
     stream::{ShownLayers, add_edges, choose_tiles, rebase_tiles, take_tiles},
     sun::{Moment, SunPosition, sun_position},
 };
@@ -150,12 +151,15 @@ impl Plugin for ScenePlugin {
             .insert_resource(DirectionalLightShadowMap { size: SHADOW_MAP_SIDE })
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))
             .init_resource::<LastLook>()
+            .init_resource::<SeaDone>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
             .add_systems(Startup, set_up)
             .add_systems(
                 Update,
-                (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles).chain().in_set(SceneSet::Scene),
+                (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles, extend_sea)
+                    .chain()
+                    .in_set(SceneSet::Scene),
             );
     }
 }
