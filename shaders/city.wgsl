@@ -12,7 +12,7 @@ struct Surface {
     base: vec4<f32>,
     // x: kind, y: relative pull towards the eye, z: 1 = textured, w: opacity (below ground)
     what: vec4<f32>,
-    // x: size of points in metres, y: pixels by which pipes are thickened below ground, z: glow, w: unused
+    // x: size of points in metres, y: pixels by which pipes are thickened below ground, zw: unused
     more: vec4<f32>,
     look: Look,
 }
@@ -169,15 +169,15 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
             if surface.what.z > 0.5 {
                 // Dark parts of the picture are panes: they mirror the sky, and some are lit in the evening.
                 let bright = dot(texel, vec3(0.2126, 0.7152, 0.0722));
-                let pane = 1.0 - smoothstep(0.05, 0.16, bright);
+                let pane = 1.0 - smoothstep(0.07, 0.24, bright);
                 let cosine = clamp(dot(n, v), 0.0, 1.0);
                 let fresnel = 0.06 + 0.60 * pow(1.0 - cosine, 4.0);
                 let mirrored = reflect(-v, n);
                 out_light += sky_light(look, normalize(vec3(mirrored.x, abs(mirrored.y) + 0.05, mirrored.z)))
                     * fresnel * pane * 0.8;
                 let room = floor(vec2(in.uv.x * 2.0, in.uv.y * 2.0));
-                let lit = step(0.52, fract(sin(dot(room + floor(place * 0.05), vec2(12.9898, 78.233))) * 43758.5453));
-                out_light += vec3(1.0, 0.72, 0.40) * pane * lit * look.ambient.w * 0.55;
+                let lit = step(0.60, fract(sin(dot(room + floor(place * 0.05), vec2(12.9898, 78.233))) * 43758.5453));
+                out_light += vec3(1.0, 0.72, 0.40) * pane * lit * look.ambient.w * 0.42;
             }
         }
         case PIPE, STRUCTURE: {
@@ -201,7 +201,10 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
             out_light = albedo * light;
         }
     }
-    out_light += surface.base.rgb * surface.more.z;
+    if kind == FURNITURE {
+        // Heads of street lamps burn in the evening.
+        out_light += vec3(1.0, 0.78, 0.48) * smoothstep(0.55, 0.8, dot(albedo, vec3(0.333))) * look.ambient.w * 1.4;
+    }
 
     let eye_height = view.world_position.y - look.high.w;
     let haze = haze_share(look, distance, eye_height, in.world.y - look.high.w);

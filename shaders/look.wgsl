@@ -53,7 +53,7 @@ fn sky_light(look: Look, d: vec3<f32>) -> vec3<f32> {
 
 // What the haze between the eye and a thing in direction `d` looks like.
 fn haze_light(look: Look, d: vec3<f32>) -> vec3<f32> {
-    let flat_d = normalize(vec3(d.x, max(d.y, 0.0) * 0.5 + 0.012, d.z));
+    let flat_d = normalize(vec3(d.x, max(d.y, 0.0) * 0.5, d.z));
     return sky_light(look, flat_d);
 }
 

@@ -303,7 +303,8 @@ mod tests {
     #[test]
     fn alarms_come_first_and_get_room() {
         let alarm = Condition::Alarm { priority: 1, is_acknowledged: false };
-        let mut badges: Vec<Badge> = (0..20).map(|i| badge(i, 400.0, 400.0, Condition::Good).0).collect();
+        let mut badges: Vec<Badge> =
+            (0..20).map(|i| badge(i, 60.0 + i as f32 * 36.0, 400.0, Condition::Good).0).collect();
         badges.push(badge(99, 400.0, 400.0, alarm).0);
         badges.push(badge(98, 400.0, 400.0, Condition::Alarm { priority: 2, is_acknowledged: false }).0);
         sort(&mut badges);
