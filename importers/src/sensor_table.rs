@@ -357,7 +357,7 @@ impl Axes {
         if is_swapped_plane || is_swapped_degrees {
             (east, north) = (north, east);
             let title = |column: usize| table.header[column].as_str();
-            let is_titled = !columns.get("x").is_some_and(|x| *x == north);
+            let is_titled = columns.get("x").is_none_or(|x| *x != north);
             let code = if is_titled { "axes_contradict_titles" } else { "axes_swapped" };
             let message =
                 format!("{} is taken as north and {} as east, by the size of the numbers", title(north), title(east));

@@ -187,7 +187,7 @@ pub fn parse_time(text: &str, offset_s: i32) -> Option<i64> {
     if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_millis());
     }
-    let plain = text.replace(['/', '年', '月'], "-").replace('日', " ").replace('T', " ").replace("  ", " ");
+    let plain = text.replace(['/', '年', '月'], "-").replace(['日', 'T'], " ").replace("  ", " ");
     let plain = plain.trim();
     let naive = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y%m%d%H%M%S", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M"]
         .iter()

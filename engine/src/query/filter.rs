@@ -568,7 +568,7 @@ mod tests {
         assert!(Filter::parse(&"lower(".repeat(2_000)).is_err());
         assert!(Filter::parse(&"x".repeat(LONGEST + 1)).is_err());
         let pattern: Vec<char> = "%a".repeat(50).chars().collect();
-        assert!(!is_like(&"a".repeat(49).repeat(1), &pattern));
+        assert!(!is_like(&"a".repeat(49).clone(), &pattern));
         assert!(!is_like(&format!("{}b", "a".repeat(2000)), &pattern));
     }
 }

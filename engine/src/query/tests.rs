@@ -31,9 +31,10 @@ fn building(number: u32) -> CityObject {
         roof: None,
     };
     let mut object = CityObject::new(ObjectId::new("b", number), Class::Building, Geometry::Block(block));
-    object.name = Some(if number % 2 == 0 { format!("中山路{number}号") } else { format!("海滨{number}号") });
+    object.name =
+        Some(if number.is_multiple_of(2) { format!("中山路{number}号") } else { format!("海滨{number}号") });
     object.attributes.push(Attribute::converted("height_m", Value::Real(f64::from(number % 40) + 3.0), "H", "as is"));
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         object.attributes.push(Attribute::read(&"valid_from".into(), Value::Text("2020-01-01".into())));
     }
     object

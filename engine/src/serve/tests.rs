@@ -168,7 +168,8 @@ async fn questions_are_answered_and_bad_ones_refused() {
     assert_eq!(near.body.iter().filter(|b| **b == b'\n').count(), 2);
     let all = get(at, "/query?bbox=119,35,121,37&limit=99", "").await.json();
     assert_eq!(all["features"].as_array().unwrap().len(), 41);
-    for bad in ["box=1,2", "box=a,b,c,d", "where=a%20%3E", "limit=x", "boxes=1", "classes=castle", "near=1,2&box=1,2,3,4"]
+    for bad in
+        ["box=1,2", "box=a,b,c,d", "where=a%20%3E", "limit=x", "boxes=1", "classes=castle", "near=1,2&box=1,2,3,4"]
     {
         let answer = get(at, &format!("/query?{bad}"), "").await;
         assert_eq!(answer.status, 400, "{bad}");

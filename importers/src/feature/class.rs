@@ -112,6 +112,9 @@ const FLAT: &[Dimension] = &[Dimension::Line, Dimension::Polygon];
 const NAMES: &[(Class, &[Dimension], &[&str])] = &[
     (Class::Manhole, POINT, &["manhole", "检查井", "窨井", "井盖"]),
     (Class::PipeNode, POINT, &["junction", "hydrant", "valve", "pump", "tank", "reservoir", "pipenode", "管点", "阀门", "消火栓"]),
+    (Class::Gallery, LINE, &["gallery", "utility_tunnel", "综合管廊", "管廊", "管沟"]),
+    (Class::Tunnel, LINE, &["tunnel", "metro", "subway", "隧道", "地铁", "地下道路", "地下通道"]),
+    (Class::Station, POLYGON, &["station", "地铁站", "车站"]),
     (Class::Pipe, LINE, &["pipe", "pipeline", "sewer", "conduit", "watermain", "管线", "管网", "管道"]),
     (Class::Building, POLYGON, &["building", "bldg", "建筑", "房屋", "楼栋", "gebaeude", "gebouw", "pand", "batiment"]),
     (Class::Tree, POINT, &["tree", "行道树", "乔木", "古树", "树木", "树"]),
@@ -178,6 +181,9 @@ mod tests {
             ("ky4_junctions", Point, &["base_demand"], Class::PipeNode),
             ("cross_section", Line, &["Id"], Class::Generic),
             ("waterways", Line, &["width"], Class::Water),
+            ("综合管廊", Line, &["埋深"], Class::Gallery),
+            ("地铁", Line, &["直径"], Class::Tunnel),
+            ("地铁站", Polygon, &["层数"], Class::Station),
             ("blockgroups", Polygon, &["POP1990"], Class::Generic),
         ] {
             assert_eq!(class(stem, dimension, fields), wanted, "{stem}");

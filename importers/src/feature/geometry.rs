@@ -74,13 +74,18 @@ impl Context<'_> {
         }
         let vertical = shape.vertical();
         let polygons = std::mem::take(&mut shape.polygons);
-        if self.class != Class::Building {
+        if !matches!(self.class, Class::Building | Class::Station) {
             made.shapes.push(Geometry::Area(Area { polygons, vertical }));
             return;
         }
         let lowest = polygons.iter().flat_map(|p| &p.outer).map(|v| v.z).fold(f64::INFINITY, f64::min);
         let base = fields.numbers("base_m").map(|n| (n.metres(), n.attribute_m("base_m"))).next();
         let base_m = match (vertical, base) {
+            // The z of a station's outline may be that of its roof; a field that names the floor is surer.
+            (_, Some((metres, attribute))) if self.class == Class::Station => {
+                made.attributes.push(attribute);
+                Some(metres)
+            }
             (Vertical::Absolute, _) => {
                 made.attributes.push(Attribute::measured("base_m", Value::Real(lowest), "lowest z of the footprint"));
                 Some(lowest)
@@ -92,10 +97,26 @@ impl Context<'_> {
             _ => None,
         };
         let storeys = self.storeys(fields, made, report);
-        let height_m = self.building_height(fields, storeys, made, report);
+        let height_m = match self.height_between(base_m, fields, made) {
+            Some(metres) => metres,
+            None => self.building_height(fields, storeys, made, report),
+        };
         made.attributes.extend(["year_built", "storeys_below"].iter().filter_map(|key| fields.read(key)));
         let roof = fields.text("roof").and_then(roof);
         made.shapes.push(Geometry::Block(Block { footprint: polygons, base_m, height_m, storeys, roof }));
+    }
+
+    /// Height from the floor to a roof whose level a field names.
+    fn height_between(&self, base_m: Option<f64>, fields: &Fields<'_>, made: &mut Made) -> Option<f64> {
+        let base = base_m?;
+        let top = fields.numbers("top_m").next()?;
+        let metres = top.metres() - base;
+        if !(metres > 0.0 && metres <= MAX_BUILDING_M) {
+            return None;
+        }
+        made.attributes.push(top.attribute_m("top_m"));
+        made.attributes.push(Attribute::measured("height_m", Value::Real(metres), "top_m − base_m"));
+        Some(metres)
     }
 
     fn storeys(&self, fields: &Fields<'_>, made: &mut Made, report: &mut SourceReport) -> Option<u16> {

@@ -182,6 +182,16 @@ fn section(context: &Context<'_>, fields: &Fields<'_>, made: &mut Made, report: 
         }
         return Section::Rect { width_m, height_m };
     }
+    if context.class != Class::Pipe {
+        let sides = (fields.numbers("width_m").next(), fields.numbers("height_m").next());
+        if let (Some(width), Some(height)) = sides
+            && plausible(width.metres())
+            && plausible(height.metres())
+        {
+            made.attributes.extend([width.attribute_m("width_m"), height.attribute_m("height_m")]);
+            return Section::Rect { width_m: width.metres(), height_m: height.metres() };
+        }
+    }
     let (section, what) = match context.class {
         Class::Gallery => (Section::Rect { width_m: 3.0, height_m: 3.0 }, "section unknown: 3 × 3 m assumed"),
         Class::Tunnel => (Section::Circle { diameter_m: 6.2 }, "section unknown: 6.2 m assumed"),

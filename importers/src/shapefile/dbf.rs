@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_header_that_lies_is_refused_or_cut() {
-        let mut bytes = vec![0_u8; 33];
+        let mut bytes = [0_u8; 33];
         bytes[4..8].copy_from_slice(&1_000_000_u32.to_le_bytes());
         bytes[8..10].copy_from_slice(&33_u16.to_le_bytes());
         bytes[10..12].copy_from_slice(&10_u16.to_le_bytes());

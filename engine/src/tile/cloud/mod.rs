@@ -87,7 +87,8 @@ impl CloudTiler {
         for (i, position) in batch.positions.iter().enumerate() {
             let units = (*position - origin) * UNITS_PER_M;
             // Half of what i32 holds, so that no difference of two points overflows.
-            if !(units.abs().max_element() < f64::from(i32::MAX / 2)) {
+            let reach = units.abs().max_element();
+            if reach.is_nan() || reach >= f64::from(i32::MAX / 2) {
                 return Err(TileError::Spill(format!(
                     "scan point {position} lies more than {:.0} km from the layer's first point {origin}",
                     f64::from(i32::MAX / 2) / UNITS_PER_M / 1000.0

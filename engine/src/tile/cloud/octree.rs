@@ -143,7 +143,7 @@ pub(super) fn out_of_core(
     mut chunks: Vec<Option<RecordFile>>,
     writer: &TileWriter<'_>,
 ) -> Result<TileNode, TileError> {
-    grow(cube, writer, |growth| Ok(growth.branch(&partition.root, 0, &mut chunks, &mut Vec::new())?))
+    grow(cube, writer, |growth| growth.branch(&partition.root, 0, &mut chunks, &mut Vec::new()))
 }
 
 /// Runs `build` with threads that write; names the files in the finished tree.

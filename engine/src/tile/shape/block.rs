@@ -15,7 +15,7 @@ use super::{
     texture,
 };
 use crate::{
-    model::{Block, Roof},
+    model::{Block, Class, Roof},
     tile::Ground,
 };
 
@@ -29,6 +29,9 @@ const FACADE_DETAIL_M: f64 = 24.0;
 const PARAPET_M: f64 = 0.7;
 /// Thickness of it, metres.
 const PARAPET_WIDTH_M: f64 = 0.3;
+
+/// Colour of underground halls.
+const STATION_COLOUR: [u8; 3] = [222, 206, 172];
 
 /// A building before it is drawn.
 struct Building<'a> {
@@ -81,6 +84,13 @@ pub(super) fn draw(
         storey: block.height_m / storeys,
         block,
     };
+    if sketch.class == Class::Station {
+        let tint = Tint::of(sketch.stage, STATION_COLOUR);
+        for rings in &parts {
+            hall(scene, rings, (base, base + block.height_m), tint);
+        }
+        return Ok(detail.tolerance_m());
+    }
     for rings in &parts {
         if detail.is_full() { building.draw_full(scene, rings) } else { building.draw_far(scene, rings) }
     }
@@ -261,6 +271,20 @@ impl Building<'_> {
                 roof::draw_plain(scene, &rect, kind, eaves, top - eaves, colour, (Look::Wall, tint));
             }
             None => cap(scene, rings, top, self.deck_tint()),
+        }
+    }
+}
+
+/// An underground hall: a box one can look into, like the tunnels that lead to it.
+fn hall(scene: &mut Scene, rings: &Rings, (low, high): (f64, f64), tint: Tint) {
+    for (a, b) in rings.edges() {
+        wall(scene, Look::Tunnel, (a, b), (low, high), (0.0, [0.0, 0.0]), [tint; 4]);
+    }
+    for z in [low, high] {
+        let indices: Vec<u32> =
+            rings.vertices().map(|v| scene.vertex(Look::Tunnel, v.extend(z), DVec3::Z, Vec2::ZERO, tint)).collect();
+        for triangle in rings.triangles() {
+            scene.triangle(Look::Tunnel, triangle.map(|i| indices[i as usize]));
         }
     }
 }
