@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result};
 use groundline_engine::{
-    live::{Broker, Listener, LiveState, Log, Player, Recording, Subscriber, listen, now_ms, subscribe},
+    live::{
+        Broker, Keeper, Listener, LiveState, Log, Player, Recording, Subscriber, listen, now_ms, restore, subscribe,
+    },
     store::City,
 };
 use groundline_importers::sensor_table::read_recording;
@@ -35,6 +37,7 @@ pub struct Live {
     /// The built-in listener, where one was asked for.
     pub listener: Option<Listener>,
     _subscribers: Vec<Subscriber>,
+    _keeper: Keeper,
     _log: Option<Log>,
 }
 
@@ -45,6 +48,9 @@ impl Live {
         let takes_readings = feeds.mqtt.is_some() || !feeds.broker.is_empty();
         let log = if takes_readings {
             let folder = city.folder().join("readings");
+            if folder.is_dir() {
+                restore(&folder, &state).context("the log of readings")?;
+            }
             let (log, recovery) = Log::open(&folder, &state).context("the log of readings")?;
             tracing::info!(?recovery, "log of readings opened");
             Some(log)
@@ -55,13 +61,14 @@ impl Live {
             let recording = recording(path)?;
             recording.fill(&state, now_ms(), 3_600_000);
         }
+        let keeper = Keeper::start(&state, log.as_ref())?;
         let listener = match feeds.mqtt {
             None => None,
             Some(addr) => Some(listen(addr, &state, log.as_ref()).with_context(|| format!("listening on {addr}"))?),
         };
         let subscribers = feeds.broker.iter().map(|text| Ok(subscribe(broker(text)?, &state, log.as_ref())?));
         let subscribers = subscribers.collect::<Result<Vec<_>>>()?;
-        Ok(Self { state, listener, _subscribers: subscribers, _log: log })
+        Ok(Self { state, listener, _subscribers: subscribers, _keeper: keeper, _log: log })
     }
 }
 

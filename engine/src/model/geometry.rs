@@ -358,10 +358,14 @@ impl HeightGrid {
         }
         let (c, r) = (column.floor().min(last_column - 1.0), row.floor().min(last_row - 1.0));
         let (u, v) = (column - c, row - r);
-        let at = |c: f64, r: f64| f64::from(self.heights[r as usize * self.columns as usize + c as usize]);
-        let north = at(c, r) * (1.0 - u) + at(c + 1.0, r) * u;
-        let south = at(c, r + 1.0) * (1.0 - u) + at(c + 1.0, r + 1.0) * u;
-        let height = north * (1.0 - v) + south * v;
+        // A missing sample only matters where it has weight: on the grid's own lines its neighbours do not.
+        let part = |c: f64, r: f64, weight: f64| match weight > 0.0 {
+            true => f64::from(self.heights[r as usize * self.columns as usize + c as usize]) * weight,
+            false => 0.0,
+        };
+        let north = part(c, r, (1.0 - u) * (1.0 - v)) + part(c + 1.0, r, u * (1.0 - v));
+        let south = part(c, r + 1.0, (1.0 - u) * v) + part(c + 1.0, r + 1.0, u * v);
+        let height = north + south;
         height.is_finite().then_some(height)
     }
 }
