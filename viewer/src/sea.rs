@@ -106,14 +106,14 @@ fn sea_beyond(extent: &Extent, water_at: impl Fn(DVec2) -> Option<f64>) -> Optio
     let mut mesh = DrawMesh { min: Vec3::INFINITY, max: Vec3::NEG_INFINITY, ..DrawMesh::default() };
     let rings = [0.96, 1.15, 1.7, 3.5, REACH];
     let mut first_of = vec![None; SAMPLES + 1];
-    for index in 0..=SAMPLES {
+    for (index, first) in first_of.iter_mut().enumerate() {
         // A sample beside the sea carries its haze.
         let share = if is_sea(index) { 1.0 } else { 0.0 };
         let is_near = is_sea(index) || is_sea(index + 1) || is_sea(index + SAMPLES - 1);
         if !is_near {
             continue;
         }
-        first_of[index] = Some(mesh.positions.len() as u32);
+        *first = Some(mesh.positions.len() as u32);
         for ring in rings {
             // 5 cm below the city's own water, where both are drawn.
             let place = axes_from_city((border(index) * half * ring).extend(-0.05));
