@@ -234,6 +234,33 @@ impl CityModel {
         }
         if extent.is_empty() { self.extent } else { extent }
     }
+
+    /// The box to show first: everything, or, where a few things lie far from most, the part where most is.
+    pub fn overview_extent(&self) -> Extent {
+        let whole = self.scene_extent();
+        let shown = self.layers.iter().filter(|layer| !layer.is_below_ground());
+        let leaves = shown.flat_map(|layer| layer.tree.tiles()).filter(|tile| tile.children.is_empty());
+        let middles: Vec<DVec2> =
+            leaves.filter(|tile| tile.content.is_some()).map(|tile| tile.extent.centre().truncate()).collect();
+        if middles.len() < 8 {
+            return whole;
+        }
+        let median = |pick: fn(&DVec2) -> f64| {
+            let mut values: Vec<f64> = middles.iter().map(pick).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let heart = DVec2::new(median(|p| p.x), median(|p| p.y));
+        let mut reaches: Vec<f64> = middles.iter().map(|p| (*p - heart).abs().max_element()).collect();
+        reaches.sort_by(f64::total_cmp);
+        let reach = reaches[reaches.len() / 2].max(250.0) * 1.2;
+        let half = whole.size().truncate().max_element() * 0.5;
+        if half < reach * 3.0 {
+            return whole;
+        }
+        let corner = DVec2::splat(reach);
+        Extent { min: (heart - corner).extend(whole.min.z), max: (heart + corner).extend(whole.max.z) }
+    }
 }
 
 /// Where the sun is computed when the city's place on the Earth is not known: Qingdao.

@@ -26,6 +26,7 @@ pub mod origin;
 mod overlay;
 mod panel;
 pub mod pick;
+mod plane;
 mod scene;
 mod sea;
 mod snapshot;

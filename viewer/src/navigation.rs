@@ -110,7 +110,7 @@ pub fn ease(from: &CameraPose, to: &CameraPose, share: f64) -> CameraPose {
 pub fn constrained(pose: &CameraPose, city: &CityModel, is_below: bool) -> CameraPose {
     let mut pose = *pose;
     if !pose.place.is_finite() {
-        return CameraPose::overview(&city.scene_extent(), 1.6, |place| city.ground.height_at(place));
+        return CameraPose::overview(&city.overview_extent(), 1.6, |place| city.ground.height_at(place));
     }
     if !city.extent.is_empty() {
         let reach = city.extent.size().truncate().length().max(200.0) * LEASH;

@@ -22,6 +22,7 @@ use crate::{
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     origin::{RenderOrigin, axes_from_city},
+    plane::lay_plane,
     sea::{SeaDone, extend_sea},
     stream::{ShownLayers, add_edges, choose_tiles, rebase_tiles, take_tiles},
     sun::{Moment, SunPosition, sun_position},
@@ -157,7 +158,7 @@ impl Plugin for ScenePlugin {
             .add_systems(Startup, set_up)
             .add_systems(
                 Update,
-                (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles, extend_sea)
+                (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles, extend_sea, lay_plane)
                     .chain()
                     .in_set(SceneSet::Scene),
             );

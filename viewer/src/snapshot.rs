@@ -67,7 +67,7 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
     phases.mark("renderer");
     let target = add_target(&mut app, width * scale, height * scale);
     let aspect = f64::from(width) / f64::from(height);
-    let pose = options.scene.camera.pose(&city.scene_extent(), aspect, |place| city.ground.height_at(place));
+    let pose = options.scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
     let shown: Vec<bool> = city
         .layers
         .iter()

@@ -39,7 +39,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     }
     let (width, height) = options.size;
     let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
-    let pose = scene.camera.pose(&city.scene_extent(), aspect, |place| city.ground.height_at(place));
+    let pose = scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
     let shown: Vec<bool> = city
         .layers
         .iter()
