@@ -59,6 +59,7 @@ enum What {
 }
 
 fn main() -> std::process::ExitCode {
+    outcome::end_quietly_when_nobody_reads();
     let filter = tracing_subscriber::EnvFilter::try_from_env("GROUNDLINE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     let command = Command::parse();

@@ -54,6 +54,19 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// Lets the program end without a word when the reader of its output is gone, as in `groundline info CITY | head`.
+pub fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") {
+            // What a program that SIGPIPE ends reports.
+            std::process::exit(141);
+        }
+        usual(info);
+    }));
+}
+
 /// `zh` when the system's locale is Chinese, else `en`.
 pub fn system_language() -> String {
     let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()));

@@ -172,6 +172,15 @@ fn an_ifc_with_a_syntax_error_is_refused_and_says_where() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_error_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, city, _) = tiny_city(folder.path());
+    let script = format!("'{}' info '{}' --json | true", env!("CARGO_BIN_EXE_groundline"), text(&city));
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
 fn an_unknown_coordinate_system_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     let files = tiny_sample(folder.path());
