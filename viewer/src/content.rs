@@ -417,3 +417,108 @@ fn strings(glb: &Glb<'_>, property: &Value, count: usize) -> Result<Vec<String>,
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use glam::Vec2;
+    use groundline_engine::tile::glb::{
+        FeatureTable, Material, TileContent, TileInstances, TileMesh, TilePoints, write_glb,
+    };
+
+    use super::*;
+
+    fn material(name: &str) -> Material {
+        Material {
+            name: name.into(),
+            base_colour: [0.5, 0.4, 0.3, 1.0],
+            metallic: 0.0,
+            roughness: 0.8,
+            texture: None,
+            double_sided: false,
+        }
+    }
+
+    fn triangle(material: usize, feature: Option<u32>) -> TileMesh {
+        TileMesh {
+            material,
+            positions: vec![Vec3::ZERO, Vec3::new(2.0, 0.0, 0.0), Vec3::new(0.0, 3.0, 4.0)],
+            normals: vec![Vec3::Z; 3],
+            uvs: vec![Vec2::ZERO, Vec2::X, Vec2::Y],
+            colours: vec![[255, 0, 0, 255]; 3],
+            features: feature.map_or_else(Vec::new, |feature| vec![feature; 3]),
+            indices: vec![0, 1, 2],
+        }
+    }
+
+    fn content() -> TileContent {
+        TileContent {
+            materials: vec![material("facade_office"), material("tree")],
+            meshes: vec![triangle(0, Some(1))],
+            instances: vec![TileInstances {
+                mesh: triangle(1, None),
+                translations: vec![Vec3::new(10.0, 20.0, 30.0), Vec3::new(-5.0, 0.0, 0.0)],
+                rotations: vec![Quat::IDENTITY, Quat::from_rotation_z(std::f32::consts::FRAC_PI_2)],
+                scales: vec![Vec3::ONE, Vec3::new(1.0, 1.0, 2.0)],
+                colours: vec![[255; 4], [0, 255, 0, 255]],
+                features: vec![0, 2],
+            }],
+            points: Some(TilePoints { positions: vec![Vec3::new(1.0, 2.0, 3.0)], colours: vec![[255, 255, 255]] }),
+            features: FeatureTable {
+                ids: vec!["trees/1".into(), "建筑/2".into(), "trees/3".into()],
+                classes: vec!["tree", "building", "tree"],
+                names: vec![String::new(), "海湾中心".into(), String::new()],
+            },
+        }
+    }
+
+    #[test]
+    fn what_the_engine_writes_is_read_back() {
+        let tile = load_tile(&write_glb(&content())).expect("own files are readable");
+        assert_eq!(tile.features.ids, ["trees/1", "建筑/2", "trees/3"]);
+        assert_eq!(tile.features.classes[1], "building");
+        assert_eq!(tile.features.names[1], "海湾中心");
+        assert_eq!(tile.meshes.len(), 2, "one mesh a material, instances expanded");
+        let (facade, trees) = (&tile.meshes[0], &tile.meshes[1]);
+        assert_eq!(tile.materials[facade.material].name, "facade_office");
+        // City (x, y, z) is (x, z, -y) in render axes.
+        assert_eq!(facade.positions[2], [0.0, 4.0, -3.0]);
+        assert_eq!(facade.features, [1, 1, 1]);
+        assert_eq!(facade.colours[0], [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!((trees.positions.len(), trees.indices.len()), (6, 6));
+        assert_eq!(trees.positions[0], [10.0, 30.0, -20.0]);
+        assert_eq!(trees.features, [0, 0, 0, 2, 2, 2]);
+        // The second tree is turned by 90° about the vertical and twice as high: (0, 3, 4) becomes (-8, 0, 8).
+        let top = Vec3::from(trees.positions[5]);
+        assert!(top.distance(Vec3::new(-8.0, 8.0, 0.0)) < 1e-5, "{top}");
+        assert!(trees.colours[3][1] < 0.01, "colours of mesh and instance multiply");
+        assert_eq!(tile.points.positions, [[1.0, 3.0, -2.0]]);
+        assert_eq!(tile.triangles(), 3);
+    }
+
+    #[test]
+    fn cut_files_are_errors_and_never_more() {
+        let bytes = write_glb(&content());
+        for length in (0..bytes.len() - 1).step_by(7) {
+            assert!(load_tile(&bytes[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn wild_numbers_do_no_harm() {
+        let bytes = write_glb(&content());
+        let json_length = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
+        let json = String::from_utf8(bytes[20..20 + json_length].to_vec()).unwrap();
+        let mut refused = 0;
+        for (position, _) in json.match_indices(|c: char| c.is_ascii_digit()) {
+            for digit in [b'9', b'0'] {
+                let mut wild = bytes.clone();
+                wild[20 + position] = digit;
+                // Whatever comes of it, it comes without a panic and without gigabytes.
+                refused += usize::from(load_tile(&wild).is_err());
+            }
+        }
+        assert!(refused > 20, "{refused}");
+        assert!(load_tile(b"").is_err());
+        assert!(load_tile(b"glTF\x02\0\0\0").is_err());
+    }
+}

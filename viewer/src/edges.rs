@@ -16,11 +16,19 @@ const MAX_TRIANGLES: usize = 400_000;
 /// Corner of an edge, in centimetres: vertices that are split for their normals meet again.
 type Corner = [i32; 3];
 
+/// What is known of an edge.
+struct Edge {
+    ends: (Vec3, Vec3),
+    /// Of the first face that has it.
+    normal: Vec3,
+    faces: u32,
+    is_sharp: bool,
+}
+
 /// Pairs of places between which an edge runs.
 fn edges(positions: &[[f32; 3]], indices: &[u32]) -> Vec<(Vec3, Vec3)> {
     let corner = |place: Vec3| -> Corner { (place * 100.0).round().as_ivec3().to_array() };
-    // For each edge: ends, normal of the first face, whether it is sharp, number of faces.
-    let mut found: HashMap<(Corner, Corner), (Vec3, Vec3, Vec3, bool, u32)> = HashMap::with_capacity(indices.len() / 2);
+    let mut found: HashMap<(Corner, Corner), Edge> = HashMap::with_capacity(indices.len() / 2);
     for triangle in indices.chunks_exact(3) {
         let places = [0, 1, 2].map(|k| Vec3::from(positions[triangle[k] as usize]));
         let normal = (places[1] - places[0]).cross(places[2] - places[0]).normalize_or_zero();
@@ -34,17 +42,15 @@ fn edges(positions: &[[f32; 3]], indices: &[u32]) -> Vec<(Vec3, Vec3)> {
                 continue;
             }
             let key = if ka < kb { (ka, kb) } else { (kb, ka) };
-            let entry = found.entry(key).or_insert((a, b, normal, false, 0));
-            entry.4 += 1;
-            if entry.4 > 1 && entry.2.dot(normal).abs() < SAME_SURFACE {
-                entry.3 = true;
-            }
+            let edge = found.entry(key).or_insert(Edge { ends: (a, b), normal, faces: 0, is_sharp: false });
+            edge.faces += 1;
+            edge.is_sharp |= edge.normal.dot(normal).abs() < SAME_SURFACE;
         }
     }
-    let mut out: Vec<_> =
-        found.into_iter().filter(|(_, edge)| edge.3 || edge.4 == 1).map(|(key, edge)| (key, edge.0, edge.1)).collect();
-    out.sort_unstable_by_key(|(key, ..)| *key);
-    out.into_iter().map(|(_, a, b)| (a, b)).collect()
+    let mut out: Vec<_> = found.into_iter().filter(|(_, edge)| edge.is_sharp || edge.faces == 1).collect();
+    // The map's order is random; the picture must not be.
+    out.sort_unstable_by_key(|(key, _)| *key);
+    out.into_iter().map(|(_, edge)| edge.ends).collect()
 }
 
 /// The edges of triangles as a line mesh with the vertex layout of all city meshes; `None` when there are none.

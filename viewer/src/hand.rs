@@ -1,6 +1,7 @@
 //! Mouse and keys of the window.
 
 use bevy::{
+    ecs::system::SystemParam,
     input::mouse::{MouseScrollUnit, MouseWheel},
     prelude::*,
     window::{PrimaryWindow, RequestRedraw},
@@ -76,6 +77,15 @@ impl Plugin for HandPlugin {
     }
 }
 
+/// What is on the screen.
+#[derive(SystemParam)]
+struct Seen<'w> {
+    viewed: Res<'w, Viewed>,
+    city: Res<'w, CityScene>,
+    streaming: Res<'w, Streaming>,
+    below: Res<'w, Below>,
+}
+
 /// What the mouse can meet: below ground the ghosts do not count.
 fn is_met(kind: Kind, is_below: bool) -> bool {
     match kind {
@@ -120,8 +130,10 @@ fn move_by_mouse(
     buttons: Res<ButtonInput<MouseButton>>,
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
-    (viewed, city, streaming, below, time): (Res<Viewed>, Res<CityScene>, Res<Streaming>, Res<Below>, Res<Time<Real>>),
+    seen: Seen,
+    time: Res<Time<Real>>,
 ) {
+    let Seen { viewed, city, streaming, below } = seen;
     let Ok(window) = windows.single() else { return };
     let scroll: f32 = wheel
         .read()
@@ -260,9 +272,11 @@ fn pick(
     mut meshes: ResMut<Assets<Mesh>>,
     mut materials: ResMut<Assets<CityMaterial>>,
     shared: Res<Materials>,
-    (viewed, city, streaming, below, origin): (Res<Viewed>, Res<CityScene>, Res<Streaming>, Res<Below>, Res<Origin>),
+    seen: Seen,
+    origin: Res<Origin>,
     highlighted: Query<Entity, With<Highlighted>>,
 ) {
+    let Seen { viewed, city, streaming, below } = seen;
     let click = clicks.read().last().copied();
     if click.is_some() || state.picked.is_none() {
         for entity in &highlighted {

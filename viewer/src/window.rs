@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bevy::{
+    light::DirectionalLightShadowMap,
     log::LogPlugin,
     prelude::*,
-    render::RenderPlugin,
+    render::{RenderPlugin, renderer::RenderAdapterInfo},
     window::{ExitCondition, PresentMode, RequestRedraw, WindowResolution},
     winit::{UpdateMode, WinitSettings},
 };
@@ -81,10 +82,23 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     app.insert_resource(overlay);
     app.add_plugins((OverlayPlugin { is_hidden: scene.is_overlay_hidden }, HandPlugin { home: pose }));
     app.world_mut().spawn(camera_bundle(None));
+    app.add_systems(Startup, spare_software_drivers);
     app.add_systems(Update, keep_drawing);
     match app.run() {
         AppExit::Success => Ok(()),
         AppExit::Error(code) => Err(ViewError::Ended(code.get())),
+    }
+}
+
+/// On a driver that renders in software every pixel of a shadow map and every triangle costs the person's time.
+fn spare_software_drivers(
+    adapter: Option<Res<RenderAdapterInfo>>,
+    mut shadow_map: ResMut<DirectionalLightShadowMap>,
+    mut streaming: ResMut<Streaming>,
+) {
+    if adapter.is_some_and(|adapter| format!("{:?}", adapter.device_type) == "Cpu") {
+        shadow_map.size = 1024;
+        streaming.max_error_px = MAX_ERROR_PX * 2.0;
     }
 }
 
