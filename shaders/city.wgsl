@@ -113,14 +113,14 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     // Place in the city modulo 8192 m: patterns stay where they are when the render origin moves.
     let place = vec2(in.world.x + look.origin.x, look.origin.z - in.world.z);
     let height = in.world.y + look.origin.y;
-    let texel = textureSample(picture, picture_sampler, in.uv).rgb;
     var albedo = surface.base.rgb * in.colour.rgb;
-    if surface.what.z > 0.5 {
-        albedo *= texel;
-    }
-
     if look.high.z > 0.5 {
         return below_ground(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
+    }
+    var texel = vec3(1.0);
+    if surface.what.z > 0.5 {
+        texel = textureSample(picture, picture_sampler, in.uv).rgb;
+        albedo *= texel;
     }
     if kind == HIGHLIGHT {
         let rim = 0.55 + 0.45 * abs(dot(n, v));

@@ -316,6 +316,8 @@ pub struct Materials {
     pictures: HashMap<u64, Option<Handle<Image>>>,
     /// The light they are drawn in.
     pub look: Look,
+    /// Renders in software: anisotropic filtering, which costs a graphics card nothing, can cost minutes there.
+    pub is_software: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -346,7 +348,9 @@ impl Materials {
             return handle.clone();
         }
         let image = picture.and_then(|(key, bytes)| {
-            self.pictures.entry(key).or_insert_with(|| decode_picture(bytes).map(|image| images.add(image))).clone()
+            let anisotropy = if self.is_software { 1 } else { 8 };
+            let decode = || decode_picture(bytes, anisotropy).map(|image| images.add(image));
+            self.pictures.entry(key).or_insert_with(decode).clone()
         });
         let handle = assets.add(CityMaterial::new(kind, material.base_colour, image, &self.look));
         self.by_key.insert(key, handle.clone());
@@ -369,7 +373,7 @@ fn is_last<A: Asset>(handle: &Handle<A>) -> bool {
 }
 
 /// A picture with its mip levels; `None` when it cannot be decoded.
-fn decode_picture(bytes: &[u8]) -> Option<Image> {
+fn decode_picture(bytes: &[u8], anisotropy: u16) -> Option<Image> {
     let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().ok()?;
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(16_384);
@@ -405,7 +409,7 @@ fn decode_picture(bytes: &[u8]) -> Option<Image> {
         mag_filter: ImageFilterMode::Linear,
         min_filter: ImageFilterMode::Linear,
         mipmap_filter: ImageFilterMode::Linear,
-        anisotropy_clamp: 4,
+        anisotropy_clamp: anisotropy,
         ..default()
     });
     Some(image)

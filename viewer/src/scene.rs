@@ -12,7 +12,7 @@ use bevy::{
     core_pipeline::tonemapping::{DebandDither, Tonemapping},
     light::{CascadeShadowConfig, DirectionalLightShadowMap, NotShadowCaster, cluster::ClusterConfig},
     prelude::*,
-    render::view::NoIndirectDrawing,
+    render::{renderer::RenderAdapterInfo, view::NoIndirectDrawing},
 };
 use groundline_engine::tile::View;
 
@@ -155,7 +155,7 @@ impl Plugin for ScenePlugin {
             .init_resource::<SeaDone>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
-            .add_systems(Startup, set_up)
+            .add_systems(Startup, (set_up, know_driver))
             .add_systems(
                 Update,
                 (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles, extend_sea, lay_plane)
@@ -187,6 +187,11 @@ pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
         ClusterConfig::Single,
         Transform::default(),
     )
+}
+
+/// Notes whether the driver renders in software.
+fn know_driver(adapter: Option<Res<RenderAdapterInfo>>, mut materials: ResMut<Materials>) {
+    materials.is_software = adapter.is_some_and(|adapter| format!("{:?}", adapter.device_type) == "Cpu");
 }
 
 fn set_up(mut commands: Commands, mut meshes: ResMut<Assets<Mesh>>, mut sky_materials: ResMut<Assets<SkyMaterial>>) {
