@@ -159,7 +159,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
         }
         case GREEN: {
             let mottle = noise2(place * 0.09) * 0.6 + noise2(place * 0.7) * 0.4;
-            albedo = mix(albedo, vec3(0.115, 0.150, 0.060), 0.45) * (0.85 + 0.45 * mottle);
+            albedo = mix(albedo, vec3(0.062, 0.098, 0.034), 0.82) * (0.70 + 0.60 * mottle);
             light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
             out_light = albedo * light;
         }

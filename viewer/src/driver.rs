@@ -6,7 +6,10 @@ use crate::ViewError;
 
 /// What is asked of the driver: Vulkan first, OpenGL where there is none (`WGPU_BACKEND` decides otherwise).
 pub fn settings() -> WgpuSettings {
-    let backends = Backends::from_env().unwrap_or(Backends::VULKAN | Backends::GL | Backends::METAL | Backends::DX12);
+    // Asking for OpenGL too would make its library look for a display, and complain where there is none.
+    let on_linux = if has_vulkan_driver() { Backends::VULKAN } else { Backends::GL };
+    let usual = if cfg!(target_os = "linux") { on_linux } else { Backends::VULKAN | Backends::METAL | Backends::DX12 };
+    let backends = Backends::from_env().unwrap_or(usual);
     WgpuSettings { backends: Some(backends), features: WgpuFeatures::empty(), ..WgpuSettings::default() }
 }
 

@@ -125,9 +125,9 @@ impl Kind {
     /// How much nearer than it is the surface is drawn, so that what lies on another surface does not flicker.
     fn pull(self) -> f32 {
         match self {
-            Kind::Green => 0.000_4,
+            Kind::Green => 0.001_5,
             Kind::Water => 0.000_3,
-            Kind::Road => 0.001_2,
+            Kind::Road => 0.002_2,
             Kind::Lines => 0.000_8,
             Kind::Highlight => 0.002,
             _ => 0.0,

@@ -359,13 +359,15 @@ impl HeightGrid {
         let (c, r) = (column.floor().min(last_column - 1.0), row.floor().min(last_row - 1.0));
         let (u, v) = (column - c, row - r);
         // A missing sample only matters where it has weight: on the grid's own lines its neighbours do not.
-        let part = |c: f64, r: f64, weight: f64| match weight > 0.0 {
-            true => f64::from(self.heights[r as usize * self.columns as usize + c as usize]) * weight,
-            false => 0.0,
+        let at = |c: f64, r: f64| f64::from(self.heights[r as usize * self.columns as usize + c as usize]);
+        let between = |a: f64, b: f64, share: f64| match share {
+            s if s <= 0.0 => a,
+            s if s >= 1.0 => b,
+            s => a * (1.0 - s) + b * s,
         };
-        let north = part(c, r, (1.0 - u) * (1.0 - v)) + part(c + 1.0, r, u * (1.0 - v));
-        let south = part(c, r + 1.0, (1.0 - u) * v) + part(c + 1.0, r + 1.0, u * v);
-        let height = north + south;
+        let north = between(at(c, r), at(c + 1.0, r), u);
+        let south = between(at(c, r + 1.0), at(c + 1.0, r + 1.0), u);
+        let height = between(north, south, v);
         height.is_finite().then_some(height)
     }
 }
