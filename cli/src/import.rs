@@ -174,6 +174,9 @@ fn print_report(report: &ImportReport, dry_run: bool, ask: &Ask) {
     for source in &report.sources {
         print_source(source, ask);
     }
+    if !dry_run && report.sources.iter().all(|s| s.error.is_some() || s.layer.is_empty()) {
+        return; // nothing came in; the error that follows says so
+    }
     let unchanged = !report.sources.is_empty()
         && report.sources.iter().all(|s| s.unchanged || (s.objects == 0 && s.error.is_none()));
     if unchanged && !dry_run {

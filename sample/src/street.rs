@@ -311,7 +311,7 @@ fn graph(plans: &[Plan], window: Window) -> Streets {
         }
     }
     let mut made = Streets { crossings, streets };
-    drop_stubs(&mut made, window);
+    drop_dead_ends(&mut made, window);
     drop_doubles(&mut made);
     split_long(&mut made);
     keep_named(&mut made);
@@ -319,7 +319,7 @@ fn graph(plans: &[Plan], window: Window) -> Streets {
 }
 
 /// Short dead ends inside the window go.
-fn drop_stubs(made: &mut Streets, window: Window) {
+fn drop_dead_ends(made: &mut Streets, window: Window) {
     for _ in 0..3 {
         let met = made.at_crossing();
         let loose = |node: usize| met[node].len() == 1 && window.contains(made.crossings[node], 14.0);
