@@ -40,6 +40,7 @@ attr-stage = Stage
 attr-domain = Domain
 attr-record = Source record
 attr-none = This object has no further attributes
+attr-reading = Reading the attributes …
 attr-unknown = The store does not know this object
 attr-error = Attributes cannot be read: { $reason }
 origin-read = read

@@ -40,6 +40,7 @@ attr-stage = 阶段
 attr-domain = 空间
 attr-record = 源记录
 attr-none = 此对象没有更多属性
+attr-reading = 正在读取属性…
 attr-unknown = 数据库中没有此对象
 attr-error = 属性读取失败:{ $reason }
 origin-read = 读

@@ -18,5 +18,7 @@ pub mod pipe_table;
 pub mod sensor_table;
 pub mod shapefile;
 mod source;
+#[cfg(test)]
+mod trial;
 
 pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe};

@@ -4,13 +4,14 @@ use bevy_egui::egui::{self, Color32, CornerRadius, Margin, RichText, Stroke, Ui}
 use groundline_engine::model::{CityObject, Origin};
 
 use crate::{
+    lookup::Lookup,
     options::Language,
     text::Texts,
     theme::{self, ASSUMED, MUTED, QUIET, TEXT},
 };
 
 /// An object that was clicked on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Picked {
     /// Its id.
     pub id: String,
@@ -24,8 +25,8 @@ pub struct Picked {
     pub place: glam::DVec3,
     /// Size of what was highlighted, metres.
     pub size_m: f64,
-    /// The object as the store has it, or why there is none.
-    pub object: Result<Option<Box<CityObject>>, String>,
+    /// The object as the store has it, once it has been read.
+    pub object: Lookup,
 }
 
 /// The name people know an attribute by.
@@ -73,12 +74,16 @@ pub fn show(ui: &mut Ui, picked: &Picked, texts: &Texts, height: f32) -> bool {
         });
     });
     let object = match &picked.object {
-        Ok(Some(object)) => Some(object),
-        Ok(None) => {
+        Lookup::Here(Ok(Some(object))) => Some(object),
+        Lookup::Waiting(_) => {
+            ui.label(RichText::new(texts.get("attr-reading")).size(11.5).color(MUTED));
+            None
+        }
+        Lookup::Here(Ok(None)) => {
             ui.label(RichText::new(texts.get("attr-unknown")).size(11.5).color(MUTED));
             None
         }
-        Err(reason) => {
+        Lookup::Here(Err(reason)) => {
             let text = texts.with("attr-error", "reason", reason.clone());
             ui.label(RichText::new(text).size(11.5).color(ASSUMED));
             None

@@ -12,6 +12,7 @@ use glam::DVec3;
 use crate::{
     attribute::Picked,
     camera::CameraPose,
+    lookup::Lookup,
     material::{CityMaterial, Kind, Materials},
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
@@ -73,7 +74,7 @@ impl Plugin for HandPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(Hands { home: self.home, goal: self.home, pace: FOLLOW, drag: None, last_click: None })
             .add_message::<Click>()
-            .add_systems(Update, (move_by_mouse, move_by_keys, pick, follow).chain().in_set(SceneSet::Hands));
+            .add_systems(Update, (move_by_mouse, move_by_keys, pick, learn, follow).chain().in_set(SceneSet::Hands));
     }
 }
 
@@ -304,16 +305,25 @@ fn pick(
             Highlighted,
         ));
     }
-    let object = city.0.object(&id).map(|object| object.map(Box::new)).map_err(|error| error.to_string());
     state.picked = Some(Picked {
+        object: Lookup::start(&city.0, &id),
         id,
         class: tile.features.classes.get(row).cloned().unwrap_or_default(),
         name: tile.features.names.get(row).cloned().unwrap_or_default(),
         layer: city.0.layers.get(key.layer).map_or_else(String::new, |layer| layer.name.clone()),
         place: hit.place,
         size_m,
-        object,
     });
+}
+
+/// Takes what the store says of the picked object, and keeps drawing until it has said it.
+fn learn(mut state: ResMut<OverlayState>, mut redraw: MessageWriter<RequestRedraw>) {
+    if let Some(picked) = &mut state.bypass_change_detection().picked
+        && matches!(picked.object, Lookup::Waiting(_))
+    {
+        picked.object.poll();
+        redraw.write(RequestRedraw);
+    }
 }
 
 /// Lets the camera follow its goal, softly.

@@ -19,6 +19,7 @@ mod edges;
 pub mod glb;
 mod hand;
 mod look;
+mod lookup;
 mod material;
 mod navigation;
 pub mod options;

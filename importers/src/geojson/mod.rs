@@ -295,3 +295,26 @@ fn encoding_hint(bytes: &[u8]) -> String {
     let found = encoding::decode(bytes, None).1;
     format!("the text is not UTF-8 (it looks like {}); GeoJSON has to be UTF-8: convert it first", found.label)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Options, trial};
+
+    #[test]
+    fn no_damage_makes_it_panic_hang_or_miscount_silently() {
+        let feature = |i: u32| {
+            let (x, y) = (120.1 + f64::from(i) * 0.001, 36.1);
+            format!(
+                r#"{{"type":"Feature","id":"b{i}","properties":{{"名称":"楼{i}","height":{}.5}},"geometry":{{"type":"Polygon","coordinates":[[[{x},{y}],[{},{y}],[{},{}],[{x},{y}]]]}}}}"#,
+                10 + i,
+                x + 0.0005,
+                x + 0.0005,
+                y + 0.0004
+            )
+        };
+        let features: Vec<String> = (0..12).map(feature).collect();
+        let text = format!(r#"{{"type":"FeatureCollection","name":"buildings","features":[{}]}}"#, features.join(","));
+        let found = trial::miscounts(&super::FORMAT, "buildings.geojson", text.as_bytes(), &Options::default(), 4549);
+        assert_eq!(found, Vec::<String>::new());
+    }
+}

@@ -5,6 +5,8 @@ use groundline_engine::{
     model::{CityObject, Geometry},
 };
 
+use glam::DVec3;
+
 use super::*;
 
 struct Kept(Vec<CityObject>);

@@ -1,0 +1,172 @@
+use super::*;
+
+/// The JSON and the binary chunk of a GLB, with the header checked.
+pub(crate) fn read_glb(glb: &[u8]) -> (Value, Vec<u8>) {
+    let u32_at = |at: usize| u32::from_le_bytes(glb[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!(&glb[..4], b"glTF");
+    assert_eq!(u32_at(4), 2);
+    assert_eq!(u32_at(8), glb.len());
+    let json_length = u32_at(12);
+    assert_eq!(&glb[16..20], b"JSON");
+    let json = serde_json::from_slice(&glb[20..20 + json_length]).unwrap();
+    let bin = glb.get(28 + json_length..).map(<[u8]>::to_vec).unwrap_or_default();
+    (json, bin)
+}
+
+/// The f32 values of an accessor.
+pub(crate) fn floats(json: &Value, bin: &[u8], accessor: &Value) -> Vec<f32> {
+    let accessor = &json["accessors"][accessor.as_u64().unwrap() as usize];
+    assert_eq!(accessor["componentType"], FLOAT);
+    let view = &json["bufferViews"][accessor["bufferView"].as_u64().unwrap() as usize];
+    let start = view["byteOffset"].as_u64().unwrap() as usize;
+    let end = start + view["byteLength"].as_u64().unwrap() as usize;
+    bin[start..end].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+fn triangle(features: Vec<u32>) -> TileMesh {
+    TileMesh {
+        material: 0,
+        positions: vec![Vec3::ZERO, Vec3::X, Vec3::new(0.0, 2.0, 3.0)],
+        normals: vec![Vec3::Z; 3],
+        uvs: vec![Vec2::ZERO; 3],
+        colours: vec![[188, 0, 255, 255]; 3],
+        features,
+        indices: vec![0, 1, 2],
+    }
+}
+
+pub(crate) fn every_kind() -> TileContent {
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(4, 4, image::Rgb([200, 100, 50])).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let material = |texture| Material {
+        name: "roof".into(),
+        base_colour: [1.0, 1.0, 1.0, if texture { 1.0 } else { 0.5 }],
+        metallic: 0.0,
+        roughness: 0.9,
+        texture: texture.then(|| png.get_ref().clone()),
+        double_sided: !texture,
+    };
+    TileContent {
+        materials: vec![material(true), material(false)],
+        meshes: vec![triangle(vec![0, 0, 1])],
+        instances: vec![TileInstances {
+            mesh: TileMesh { material: 1, ..triangle(vec![]) },
+            translations: vec![Vec3::new(1.0, 2.0, 3.0), Vec3::ZERO],
+            rotations: vec![Quat::from_rotation_z(1.0), Quat::IDENTITY],
+            scales: vec![Vec3::new(1.0, 2.0, 3.0), Vec3::ONE],
+            colours: vec![[255, 0, 0, 255], [0, 255, 0, 255]],
+            features: vec![2, 1],
+        }],
+        points: Some(TilePoints { positions: vec![Vec3::ONE, Vec3::X], colours: vec![[1, 2, 3], [4, 5, 6]] }),
+        features: FeatureTable {
+            ids: vec!["pipes/1".into(), "pipes/二".into(), "t/3".into()],
+            classes: vec!["pipe", "pipe", "tree"],
+            names: vec!["".into(), "人民路".into(), "".into()],
+        },
+    }
+}
+
+#[test]
+fn up_becomes_y_and_north_becomes_minus_z() {
+    let (json, bin) = read_glb(&write_glb(&every_kind()));
+    let primitive = &json["meshes"][0]["primitives"][0];
+    let positions = floats(&json, &bin, &primitive["attributes"]["POSITION"]);
+    assert_eq!(positions[6..9], [0.0, 3.0, -2.0]);
+    let position = &json["accessors"][primitive["attributes"]["POSITION"].as_u64().unwrap() as usize];
+    assert_eq!(position["min"], json!([0.0, 0.0, -2.0]));
+    assert_eq!(position["max"], json!([1.0, 3.0, 0.0]));
+    let instancing = &json["nodes"][1]["extensions"]["EXT_mesh_gpu_instancing"]["attributes"];
+    assert_eq!(floats(&json, &bin, &instancing["TRANSLATION"])[..3], [1.0, 3.0, -2.0]);
+    assert_eq!(floats(&json, &bin, &instancing["SCALE"])[..3], [1.0, 3.0, 2.0]);
+    // A turn about z-up is the same turn about y-up.
+    let turn = floats(&json, &bin, &instancing["ROTATION"]);
+    let expected = Quat::from_rotation_y(1.0);
+    assert!((turn[1] - expected.y).abs() < 1e-6 && (turn[3] - expected.w).abs() < 1e-6);
+}
+
+#[test]
+fn a_scaled_and_turned_instance_lands_where_it_should() {
+    let (place, turn, scale) = (Vec3::new(5.0, 6.0, 7.0), Quat::from_rotation_x(0.7), Vec3::new(1.0, 2.0, 3.0));
+    let corner = Vec3::new(0.5, -0.5, 1.0);
+    let in_tile = place + turn * (scale * corner);
+    let in_gltf =
+        gltf_from_tile(place) + gltf_quat_from_tile(turn) * (gltf_scale_from_tile(scale) * gltf_from_tile(corner));
+    assert!(gltf_from_tile(in_tile).distance(in_gltf) < 1e-5);
+}
+
+#[test]
+fn colours_are_written_linear_and_views_are_aligned() {
+    let (json, bin) = read_glb(&write_glb(&every_kind()));
+    let colour =
+        &json["accessors"][json["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"].as_u64().unwrap() as usize];
+    assert_eq!(colour["normalized"], true);
+    let view = &json["bufferViews"][colour["bufferView"].as_u64().unwrap() as usize];
+    let start = view["byteOffset"].as_u64().unwrap() as usize;
+    assert_eq!(bin[start..start + 4], [128, 0, 255, 255]);
+    for view in json["bufferViews"].as_array().unwrap() {
+        assert_eq!(view["byteOffset"].as_u64().unwrap() % 8, 0);
+        assert!(view["byteLength"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn the_property_table_gives_back_ids_and_names() {
+    let (json, bin) = read_glb(&write_glb(&every_kind()));
+    let table = &json["extensions"]["EXT_structural_metadata"]["propertyTables"][0];
+    assert_eq!(table["count"], 3);
+    let bytes = |view: &Value| {
+        let view = &json["bufferViews"][view.as_u64().unwrap() as usize];
+        let start = view["byteOffset"].as_u64().unwrap() as usize;
+        bin[start..start + view["byteLength"].as_u64().unwrap() as usize].to_vec()
+    };
+    let id = &table["properties"]["id"];
+    let text = String::from_utf8(bytes(&id["values"])).unwrap();
+    let offsets: Vec<usize> = bytes(&id["stringOffsets"])
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes(b.try_into().unwrap()) as usize)
+        .collect();
+    assert_eq!(&text[offsets[1]..offsets[2]], "pipes/二");
+    assert_eq!(
+        json["meshes"][0]["primitives"][0]["extensions"]["EXT_mesh_features"]["featureIds"][0]["featureCount"],
+        2
+    );
+}
+
+#[test]
+fn many_features_and_vertices_take_the_wider_types() {
+    let mut content = TileContent::default();
+    let count = 70_000u32;
+    content.meshes.push(TileMesh {
+        positions: (0..count).map(|i| Vec3::splat(i as f32)).collect(),
+        features: (0..count).collect(),
+        indices: vec![0, 1, count - 1],
+        ..TileMesh::default()
+    });
+    let (json, _) = read_glb(&write_glb(&content));
+    let primitive = &json["meshes"][0]["primitives"][0];
+    let accessor = |v: &Value| json["accessors"][v.as_u64().unwrap() as usize]["componentType"].clone();
+    assert_eq!(accessor(&primitive["attributes"]["_FEATURE_ID_0"]), FLOAT);
+    assert_eq!(accessor(&primitive["indices"]), UNSIGNED_INT);
+}
+
+#[test]
+fn nothing_and_nonsense_still_make_a_valid_file() {
+    let (json, bin) = read_glb(&write_glb(&TileContent::default()));
+    assert!(json.get("nodes").is_none() && bin.is_empty());
+    let mut content = every_kind();
+    content.meshes[0].indices = vec![0, 1, 99];
+    content.instances[0].rotations.pop();
+    content.instances[0].translations[0].x = f32::NAN;
+    let (json, _) = read_glb(&write_glb(&content));
+    assert_eq!(json["meshes"].as_array().unwrap().len(), 2);
+    assert_eq!(write_glb(&content), write_glb(&content));
+}
+
+/// Files for a validator that someone else wrote: `GLB_OUT=folder cargo test … write_samples`.
+#[test]
+fn write_samples_when_asked() {
+    if let Ok(folder) = std::env::var("GLB_OUT") {
+        std::fs::write(format!("{folder}/every_kind.glb"), write_glb(&every_kind())).unwrap();
+        std::fs::write(format!("{folder}/empty.glb"), write_glb(&TileContent::default())).unwrap();
+    }
+}
