@@ -62,7 +62,7 @@ fn formats() -> String {
     text
 }
 
-fn parse_class(word: &str) -> Result<Class, String> {
+pub fn parse_class(word: &str) -> Result<Class, String> {
     Class::parse(word).ok_or_else(|| {
         let words: Vec<&str> = Class::ALL.iter().map(|c| c.word()).collect();
         format!("not a class; classes are {}", words.join(", "))
@@ -77,6 +77,11 @@ fn parse_stage(word: &str) -> Result<Stage, String> {
 fn parse_epsg(text: &str) -> Result<u32> {
     let digits = text.trim().trim_start_matches("EPSG:").trim_start_matches("epsg:");
     digits.parse().with_context(|| format!("{text} is no EPSG code"))
+}
+
+/// The height datum of `--vertical`.
+pub fn vertical(text: Option<&str>) -> Result<Option<u32>> {
+    Ok(text.map(parse_epsg).transpose().map_err(|e| UsageError(format!("--vertical: {e:#}")))?)
 }
 
 /// Options that `demo` and `import` give alike.
@@ -107,12 +112,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         city: args.city,
         name: args.name,
         layer: args.layer,
-        vertical: args
-            .vertical
-            .as_deref()
-            .map(parse_epsg)
-            .transpose()
-            .map_err(|e| UsageError(format!("--vertical: {e:#}")))?,
+        vertical: vertical(args.vertical.as_deref())?,
         options,
         dry_run: args.dry_run,
     };
@@ -146,7 +146,8 @@ pub fn import(request: &Request, ask: &Ask) -> Result<Outcome> {
     }
 }
 
-fn progress_bar() -> ProgressBar {
+/// A bar for [`show`].
+pub fn progress_bar() -> ProgressBar {
     // indicatif draws nothing when standard error is no terminal.
     let bar = ProgressBar::new(1000);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3} % {eta}") {
@@ -155,13 +156,13 @@ fn progress_bar() -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, progress: &Progress, ask: &Ask) {
+/// Shows how far an import is.
+pub fn show(bar: &ProgressBar, progress: &Progress, ask: &Ask) {
     match progress {
-        Progress::Reading { path, number, of, fraction, taken } => {
+        Progress::Reading { path, done, of, fraction, taken } => {
             let rate = *taken as f64 / bar.elapsed().as_secs_f64().max(0.001);
-            bar.set_message(format!("{number}/{of} {path} {} ({rate:.0}/s)", grouped(*taken)));
-            let done = (*number as f32 - 1.0 + fraction.clamp(0.0, 1.0)) / (*of).max(1) as f32;
-            bar.set_position((done * 900.0) as u64);
+            bar.set_message(format!("{done}/{of} {path} {} ({rate:.0}/s)", grouped(*taken)));
+            bar.set_position((fraction.clamp(0.0, 1.0) * 900.0) as u64);
         }
         Progress::Writing => {
             bar.set_message(ask.say("writing tiles", "写入瓦片").to_owned());

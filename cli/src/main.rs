@@ -1,5 +1,6 @@
 //! The `groundline` command: one file per subcommand.
 
+mod check;
 mod demo;
 mod doctor;
 mod import;
@@ -39,6 +40,8 @@ enum What {
     Demo(demo::Args),
     /// Read sources into a city: detect, convert, tile, commit one version.
     Import(import::Args),
+    /// What is in sources or a city and what is wrong with it, by rule and clause; writes nothing.
+    Check(check::Args),
     /// Layers, counts, coordinate system, extent, versions, sensors.
     Info(info::Args),
     /// Open the viewer.
@@ -70,6 +73,7 @@ fn main() -> std::process::ExitCode {
     let result = match command.what {
         What::Demo(args) => demo::run(args, &ask),
         What::Import(args) => import::run(args, &ask),
+        What::Check(args) => check::run(args, &ask),
         What::Info(args) => info::run(args, &ask),
         What::View(args) => view::run(args, &ask),
         What::Snapshot(args) => snapshot::run(args, &ask),

@@ -10,6 +10,7 @@
 //!
 //! The engine knows no source format, no GPU and no window.
 
+pub mod check;
 pub mod crs;
 pub mod live;
 pub mod model;

@@ -29,6 +29,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Bytes of the file and its companions; what cannot be looked at counts nothing.
+    pub fn bytes(&self) -> u64 {
+        let files = std::iter::once(&self.path).chain(&self.probe.companions);
+        files.filter_map(|path| std::fs::metadata(path).ok()).map(|kind| kind.len()).sum()
+    }
+
     /// BLAKE3 over the file, its companions and `said`, as hex.
     pub fn content_hash(&self, said: &str) -> String {
         let mut hasher = blake3::Hasher::new();

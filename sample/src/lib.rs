@@ -115,30 +115,22 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
     let sensors = sensor::sensors(&city);
     made.sensors = sensors.len();
     check("sensors", made.sensors, recipe.promises.sensors)?;
-    progress("writing survey layers");
-    let mut files = layer::survey(&city);
-    files.push(("基础测绘/DEM_5m.tif".into(), raster_file::geotiff(&city.ground.field, recipe.shift())?));
-    for network in &city.networks {
-        let (letters, zh) = (network.service.letters(), network.service.zh());
-        let (points, lines) = table::tables(network, recipe);
-        if network.service == network::Service::Telecom {
-            files.push((format!("地下管线/{zh}/{letters}_管线成果.xlsx"), table::workbook(&points, &lines)?));
-        } else {
-            files.push((format!("地下管线/{zh}/{letters}_管点.csv"), points.csv_gbk()));
-            files.push((format!("地下管线/{zh}/{letters}_管线.csv"), lines.csv_gbk()));
-        }
-    }
-    progress("painting the orthophoto");
-    let plan = &recipe.picture;
-    files.push(("基础测绘/DOM_2026.jpg".into(), picture::paint(&city)?));
+    progress("writing survey layers, painting the orthophoto, scanning a block");
+    // Each of these takes about as long as the others; what they make does not depend on which is done first.
+    let (survey, photo, scan) = std::thread::scope(|scope| {
+        let photo = scope.spawn(|| picture::paint(&city));
+        let scan = scope.spawn(|| scan::scan(&city));
+        let survey = survey(&city, recipe);
+        let photo = photo.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let scan = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (survey, photo, scan)
+    });
+    let mut files = survey?;
+    files.push(("基础测绘/DOM_2026.jpg".into(), photo?));
     let corner = recipe.shift() + glam::DVec2::new(recipe.extent().min.x, recipe.extent().max.y);
-    files.push(("基础测绘/DOM_2026.jgw".into(), raster_file::world_file(corner, plan.metres_per_pixel)));
+    files.push(("基础测绘/DOM_2026.jgw".into(), raster_file::world_file(corner, recipe.picture.metres_per_pixel)));
     files.push(("基础测绘/DOM_2026.prj".into(), shape_file::PRJ.as_bytes().to_vec()));
-    if let Some(bytes) = bim::building(&city) {
-        files.push(("BIM/海湾中心.ifc".into(), bytes));
-    }
-    progress("scanning a block");
-    let (bytes, points) = scan::scan(&city)?;
+    let (bytes, points) = scan?;
     made.points = points;
     files.push(("点云/街区扫描.laz".into(), bytes));
     files.extend(gallery::files(&city));
@@ -155,6 +147,26 @@ pub fn make(recipe: &Recipe, dir: &Path, progress: &mut dyn FnMut(&str)) -> Resu
         made.files.push((PathBuf::from(name), bytes.len() as u64));
     }
     Ok(made)
+}
+
+/// Files of the survey, the pipe offices and the designers.
+fn survey(city: &city::City, recipe: &Recipe) -> Result<Vec<(String, Vec<u8>)>, SampleError> {
+    let mut files = layer::survey(city);
+    files.push(("基础测绘/DEM_5m.tif".into(), raster_file::geotiff(&city.ground.field, recipe.shift())?));
+    for network in &city.networks {
+        let (letters, zh) = (network.service.letters(), network.service.zh());
+        let (points, lines) = table::tables(network, recipe);
+        if network.service == network::Service::Telecom {
+            files.push((format!("地下管线/{zh}/{letters}_管线成果.xlsx"), table::workbook(&points, &lines)?));
+        } else {
+            files.push((format!("地下管线/{zh}/{letters}_管点.csv"), points.csv_gbk()));
+            files.push((format!("地下管线/{zh}/{letters}_管线.csv"), lines.csv_gbk()));
+        }
+    }
+    if let Some(bytes) = bim::building(city) {
+        files.push(("BIM/海湾中心.ifc".into(), bytes));
+    }
+    Ok(files)
 }
 
 fn check(what: &'static str, count: usize, [low, high]: [usize; 2]) -> Result<(), SampleError> {

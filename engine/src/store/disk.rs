@@ -45,6 +45,16 @@ pub(crate) fn pass(step: Step, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// For a thread that does part of this thread's work: makes its disk fail where this one's does. Only tests notice.
+pub(crate) fn fail_here() -> impl Fn() + Sync {
+    #[cfg(test)]
+    let step = FAIL_AT.get();
+    move || {
+        #[cfg(test)]
+        FAIL_AT.set(step);
+    }
+}
+
 /// Writes `bytes` beside `path`, makes sure they are on the disk, and renames them to `path`:
 /// whoever opens `path` sees the old content or the new one.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

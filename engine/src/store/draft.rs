@@ -1,32 +1,33 @@
 //! A version in the making.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
 use super::{
     SourceRef, StoreError, city,
     disk::{self, Step, pass},
-    ids,
     json::Origins,
+    layer_draft::{FinishedLayer, LayerDraft},
     lock::Lock,
-    manifest::{self, FORMAT_VERSION, FileRecord, Head, LayerRecord, Manifest},
-    objects::ObjectsWriter,
+    manifest::{self, FORMAT_VERSION, Head, LayerRecord, Manifest},
     path::{folder_of, join_inside},
     projjson::projjson,
     read::{RowReader, Rows},
-    row::Row,
-    shape::{self, Kind},
-    spill::Sorter,
-    wkb,
+    shape::Kind,
 };
 use crate::{
     crs::Frame,
-    model::{CityObject, Geometry, HeightGrid, ImportReport, Picture, SourceReport, Warning},
-    tile::{Ground, LayerTiler, LayerTiles, Surroundings},
+    model::{CityObject, HeightGrid, ImportReport, Picture, SourceReport, Warning},
+    tile::{Ground, Surroundings},
 };
+
+/// Layers whose files are written at the same time at most.
+const MOST_LAYERS: usize = 4;
 
 /// A version in the making. Dropped without `commit`, it leaves nothing behind.
 pub struct Draft {
@@ -40,6 +41,24 @@ pub struct Draft {
     _lock: Lock,
 }
 
+/// Takes the objects of one started layer.
+pub struct LayerWriter<'a> {
+    name: &'a str,
+    draft: &'a mut LayerDraft,
+}
+
+impl LayerWriter<'_> {
+    /// Name of the layer.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// As [`Draft::push`].
+    pub fn push(&mut self, object: CityObject) -> Result<(), StoreError> {
+        self.draft.push(object)
+    }
+}
+
 /// The folder that holds everything new until it is complete.
 struct Staging(PathBuf);
 
@@ -48,26 +67,6 @@ impl Drop for Staging {
         // What cannot be removed now is removed when the next draft begins.
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-/// A layer that is being made anew.
-struct LayerDraft {
-    sources: Vec<SourceRef>,
-    spill: PathBuf,
-    sorter: Sorter,
-    tiler: LayerTiler,
-    classes: BTreeMap<String, u64>,
-    shapes: BTreeMap<String, u64>,
-    objects: u64,
-    points: u64,
-    stands_on_terrain: bool,
-    /// Scans so far, by id: one row each, however many batches they come in.
-    scans: BTreeMap<String, Row>,
-    /// Ids of objects that come in parts.
-    in_parts: BTreeSet<String>,
-    grids: Vec<HeightGrid>,
-    pictures: Vec<Picture>,
-    warnings: Vec<Warning>,
 }
 
 /// Removes what dead processes left. Whoever calls holds the lock, so every staging folder is a dead one's.
@@ -128,24 +127,7 @@ impl Draft {
     pub fn replace_layer(&mut self, layer: &str, sources: Vec<SourceRef>) -> Result<(), StoreError> {
         self.abandon_layer(layer);
         let spill = self.staging.0.join("spill").join(folder_of(layer));
-        let inner = spill.join("tiles");
-        fs::create_dir_all(&inner).map_err(StoreError::at(&inner))?;
-        let draft = LayerDraft {
-            sources,
-            sorter: Sorter::new(&spill),
-            tiler: LayerTiler::new(layer, &inner)?,
-            spill,
-            classes: BTreeMap::new(),
-            shapes: BTreeMap::new(),
-            objects: 0,
-            points: 0,
-            stands_on_terrain: false,
-            scans: BTreeMap::new(),
-            in_parts: BTreeSet::new(),
-            grids: Vec::new(),
-            pictures: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let draft = LayerDraft::new(layer, sources, spill)?;
         self.started.insert(layer.into(), draft);
         Ok(())
     }
@@ -155,6 +137,11 @@ impl Draft {
     pub fn push(&mut self, layer: &str, object: CityObject) -> Result<(), StoreError> {
         let draft = self.started.get_mut(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
         draft.push(object)
+    }
+
+    /// The started layers, to be filled side by side.
+    pub fn writers(&mut self) -> impl Iterator<Item = LayerWriter<'_>> {
+        self.started.iter_mut().map(|(name, draft)| LayerWriter { name, draft })
     }
 
     /// Takes back `replace_layer`: the layer stays as it is in the version before (its source could not be read).
@@ -201,8 +188,11 @@ impl Draft {
         let crs = projjson(&self.head.crs);
         let mut records: Vec<LayerRecord> = Vec::new();
         let mut moves = Vec::new();
-        for (name, draft) in by_kind(std::mem::take(&mut self.started)) {
-            let mut finished = draft.finish(&name, &self.staging.0, &around, &crs)?;
+        let started = by_kind(std::mem::take(&mut self.started));
+        let mut all = finish_all(started, |name, draft| draft.finish(name, &self.staging.0, &around, &crs))?;
+        all.sort_by(|a, b| a.record.name.cmp(&b.record.name));
+        for mut finished in all {
+            let name = finished.record.name.clone();
             finished.record.ground = ground_hash.clone();
             finished.record.pictures = pictures_hash.clone();
             report.tiles += finished.record.tiles;
@@ -356,189 +346,46 @@ impl Draft {
     }
 }
 
-/// Imagery first, then terrain, then all else, each by name: what others stand on comes first.
-fn by_kind(started: BTreeMap<String, LayerDraft>) -> Vec<(String, LayerDraft)> {
+/// Imagery and terrain first, which are the most work, then all else by name.
+fn by_kind(started: BTreeMap<String, LayerDraft>) -> VecDeque<(String, LayerDraft)> {
     let mut layers: Vec<_> = started.into_iter().collect();
-    layers.sort_by_key(|(_, draft)| {
-        let has = |kind: Kind| draft.shapes.contains_key(kind.word());
-        if has(Kind::Heights) {
-            1
-        } else if has(Kind::Picture) {
-            0
-        } else {
-            2
+    let is_ground = |kind: Kind| matches!(kind, Kind::Heights | Kind::Picture);
+    layers.sort_by_key(|(_, draft)| !Kind::ALL.iter().any(|k| is_ground(*k) && draft.shapes.contains_key(k.word())));
+    layers.into()
+}
+
+/// Writes the files of several layers at the same time. What they are does not depend on how many threads there are.
+fn finish_all(
+    layers: VecDeque<(String, LayerDraft)>,
+    finish: impl Fn(&str, LayerDraft) -> Result<FinishedLayer, StoreError> + Sync,
+) -> Result<Vec<FinishedLayer>, StoreError> {
+    let workers = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_LAYERS).min(layers.len()).max(1);
+    let queue = Mutex::new(layers);
+    let done = Mutex::new(Ok(Vec::new()));
+    let fail_here = disk::fail_here();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                fail_here();
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((name, draft)) = next else { return };
+                    let finished = finish(&name, draft);
+                    if finished.is_err() {
+                        // The disk is full or the like: the others need not try.
+                        queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    }
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    match (done.as_mut(), finished) {
+                        (Ok(list), Ok(finished)) => list.push(finished),
+                        (Ok(_), Err(error)) => *done = Err(error),
+                        (Err(_), _) => {}
+                    }
+                }
+            });
         }
     });
-    layers
-}
-
-struct FinishedLayer {
-    record: LayerRecord,
-    warnings: Vec<Warning>,
-}
-
-impl LayerDraft {
-    fn push(&mut self, object: CityObject) -> Result<(), StoreError> {
-        if !shape::is_finite(&object.geometry) {
-            self.warn("not_finite", "coordinates that are not numbers; left out", object.id.as_str());
-            return Ok(());
-        }
-        let kind = Kind::of(&object.geometry);
-        let part = match kind {
-            Kind::Heights => self.grids.len(),
-            Kind::Picture => self.pictures.len(),
-            _ => 0,
-        };
-        let mut row = match Row::new(&object, part as u32) {
-            Ok(row) => row,
-            Err(reason) => {
-                self.warn("bad_shape", &format!("{reason}; left out"), object.id.as_str());
-                return Ok(());
-            }
-        };
-        self.tiler.push(&object)?;
-        self.points += row.points;
-        self.stands_on_terrain |= row.stands_on_terrain;
-        *self.shapes.entry(kind.word().into()).or_default() += 1;
-        if !kind.has_parts() || self.in_parts.insert(row.id.clone()) {
-            self.objects += 1;
-            *self.classes.entry(row.class.word().into()).or_default() += 1;
-        }
-        match object.geometry {
-            Geometry::Heights(grid) => self.grids.push(grid),
-            Geometry::Picture(picture) => self.pictures.push(picture),
-            Geometry::Points(_) => {
-                if let Some(scan) = self.scans.get_mut(&row.id) {
-                    scan.extent.merge(&row.extent);
-                    scan.points += row.points;
-                } else {
-                    row.wkb.clear();
-                    self.scans.insert(row.id.clone(), row);
-                }
-                return Ok(());
-            }
-            _ => {}
-        }
-        self.sorter.push(&row)
-    }
-
-    fn warn(&mut self, code: &str, message: &str, place: &str) {
-        match self.warnings.iter_mut().find(|w| w.code == code) {
-            Some(warning) => warning.count += 1,
-            None => {
-                let (code, message, place) = (code.into(), message.into(), place.into());
-                self.warnings.push(Warning { code, message, place, count: 1 });
-            }
-        }
-    }
-
-    /// Writes the layer's files into the staging folder, under the names that they will have in the city.
-    fn finish(
-        mut self,
-        name: &str,
-        staging: &Path,
-        around: &Surroundings<'_>,
-        crs: &serde_json::Value,
-    ) -> Result<FinishedLayer, StoreError> {
-        for (_, mut scan) in std::mem::take(&mut self.scans) {
-            scan.wkb = wkb::encode_box(&scan.extent);
-            self.sorter.push(&scan)?;
-        }
-        let inner = folder_of(name);
-        let object_folder = staging.join("objects").join(&inner);
-        fs::create_dir_all(&object_folder).map_err(StoreError::at(&object_folder))?;
-        pass(Step::Objects, &object_folder)?;
-        let path = object_folder.join("objects.new");
-        let mut writer = ObjectsWriter::new(&path, crs.clone())?;
-        for entry in self.sorter.finish()? {
-            let (_, bytes) = entry?;
-            let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill, e))?;
-            row.settle(around.ground);
-            writer.push(&row)?;
-        }
-        let written = writer.finish()?;
-        let (size, hash) = disk::hash_file(&path)?;
-        let stem = &hash[..32];
-        let parquet = record_of(&object_folder, &path, format!("objects/{inner}/{stem}.parquet"), size, &hash)?;
-        let doubles = count_doubles(&written.ids, &self.in_parts);
-        let list = object_folder.join("ids.new");
-        ids::write(&list, written.ids)?;
-        let (size, hash) = disk::hash_file(&list)?;
-        let list = record_of(&object_folder, &list, format!("objects/{inner}/{stem}.ids"), size, &hash)?;
-        let mut warnings = self.warnings;
-        if doubles > 0 {
-            warnings.push(Warning {
-                code: "duplicate_id".into(),
-                message: "objects with the id of another; only the first is found by its id".into(),
-                place: name.into(),
-                count: doubles,
-            });
-        }
-
-        let tile_folder = staging.join("tiles").join(&inner);
-        fs::create_dir_all(&tile_folder).map_err(StoreError::at(&tile_folder))?;
-        pass(Step::Tiles, &tile_folder)?;
-        let tiles = self.tiler.finish(&tile_folder, around)?;
-        if tiles.undrawn_total > 0 {
-            let (id, reason) = tiles.undrawn.first().cloned().unwrap_or_default();
-            warnings.push(Warning {
-                code: "not_drawn".into(),
-                message: format!("objects that cannot be drawn: {reason}"),
-                place: id,
-                count: tiles.undrawn_total,
-            });
-        }
-        let tile_files = records_of_tiles(&tile_folder, &inner, &tiles)?;
-        // Spilled rows and triangles are not needed any more: give the disk back before the next layer.
-        let _ = fs::remove_dir_all(&self.spill);
-        // What is drawn reaches a little beyond the objects, such as walls let into the ground; that is no part of them.
-        let extent = if written.extent.is_empty() { tiles.extent } else { written.extent };
-        let record = LayerRecord {
-            name: name.into(),
-            sources: self.sources,
-            classes: self.classes,
-            shapes: self.shapes,
-            objects: self.objects,
-            points: self.points,
-            tiles: tiles.tiles,
-            extent,
-            stands_on_terrain: self.stands_on_terrain,
-            object_files: vec![parquet, list],
-            tileset: tiles.tileset.map(|file| format!("tiles/{inner}/{file}")),
-            tile_files,
-            ..LayerRecord::default()
-        };
-        Ok(FinishedLayer { record, warnings })
-    }
-}
-
-/// Gives a file its lasting name within the staging folder.
-fn record_of(folder: &Path, from: &Path, path: String, size: u64, hash: &str) -> Result<FileRecord, StoreError> {
-    let file_name = path.rsplit('/').next().unwrap_or_default();
-    let target = folder.join(file_name);
-    fs::rename(from, &target).map_err(StoreError::at(&target))?;
-    Ok(FileRecord { path, size, blake3: hash.into() })
-}
-
-fn records_of_tiles(folder: &Path, inner: &str, tiles: &LayerTiles) -> Result<Vec<FileRecord>, StoreError> {
-    let mut names = tiles.files.clone();
-    names.sort_unstable();
-    names.dedup();
-    names
-        .into_iter()
-        .map(|file| {
-            let (size, blake3) = disk::hash_file(&folder.join(&file))?;
-            Ok(FileRecord { path: format!("tiles/{inner}/{file}"), size, blake3 })
-        })
-        .collect()
-}
-
-/// Objects whose id another object of the layer has; parts of one DEM or picture do not count.
-fn count_doubles(ids: &[(u64, u32)], in_parts: &BTreeSet<String>) -> u64 {
-    let in_parts: BTreeSet<u64> = in_parts.iter().map(|id| ids::hash_of(id)).collect();
-    let mut hashes: Vec<u64> = ids.iter().map(|(hash, _)| *hash).collect();
-    hashes.sort_unstable();
-    hashes.windows(2).filter(|w| w[0] == w[1] && !in_parts.contains(&w[0])).count() as u64
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds warnings about `layer` to the account of its source, or to one of their own.

@@ -17,6 +17,7 @@ mod draft;
 mod error;
 mod ids;
 mod json;
+mod layer_draft;
 mod lock;
 mod manifest;
 mod objects;
@@ -35,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Extent;
 
 pub use city::{City, Damage, Objects, VersionInfo};
-pub use draft::Draft;
+pub use draft::{Draft, LayerWriter};
 pub use error::StoreError;
 
 pub(crate) use json::read_values;

@@ -8,6 +8,7 @@
 //! Limit: the heights of one layer are held in memory, at most 1 GiB of them (2.7 × 10⁸ samples).
 
 mod mesh;
+mod photo;
 mod surface;
 mod texture;
 
@@ -17,6 +18,7 @@ use glam::{DVec2, DVec3};
 
 use self::{
     mesh::{CELLS, TileMesher},
+    photo::Pyramid,
     surface::Surface,
     texture::Painter,
 };
@@ -24,7 +26,7 @@ use super::{
     Refine, Surroundings, TileError, TileNode, TilesetBuilder,
     glb::{Material, TileContent},
 };
-use crate::model::{CityObject, Extent, Geometry, HeightGrid, Picture};
+use crate::model::{CityObject, Extent, Geometry, HeightGrid};
 
 /// Bytes of heights that one layer may hold.
 const MAX_HEIGHT_BYTES: usize = 1 << 30;
@@ -55,7 +57,7 @@ struct Cell {
 /// What all tiles of one tree share.
 struct Plan<'a> {
     surface: Surface<'a>,
-    pictures: &'a [Picture],
+    photos: Vec<Pyramid<'a>>,
     north_west: DVec2,
     /// Size of the root.
     size: DVec2,
@@ -123,7 +125,8 @@ impl TerrainTiler {
         let depth = (leaves.max(1.0).log2() - 1e-9).ceil().clamp(0.0, f64::from(MAX_DEPTH)) as u32;
         let size = leaf * f64::from(depth).exp2();
         let painter = Painter::new(&surface);
-        let plan = Plan { surface, pictures: around.pictures, north_west, size, painter };
+        let photos = around.pictures.iter().filter_map(Pyramid::new).collect();
+        let plan = Plan { surface, photos, north_west, size, painter };
         if let Some(root) = grow(&plan, tileset)? {
             tileset.add_root(root);
         }
@@ -226,20 +229,12 @@ impl Plan<'_> {
         let step = size / f64::from(CELLS);
         let texel = size / f64::from(texture::MAX_PIXELS);
         self.surface.finest_step_within(&extent).is_some_and(|finest| step.max_element() > finest.max_element() * 1.01)
-            || self.pictures_within(&extent).any(|p| texel.max_element() > p.step_m.max_element() * 1.5)
+            || self.photos_within(&extent).any(|p| texel.max_element() > p.step_m().max_element() * 1.5)
     }
 
-    /// Pictures that lie on a cell, the later over the earlier.
-    fn pictures_within<'b>(&'b self, extent: &'b Extent) -> impl Iterator<Item = &'b Picture> + 'b {
-        self.pictures.iter().filter(move |picture| {
-            let size = DVec2::new(f64::from(picture.columns), f64::from(picture.rows)) * picture.step_m;
-            let (west, north) = (picture.north_west.x, picture.north_west.y);
-            picture.step_m.min_element() > 0.0
-                && west < extent.max.x
-                && west + size.x > extent.min.x
-                && north > extent.min.y
-                && north - size.y < extent.max.y
-        })
+    /// Photos that lie on a cell, the later over the earlier.
+    fn photos_within<'b>(&'b self, extent: &'b Extent) -> impl Iterator<Item = &'b Pyramid<'b>> + 'b {
+        self.photos.iter().filter(move |photo| photo.overlaps(extent))
     }
 
     /// The tile of a cell with everything below it; `None` where there are no heights.
@@ -276,8 +271,8 @@ impl Plan<'_> {
     ) -> Result<TileNode, TileError> {
         let (corner, size) = (self.corner(cell), self.cell_size(cell));
         let cell_extent = self.cell_extent(cell);
-        let pictures: Vec<&Picture> = self.pictures_within(&cell_extent).collect();
-        let painted = self.painter.paint(&self.surface, &pictures, corner, size);
+        let photos: Vec<&Pyramid<'_>> = self.photos_within(&cell_extent).collect();
+        let painted = self.painter.paint(&self.surface, &photos, corner, size);
         let mut error_m = mesh.error_m;
         if !children.is_empty() {
             let below = children.iter().map(|c| c.geometric_error_m).fold(0.0, f64::max);

@@ -1,6 +1,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use super::*;
+use crate::model::Picture;
 use crate::{
     crs::{Crs, Frame},
     model::{Class, ObjectId},

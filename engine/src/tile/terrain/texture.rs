@@ -3,14 +3,21 @@
 //! The relief follows Swiss practice: muted tints by height, light from the north-west that is cooler in the shade,
 //! sand along the shore, rock where it is steep. It is kept light, since the viewer's sun shades the mesh once more.
 
+use std::cell::LazyCell;
+
 use glam::{DVec2, DVec3, Vec3};
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 
-use super::surface::Surface;
-use crate::model::{Extent, Picture};
+use super::{
+    photo::{Pyramid, Sampler},
+    surface::Surface,
+};
+use crate::model::Extent;
 
 /// Pixels along a tile's side, where orthophotos are fine enough.
 pub(super) const MAX_PIXELS: u32 = 1024;
+/// Pixels along a tile's side are a multiple of this.
+const PIXELS_STEP: u32 = 64;
 /// Pixels along a tile's side without orthophoto: four a sample of the mesh.
 const RELIEF_PIXELS: u32 = 512;
 /// Cells along a tile's side for which the relief is computed; between them colours are interpolated.
@@ -67,22 +74,26 @@ impl Painter {
 
     /// Paints the square from `corner` (north-west) of `size`. The outermost pixels lie on the tile's edges, so that
     /// neighbours meet in the same colours.
-    pub fn paint(&self, surface: &Surface<'_>, pictures: &[&Picture], corner: DVec2, size: DVec2) -> Painted {
-        let finest = pictures.iter().map(|p| p.step_m.min_element()).fold(f64::INFINITY, f64::min);
+    pub fn paint(&self, surface: &Surface<'_>, photos: &[&Pyramid<'_>], corner: DVec2, size: DVec2) -> Painted {
+        let finest = photos.iter().map(|p| p.step_m().min_element()).fold(f64::INFINITY, f64::min);
         let wanted = (size.max_element() / finest).clamp(f64::from(RELIEF_PIXELS), f64::from(MAX_PIXELS));
-        let pixels = (wanted as u32).next_power_of_two().min(MAX_PIXELS);
+        let pixels = (wanted.ceil() as u32).next_multiple_of(PIXELS_STEP).min(MAX_PIXELS);
         let texel = size / f64::from(pixels - 1);
+        // The later picture lies over the earlier.
+        let samplers: Vec<Sampler<'_>> =
+            photos.iter().rev().map(|photo| photo.sampler(corner, texel, pixels as usize)).collect();
         let extent = Extent {
             min: DVec3::new(corner.x, corner.y - size.y, 0.0),
             max: DVec3::new(corner.x + size.x, corner.y, 0.0),
         };
-        let relief = Relief::new(self, &surface.within(&extent), corner, size);
+        // Where photos lie on all of the tile there is no relief to make.
+        let relief = LazyCell::new(|| Relief::new(self, &surface.within(&extent), corner, size));
         let mut rgb = Vec::with_capacity((pixels * pixels * 3) as usize);
         for row in 0..pixels {
             for column in 0..pixels {
-                let place = corner + DVec2::new(f64::from(column), -f64::from(row)) * texel;
-                let photo = pictures.iter().rev().find_map(|picture| look_up(picture, place, texel));
+                let photo = samplers.iter().find_map(|sampler| sampler.at(column as usize, row as usize));
                 rgb.extend_from_slice(&photo.unwrap_or_else(|| {
+                    let place = corner + DVec2::new(f64::from(column), -f64::from(row)) * texel;
                     let share = DVec2::new(f64::from(column), f64::from(row)) / f64::from(pixels - 1);
                     let grain = 1.0 + 0.035 * grain(place, 70.0) + 0.02 * grain(place, 13.0);
                     (relief.at(share) * grain).to_array().map(|v| v.clamp(0.0, 255.0) as u8)
@@ -226,42 +237,17 @@ impl Relief {
     }
 }
 
-/// Colour of an orthophoto at a place, averaged over a texel; `None` outside and where it has no data, (0, 0, 0).
-fn look_up(picture: &Picture, place: DVec2, texel: DVec2) -> Option<[u8; 3]> {
-    let pixel = DVec2::new(place.x - picture.north_west.x, picture.north_west.y - place.y) / picture.step_m;
-    if !(pixel.x >= 0.0 && pixel.y >= 0.0 && pixel.x < f64::from(picture.columns) && pixel.y < f64::from(picture.rows))
-    {
-        return None;
-    }
-    let at = |x: f64, y: f64| {
-        let (c, r) = (x.clamp(0.0, f64::from(picture.columns - 1)), y.clamp(0.0, f64::from(picture.rows - 1)));
-        let k = (r as usize * picture.columns as usize + c as usize) * 3;
-        picture.rgb.get(k..k + 3).map_or(Vec3::ZERO, |p| Vec3::new(p[0].into(), p[1].into(), p[2].into()))
-    };
-    let width = (texel / picture.step_m).max(DVec2::ONE);
-    let count = (width.max_element().ceil() as u32).clamp(2, 6);
-    let (mut sum, mut known) = (Vec3::ZERO, 0.0);
-    for k in 0..count * count {
-        // Places spread evenly over the texel; at the picture's own step this is a bilinear mean.
-        let offset = DVec2::new(f64::from(k % count), f64::from(k / count)) + 0.5;
-        let offset = (offset / f64::from(count) - 0.5) * width;
-        let colour = at((pixel.x + offset.x).floor(), (pixel.y + offset.y).floor());
-        if colour != Vec3::ZERO {
-            sum += colour;
-            known += 1.0;
-        }
-    }
-    (known * 2.0 >= f64::from(count * count) as f32).then(|| (sum / known).to_array().map(|v| v.round() as u8))
-}
-
 /// Even noise in -1..1 with features of about `width_m`, the same at a place whatever tile it is in.
 fn grain(place: DVec2, width_m: f64) -> f32 {
     let cell = place / width_m;
-    let (low, t) = (cell.floor(), cell - cell.floor());
+    // Rounded by hand: a call of the library for each pixel is dear where the processor's own is not to be counted on.
+    let floor = |v: f64| v as i64 - i64::from(v < v as i64 as f64);
+    let low = [floor(cell.x), floor(cell.y)];
+    let t = cell - DVec2::new(low[0] as f64, low[1] as f64);
     let t = t * t * (3.0 - 2.0 * t);
     let (u, v) = (t.x as f32, t.y as f32);
     let at = |dx: i64, dy: i64| {
-        let (x, y) = ((low.x as i64 + dx) as u64, (low.y as i64 + dy) as u64);
+        let (x, y) = ((low[0] + dx) as u64, (low[1] + dy) as u64);
         let mut h = x.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ y.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         h = (h ^ h >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         ((h >> 40) as f32) / (1u64 << 23) as f32 - 1.0
