@@ -185,8 +185,14 @@ fn scan(groundline: &Path, source: &Path, work: &Path) -> Result<()> {
             let mut builder = las::Builder::from(reader.header().clone());
             builder.point_format.is_compressed = false;
             let mut writer = las::Writer::from_path(&to, builder.into_header()?)?;
-            for point in reader.points() {
-                writer.write_point(point?)?;
+            loop {
+                let points = reader.read_points(1 << 16)?;
+                if points.is_empty() {
+                    break;
+                }
+                for point in points.points() {
+                    writer.write_point(point?)?;
+                }
             }
             writer.close()?;
             args.push(to.display().to_string());
