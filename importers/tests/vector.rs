@@ -239,3 +239,49 @@ fn beijing_1954_is_not_moved_into_another_datum() {
     assert_eq!(source.epsg, Some(2415));
     assert!(Transform::new(&source, &Crs::from_epsg(4547).unwrap()).is_err());
 }
+
+#[test]
+fn multi_patches_become_meshes_of_the_area_that_gdal_finds() {
+    let Some(data) = data() else { return };
+    let patches = import(&data.join("gis/shp/multipatch_la/mpatch3.shp"), Options::default(), None);
+    let area = |object: &CityObject| {
+        let Geometry::Mesh(mesh) = &object.geometry else { panic!("{object:?}") };
+        let part = &mesh.parts[0];
+        let corners = part.indices.chunks_exact(3).map(|t| [t[0], t[1], t[2]].map(|i| part.positions[i as usize]));
+        corners.map(|[a, b, c]| (b - a).cross(c - a).length() / 2.0).sum::<f64>()
+    };
+    // sum(st_area(geometry)) by ogrinfo 3.6.2; the patches lie flat, each at a height of its own.
+    let sum: f64 = patches.objects.iter().map(area).sum();
+    assert!((sum / 27_090_086.593_75 - 1.0).abs() < 1e-6, "{sum}");
+}
+
+#[test]
+fn a_geopackage_of_many_tables_keeps_them_apart() {
+    let Some(data) = data() else { return };
+    let read = import(&data.join("gis/gpkg/morro_bay.gpkg"), Options::default(), None);
+    let of = |table: &str| {
+        let prefix = format!("morro_bay/{table}/");
+        read.objects.iter().filter(|o| o.id.as_str().starts_with(&prefix)).collect::<Vec<_>>()
+    };
+    for (table, count, class) in [("roads", 572, "road"), ("waterways", 43, "water"), ("landuse", 80, "land_use")] {
+        let found = of(table);
+        assert_eq!(found.len(), count, "{table}");
+        assert!(found.iter().any(|o| o.class.word() == class), "{table}: {}", found[0].class.word());
+    }
+}
+
+#[test]
+fn what_gdal_cannot_open_either_is_refused_with_a_reason() {
+    let Some(data) = data() else { return };
+    for (path, word) in [
+        ("bad/gpkg/import_db_corrupt.gpkg", "not a database"),
+        ("bad/parquet/PARQUET-1481.parquet", "footer"),
+        ("gis/fgb/topp_states.fgb", "version 2"),
+    ] {
+        let path = data.join(path);
+        let ending = path.extension().unwrap().to_string_lossy().into_owned();
+        let format = FORMATS.iter().find(|f| f.extensions.contains(&ending.as_str())).unwrap();
+        let message = (format.probe)(&path, &Options::default()).unwrap_err().to_string();
+        assert!(message.contains(word), "{message}");
+    }
+}

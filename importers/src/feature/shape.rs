@@ -37,7 +37,13 @@ impl Shape {
     /// All vertices, in the order of [`Shape::for_each_mut`].
     pub fn vertices(&self) -> Vec<DVec3> {
         let rings = self.polygons.iter().flat_map(|p| std::iter::once(&p.outer).chain(&p.holes));
-        self.points.iter().chain(self.lines.iter().flatten()).chain(rings.flatten()).chain(self.triangles.iter().flatten()).copied().collect()
+        self.points
+            .iter()
+            .chain(self.lines.iter().flatten())
+            .chain(rings.flatten())
+            .chain(self.triangles.iter().flatten())
+            .copied()
+            .collect()
     }
 
     /// Changes every vertex.

@@ -122,11 +122,9 @@ mod tests {
         let east = |u: f64, v: f64| DVec3::new(500_000.0, 4_000_000.0 + u, v);
         let north = |u: f64, v: f64| DVec3::new(500_000.0 + u, 4_000_000.0, v);
         let roof = |u: f64, v: f64| DVec3::new(500_000.0 + u, 4_000_000.0 + v, 9.0 + 0.5 * u);
-        for (place, wanted) in [
-            (&east as &dyn Fn(f64, f64) -> DVec3, 38.0),
-            (&north, 38.0),
-            (&roof, 38.0 * 1.25_f64.sqrt()),
-        ] {
+        for (place, wanted) in
+            [(&east as &dyn Fn(f64, f64) -> DVec3, 38.0), (&north, 38.0), (&roof, 38.0 * 1.25_f64.sqrt())]
+        {
             let polygon = Polygon { outer: ring(&WALL, place), holes: vec![ring(&WINDOW, place)] };
             let mut triangles = Vec::new();
             triangulate(&polygon, &mut triangles);

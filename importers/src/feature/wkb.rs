@@ -229,9 +229,9 @@ mod tests {
                     bytes.extend(word(*n));
                 }
                 Count(n) => bytes.extend(word(*n)),
-                At(numbers) => numbers
-                    .iter()
-                    .for_each(|n| bytes.extend(if is_little { n.to_le_bytes() } else { n.to_be_bytes() })),
+                At(numbers) => {
+                    numbers.iter().for_each(|n| bytes.extend(if is_little { n.to_le_bytes() } else { n.to_be_bytes() }))
+                }
             }
         }
         bytes

@@ -10,14 +10,14 @@ use crate::feature::{Shape, triangulate, wkb::refusal};
 const MAX_DEPTH: usize = 8;
 
 /// The shape of a geometry; `kind` is the type that the header gives for all, 0 where each says its own.
-pub(super) fn shape(geometry: &Geometry<'_>, kind: u8, has_z: bool) -> Result<Shape, String> {
+pub(super) fn shape(geometry: &Geometry<'_>, kind: u8) -> Result<Shape, String> {
     let mut shape = Shape::default();
     let kind = if kind == 0 { geometry.type_().0 } else { kind };
-    add(geometry, kind, has_z, &mut shape, 0)?;
+    add(geometry, kind, &mut shape, 0)?;
     Ok(shape)
 }
 
-fn add(geometry: &Geometry<'_>, kind: u8, has_z: bool, shape: &mut Shape, depth: usize) -> Result<(), String> {
+fn add(geometry: &Geometry<'_>, kind: u8, shape: &mut Shape, depth: usize) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(format!("geometries nested deeper than {MAX_DEPTH}"));
     }
@@ -28,28 +28,28 @@ fn add(geometry: &Geometry<'_>, kind: u8, has_z: bool, shape: &mut Shape, depth:
     match kind {
         1 => {
             // An empty point is written as NaN.
-            let place = vertices(geometry, has_z, shape)?;
+            let place = vertices(geometry, shape)?;
             shape.points.extend(place.into_iter().filter(|v| v.is_finite()));
         }
         4 => {
-            let points = all_finite(vertices(geometry, has_z, shape)?)?;
+            let points = all_finite(vertices(geometry, shape)?)?;
             shape.points.extend(points);
         }
         2 => {
-            let line = all_finite(vertices(geometry, has_z, shape)?)?;
+            let line = all_finite(vertices(geometry, shape)?)?;
             shape.lines.extend(Some(line).filter(|line| !line.is_empty()));
         }
         5 => {
-            let lines = rings(geometry, has_z, shape)?;
+            let lines = rings(geometry, shape)?;
             shape.lines.extend(lines);
         }
         3 => {
-            let polygon = polygon(rings(geometry, has_z, shape)?);
+            let polygon = polygon(rings(geometry, shape)?);
             shape.polygons.extend(polygon);
         }
         // Faces stand in space only where they have heights.
         16 | 17 => {
-            for ring in rings(geometry, has_z, shape)? {
+            for ring in rings(geometry, shape)? {
                 let face = Polygon { outer: ring, holes: Vec::new() };
                 match shape.has_z {
                     true => triangulate(&face, &mut shape.triangles),
@@ -60,10 +60,10 @@ fn add(geometry: &Geometry<'_>, kind: u8, has_z: bool, shape: &mut Shape, depth:
         6 | 7 | 15 => {
             for part in geometry.parts().into_iter().flatten() {
                 match kind {
-                    6 => add(&part, 3, has_z, shape, depth + 1)?,
-                    7 => add(&part, part.type_().0, has_z, shape, depth + 1)?,
+                    6 => add(&part, 3, shape, depth + 1)?,
+                    7 => add(&part, part.type_().0, shape, depth + 1)?,
                     _ => {
-                        let face = polygon(rings(&part, has_z, shape)?);
+                        let face = polygon(rings(&part, shape)?);
                         match (face, shape.has_z) {
                             (Some(face), true) => triangulate(&face, &mut shape.triangles),
                             (face, _) => shape.polygons.extend(face),
@@ -82,12 +82,12 @@ fn polygon(rings: Vec<Vec<DVec3>>) -> Option<Polygon> {
     rings.next().map(|outer| Polygon { outer, holes: rings.collect() })
 }
 
-fn vertices(geometry: &Geometry<'_>, has_z: bool, shape: &mut Shape) -> Result<Vec<DVec3>, String> {
+fn vertices(geometry: &Geometry<'_>, shape: &mut Shape) -> Result<Vec<DVec3>, String> {
     let Some(xy) = geometry.xy() else { return Ok(Vec::new()) };
     if xy.len() % 2 != 0 {
         return Err(format!("{} numbers are no pairs of x and y", xy.len()));
     }
-    let heights: Vec<f64> = geometry.z().filter(|_| has_z).map(|z| z.iter().collect()).unwrap_or_default();
+    let heights: Vec<f64> = geometry.z().map(|z| z.iter().collect()).unwrap_or_default();
     if !heights.is_empty() && heights.len() != xy.len() / 2 {
         return Err(format!("{} heights for {} places", heights.len(), xy.len() / 2));
     }
@@ -105,8 +105,8 @@ fn all_finite(vertices: Vec<DVec3>) -> Result<Vec<DVec3>, String> {
 }
 
 /// The vertices cut at `ends`; one ring or line where there are none.
-fn rings(geometry: &Geometry<'_>, has_z: bool, shape: &mut Shape) -> Result<Vec<Vec<DVec3>>, String> {
-    let all = all_finite(vertices(geometry, has_z, shape)?)?;
+fn rings(geometry: &Geometry<'_>, shape: &mut Shape) -> Result<Vec<Vec<DVec3>>, String> {
+    let all = all_finite(vertices(geometry, shape)?)?;
     let ends: Vec<usize> = match geometry.ends() {
         Some(ends) if !ends.is_empty() => ends.iter().map(|end| end as usize).collect(),
         _ => vec![all.len()],

@@ -34,7 +34,7 @@ pub static FORMAT: Format = Format {
 /// A header of more bytes is none; that of a table with thousands of columns takes some hundred KiB.
 const MAX_HEADER_BYTES: u64 = 10 << 20;
 /// A feature of more bytes than this is not read: no single thing of a city is that large.
-const MAX_FEATURE_BYTES: u64 = 256 << 20;
+const MAX_FEATURE_BYTES: u64 = 128 << 20;
 /// Bytes of a node of the index: a box and an offset.
 const NODE_BYTES: u64 = 40;
 /// Features that a first look takes, and bytes.
@@ -54,7 +54,6 @@ fn bad(path: &Path, place: impl Into<String>, reason: impl Into<String>) -> Impo
 struct Layer {
     name: String,
     kind: u8,
-    has_z: bool,
     /// Features; 0 where the writer did not know.
     count: u64,
     columns: Vec<Column>,
@@ -85,7 +84,7 @@ impl Layer {
             return Err(bad(path, "header", reason));
         }
         let size = u64::from(u32::from_le_bytes(size));
-        if size > MAX_HEADER_BYTES || size < 8 || 12 + size > length {
+        if !(8..=MAX_HEADER_BYTES).contains(&size) || 12 + size > length {
             return Err(bad(path, "header", format!("a header of {size} bytes in a file of {length}")));
         }
         let mut bytes = (size as u32).to_le_bytes().to_vec();
@@ -112,7 +111,6 @@ impl Layer {
         Self {
             name: header.name().unwrap_or_default().to_string(),
             kind: header.geometry_type().0,
-            has_z: header.has_z(),
             count: header.features_count(),
             columns: property::columns(header.columns().into_iter().flatten()),
             crs: crs(header),
@@ -132,7 +130,8 @@ fn damage(error: &impl std::fmt::Display) -> String {
 fn crs(header: &Header<'_>) -> Result<Crs, String> {
     let Some(crs) = header.crs() else { return Err(String::new()) };
     let organisation = crs.org().unwrap_or("EPSG");
-    let by_code = (organisation.eq_ignore_ascii_case("epsg") && crs.code() > 0).then(|| Crs::from_epsg(crs.code() as u32));
+    let by_code =
+        (organisation.eq_ignore_ascii_case("epsg") && crs.code() > 0).then(|| Crs::from_epsg(crs.code() as u32));
     if let Some(Ok(found)) = by_code {
         return Ok(found);
     }
@@ -208,7 +207,8 @@ impl<'l, R: Read> Features<'l, R> {
         let start = self.at;
         self.at += 4 + bytes;
         if bytes > rest - 4 || bytes > MAX_FEATURE_BYTES {
-            let reason = format!("byte {start}: a feature of {bytes} bytes, but the file ends at {}", self.layer.length);
+            let reason =
+                format!("byte {start}: a feature of {bytes} bytes, but the file ends at {}", self.layer.length);
             return Err(Fault::End(reason));
         }
         self.buffer.clear();
@@ -217,7 +217,7 @@ impl<'l, R: Read> Features<'l, R> {
         let wrong = |reason: String| Fault::Feature(format!("byte {start}: {reason}"));
         let feature = size_prefixed_root_as_feature(&self.buffer).map_err(|e| wrong(damage(&e)))?;
         let shape = match feature.geometry() {
-            Some(geometry) => geometry::shape(&geometry, self.layer.kind, self.layer.has_z).map_err(wrong)?,
+            Some(geometry) => geometry::shape(&geometry, self.layer.kind).map_err(wrong)?,
             None => Default::default(),
         };
         let own = feature.columns().map(|columns| property::columns(columns.into_iter()));
@@ -281,7 +281,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
                 break;
             }
         }
-        if features.record % FEATURES_A_STEP == 0 {
+        if features.record.is_multiple_of(FEATURES_A_STEP) {
             out.progress((features.at as f64 / layer.length.max(1) as f64).min(1.0) as f32);
         }
     }

@@ -28,7 +28,8 @@ pub(super) fn fields(
     // Some writers leave one byte after a last value of bytes.
     while rest.len() > 1 {
         let number = usize::from(u16::from_le_bytes(take(&mut rest)?));
-        let column = columns.get(number).ok_or_else(|| format!("column {number} of {} does not exist", columns.len()))?;
+        let column =
+            columns.get(number).ok_or_else(|| format!("column {number} of {} does not exist", columns.len()))?;
         if let Some(value) = value(column, &mut rest, record, report)? {
             fields.push((column.name.clone(), value));
         }
@@ -120,7 +121,9 @@ mod tests {
 
     #[test]
     fn damage_is_told() {
-        for (kind, bytes) in [(5, vec![1, 2]), (11, vec![9, 0, 0, 0, b'a']), (11, vec![1, 0, 0, 0, 0xff]), (15, vec![0])] {
+        for (kind, bytes) in
+            [(5, vec![1, 2]), (11, vec![9, 0, 0, 0, b'a']), (11, vec![1, 0, 0, 0, 0xff]), (15, vec![0])]
+        {
             assert!(read(kind, &bytes).is_err(), "{kind}");
         }
         let mut report = SourceReport::default();

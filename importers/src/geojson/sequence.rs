@@ -197,7 +197,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
                 report.skip(number, format!("byte {at}: {reason}"));
             }
         }
-        if number % FEATURES_A_STEP == 0 {
+        if number.is_multiple_of(FEATURES_A_STEP) {
             out.progress((at as f64 / length.max(1) as f64).min(1.0) as f32);
         }
     }
@@ -285,7 +285,11 @@ mod tests {
         ] {
             assert!(trial("a.json", &text).probe.is_none(), "{text}");
         }
-        assert_eq!(trial("a.geojsonl", &format!("{collection}\n{two}")).objects.len(), 3, "collections are taken apart");
+        assert_eq!(
+            trial("a.geojsonl", &format!("{collection}\n{two}")).objects.len(),
+            3,
+            "collections are taken apart"
+        );
     }
 
     #[test]

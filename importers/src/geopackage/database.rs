@@ -16,7 +16,7 @@ use rusqlite::{
 use crate::format::ImportError;
 
 /// A row of more bytes than this is not read: no single thing of a city is that large.
-const MAX_ROW_BYTES: i32 = 256 << 20;
+const MAX_ROW_BYTES: i32 = 128 << 20;
 /// Tables in one file; more are no city's.
 const MAX_TABLES: usize = 10_000;
 

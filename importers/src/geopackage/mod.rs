@@ -35,6 +35,8 @@ pub static FORMAT: Format = Format {
 const SAMPLE_ROWS: usize = 32;
 /// Progress is told every so many rows.
 const ROWS_A_STEP: u64 = 1024;
+/// Tables that a message names.
+const MAX_NAMED: usize = 10;
 /// Complaints of SQLite's own check that are looked at.
 const CHECK_LINES: usize = 3;
 
@@ -198,25 +200,40 @@ const TABLE_NAME: &str = "table_name";
 fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
     let db = database::open(job.path)?;
     let catalogue = Catalogue::read(&db, job.path)?;
-    for (name, kind) in &catalogue.others {
-        // Attribute tables and pictures are no objects; the message names the first and the count tells the rest.
-        report.warn("other_table", format!("table {name} holds {kind}, which were not read"), name.clone());
+    if !catalogue.others.is_empty() {
+        let named = named(catalogue.others.iter().map(|(name, kind)| format!("{name} ({kind})")));
+        report.warn("other_table", format!("tables without features were not read: {named}"), "gpkg_contents");
     }
     let count = catalogue.tables.len();
     let mut reading = Reading { job, db: &db, record: 0, good: 0, failure: None };
+    let (mut moved, mut refused) = (Vec::new(), Vec::new());
     for (index, table) in catalogue.tables.iter().enumerate() {
-        let way = match table.refusal.clone().map_or_else(|| way(table, &catalogue, job, report), Err) {
+        let way = match table.refusal.clone().map_or_else(|| way(table, &catalogue, job), Err) {
             Ok(way) => way,
             Err(reason) => {
                 refuse(&db, table, &reason, report);
+                refused.push(format!("{} ({reason})", table.name));
                 continue;
             }
         };
+        if let Some(way) = &way {
+            moved.push(format!("{} ({})", table.name, table.crs.as_ref().map_or_else(Clone::clone, |crs| crs.label())));
+            if let Some(note) = way.note() {
+                report.warn("crs_note", note, table.name.clone());
+            }
+        }
         let prefix = if count > 1 { format!("{}/{}", job.layer, table.name) } else { job.layer.to_string() };
         let probe = Probe { class: class(&db, table, count == 1, job.path), ..job.probe.clone() };
         let own = Job { layer: &prefix, probe: &probe, ..*job };
         let mut tell = |out: &mut dyn Out, part: f64| out.progress(((index as f64 + part) / count as f64) as f32);
         reading.table(table, way.as_ref(), &own, out, &mut tell, report)?;
+    }
+    if !moved.is_empty() {
+        let message = format!("tables of other systems were moved to {}: {}", job.crs.label(), named(moved));
+        report.warn("several_crs", message, "gpkg_geometry_columns");
+    }
+    if !refused.is_empty() {
+        report.warn("table_refused", format!("tables were not read: {}", named(refused)), "gpkg_geometry_columns");
     }
     match reading.failure {
         Some(error) if reading.good == 0 => Err(error),
@@ -224,13 +241,17 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     }
 }
 
+/// The first names of a list, for a message.
+fn named(all: impl IntoIterator<Item = String>) -> String {
+    let all: Vec<String> = all.into_iter().collect();
+    match all.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+        Some(more) => format!("{} and {more} more", all[..MAX_NAMED].join(", ")),
+        None => all.join(", "),
+    }
+}
+
 /// The step from a table's system to that of the job; `None` where they are the same.
-fn way(
-    table: &Table,
-    catalogue: &Catalogue,
-    job: &Job<'_>,
-    report: &mut SourceReport,
-) -> Result<Option<Transform>, String> {
+fn way(table: &Table, catalogue: &Catalogue, job: &Job<'_>) -> Result<Option<Transform>, String> {
     let home = catalogue.home();
     // What the user said holds for the system that the first look named, and for tables that name none.
     let is_at_home = home.is_none_or(|home| home.srs_id == table.srs_id);
@@ -247,18 +268,11 @@ fn way(
     if crs.proj4 == job.crs.proj4 {
         return Ok(None);
     }
-    let step = Transform::new(crs, job.crs).map_err(|error| error.to_string())?;
-    let message = format!("table {} is in {} and was moved to {}", table.name, crs.label(), job.crs.label());
-    report.warn("several_crs", message, table.name.clone());
-    if let Some(note) = step.note() {
-        report.warn("crs_note", note, table.name.clone());
-    }
-    Ok(Some(step))
+    Transform::new(crs, job.crs).map(Some).map_err(|error| error.to_string())
 }
 
 /// Accounts for a table that is not read: its rows count as skipped.
 fn refuse(db: &Connection, table: &Table, reason: &str, report: &mut SourceReport) {
-    report.warn("table_refused", format!("table {} was not read: {reason}", table.name), table.name.clone());
     let count = || db.query_row(&format!("SELECT count(*) FROM {}", quoted(&table.name)), [], |row| row.get(0)).ok();
     let rows: i64 = if table.refusal.is_none() { count().unwrap_or(1) } else { 1 };
     if rows > 0 {
@@ -308,7 +322,8 @@ impl Reading<'_> {
         };
         let columns = Columns::of(table, &statement);
         if columns.geometry.is_none() {
-            let message = format!("table {} has no column {}, which should hold its shapes", table.name, table.geometry);
+            let message =
+                format!("table {} has no column {}, which should hold its shapes", table.name, table.geometry);
             report.warn("no_geometry_column", message, table.name.clone());
         }
         let mut maker = Maker::new(job);
@@ -343,7 +358,7 @@ impl Reading<'_> {
                 }
                 Err(reason) => report.skip(self.record, format!("table {}, row {count}: {reason}", table.name)),
             }
-            if count % ROWS_A_STEP == 0 {
+            if count.is_multiple_of(ROWS_A_STEP) {
                 let of = table.count.unwrap_or(count * 2).max(1);
                 tell(out, (count as f64 / of as f64).min(1.0));
             }

@@ -138,7 +138,7 @@ fn tables_of_several_systems_meet_in_the_first_or_are_refused_by_name() {
     assert_eq!(read.objects[2].class.word(), "building");
     assert_eq!(read.report.skipped, 4);
     let refused = read.report.warnings.iter().find(|w| w.code == "table_refused").unwrap();
-    assert!(refused.count == 2 && refused.message.contains("site"), "{refused:?}");
+    assert!(["site (", "old ("].iter().all(|name| refused.message.contains(name)), "{refused:?}");
     assert!(codes(&read.report).contains(&"several_crs"));
 }
 
@@ -184,8 +184,9 @@ fn what_would_run_is_refused() {
     let read = package.read(Options::default());
     assert!(read.outcome.is_ok());
     assert_eq!((read.objects.len(), read.report.skipped), (1, 3));
-    for (code, count) in [("table_refused", 3), ("other_table", 2)] {
-        assert_eq!(read.report.warnings.iter().find(|w| w.code == code).unwrap().count, count);
+    for (code, names) in [("table_refused", &["endless", "index", "nowhere"][..]), ("other_table", &["notes", "map"])] {
+        let message = &read.report.warnings.iter().find(|w| w.code == code).unwrap().message;
+        assert!(names.iter().all(|name| message.contains(name)), "{message}");
     }
 }
 

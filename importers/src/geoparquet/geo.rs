@@ -56,7 +56,8 @@ impl Geo {
             Some(Json::String(text)) => (Crs::parse(text).map_err(|_| text.clone()), "geo metadata"),
             Some(json) => (projjson(json), "geo metadata"),
         };
-        let numbers: Vec<f64> = column.get("bbox").and_then(Json::as_array).map(numbers).unwrap_or_default();
+        let numbers: Vec<f64> =
+            column.get("bbox").and_then(Json::as_array).map(|list| numbers(list)).unwrap_or_default();
         let extent = match numbers.as_slice() {
             &[a, b, c, d] | &[a, b, _, c, d, _] if a <= c && b <= d => Some([a, b, c, d]),
             _ => None,
@@ -76,7 +77,7 @@ impl Geo {
     }
 }
 
-fn numbers(list: &Vec<Json>) -> Vec<f64> {
+fn numbers(list: &[Json]) -> Vec<f64> {
     list.iter().filter_map(Json::as_f64).collect()
 }
 

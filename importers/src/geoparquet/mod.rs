@@ -17,8 +17,11 @@ use std::{
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use groundline_engine::model::SourceReport;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+use parquet::{
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    },
+    basic::Compression,
 };
 
 use crate::{
@@ -51,9 +54,20 @@ fn bad(path: &Path, place: impl Into<String>, reason: impl Into<String>) -> Impo
     ImportError::Bad { path: path.into(), place: place.into(), reason: reason.into() }
 }
 
-/// The library's decoders may panic on damaged pages; that is a reason like any other.
+/// The library's decoders panic on some damaged pages (seen in its bit reader); that is a reason like any other.
 fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("its pages are damaged".into()))
+}
+
+/// A compression that is not built in.
+fn unread_codec(metadata: &ArrowReaderMetadata) -> Option<Compression> {
+    let groups = metadata.metadata().row_groups().iter();
+    let codecs = groups.flat_map(|group| group.columns()).map(|column| column.compression());
+    let is_read = |codec: &Compression| {
+        let read = [Compression::UNCOMPRESSED, Compression::SNAPPY];
+        read.contains(codec) || matches!(codec, Compression::ZSTD(_) | Compression::GZIP(_))
+    };
+    codecs.into_iter().find(|codec| !is_read(codec))
 }
 
 /// An open file.
@@ -76,6 +90,11 @@ impl Table {
         let text = pairs.into_iter().flatten().find(|pair| pair.key == "geo").and_then(|pair| pair.value.as_deref());
         let Some(text) = text else { return Ok(None) };
         let geo = Geo::parse(text).map_err(|reason| bad(path, "geo metadata", reason))?;
+        if let Some(codec) = unread_codec(&metadata) {
+            let reason =
+                format!("it is compressed with {codec}, which is not read: write it with zstd, snappy or gzip");
+            return Err(bad(path, "footer", reason));
+        }
         if metadata.schema().column_with_name(&geo.column).is_none() {
             return Err(bad(path, "geo metadata", format!("there is no column {}", geo.column)));
         }
@@ -234,7 +253,8 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
                     break;
                 }
             };
-            let features = Features::of(&batch, &table, &attributes).map_err(|reason| bad(job.path, "schema", reason))?;
+            let features =
+                Features::of(&batch, &table, &attributes).map_err(|reason| bad(job.path, "schema", reason))?;
             for row in 0..batch.num_rows() {
                 record += 1;
                 match features.feature(row, record, report) {

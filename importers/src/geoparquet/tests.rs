@@ -2,13 +2,15 @@
 
 use arrow_array::{
     BinaryArray, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, StringArray, StructArray,
-    TimestampMicrosecondArray, builder::{Float64Builder, ListBuilder, StructBuilder}, types::Float64Type,
+    TimestampMicrosecondArray,
+    builder::{Float64Builder, ListBuilder, StructBuilder},
+    types::Float64Type,
 };
 use arrow_schema::{Field, Fields, Schema};
 use groundline_engine::model::{Geometry, Value};
 use parquet::{
     arrow::ArrowWriter,
-    basic::{Compression, ZstdLevel},
+    basic::{GzipLevel, ZstdLevel},
     file::{metadata::KeyValue, properties::WriterProperties},
 };
 use serde_json::json;
@@ -71,7 +73,8 @@ fn trial(bytes: &[u8]) -> Trial {
 #[test]
 fn row_groups_and_codecs_make_no_difference() {
     let zstd = Compression::ZSTD(ZstdLevel::default());
-    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd] {
+    let gzip = Compression::GZIP(GzipLevel::default());
+    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd, gzip] {
         let read = trial(&buildings(12, compression));
         assert!(read.outcome.is_ok(), "{:?}", read.outcome);
         let probe = read.probe.unwrap();
@@ -145,8 +148,12 @@ fn put(builder: &mut Places, ring: &[(f64, f64, f64)]) {
 
 const RING: [(f64, f64, f64); 5] =
     [(5e5, 4e6, 3.0), (500_020.0, 4e6, 3.0), (500_020.0, 4_000_020.0, 3.0), (5e5, 4_000_020.0, 3.0), (5e5, 4e6, 3.0)];
-const HOLE: [(f64, f64, f64); 4] =
-    [(500_005.0, 4_000_005.0, 3.0), (500_005.0, 4_000_009.0, 3.0), (500_009.0, 4_000_009.0, 3.0), (500_005.0, 4_000_005.0, 3.0)];
+const HOLE: [(f64, f64, f64); 4] = [
+    (500_005.0, 4_000_005.0, 3.0),
+    (500_005.0, 4_000_009.0, 3.0),
+    (500_009.0, 4_000_009.0, 3.0),
+    (500_005.0, 4_000_005.0, 3.0),
+];
 
 #[test]
 fn native_encodings_are_read() {

@@ -85,9 +85,7 @@ fn json(array: &ArrayRef, row: usize, depth: usize) -> Option<Json> {
             let text = array.as_primitive_opt::<Decimal128Type>()?.value_as_string(row);
             text.parse::<f64>().ok().map_or(Json::String(text), |number| json!(number))
         }
-        DataType::Decimal256(..) => {
-            Json::String(array.as_primitive_opt::<Decimal256Type>()?.value_as_string(row))
-        }
+        DataType::Decimal256(..) => Json::String(array.as_primitive_opt::<Decimal256Type>()?.value_as_string(row)),
         DataType::Date32 => date(i64::from(array.as_primitive_opt::<Date32Type>()?.value(row)) * 86_400)?,
         DataType::Date64 => date(array.as_primitive_opt::<Date64Type>()?.value(row).div_euclid(1000))?,
         DataType::Timestamp(unit, zone) => {
