@@ -14,7 +14,11 @@ pub static FORMATS: &[&Format] = &[
     &crate::las::FORMAT,
     &crate::pipe_table::FORMAT,
     &crate::shapefile::FORMAT,
+    &crate::geojson::SEQUENCE,
     &crate::geojson::FORMAT,
+    &crate::geopackage::FORMAT,
+    &crate::flatgeobuf::FORMAT,
+    &crate::geoparquet::FORMAT,
     &crate::ifc::FORMAT,
     &crate::sensor_table::FORMAT,
 ];

@@ -7,8 +7,11 @@
 pub mod encoding;
 mod feature;
 pub mod field;
+pub mod flatgeobuf;
 mod format;
 pub mod geojson;
+pub mod geopackage;
+pub mod geoparquet;
 pub mod geotiff;
 pub mod ifc;
 pub mod intake;

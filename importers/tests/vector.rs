@@ -1,4 +1,5 @@
-//! Shapefiles and GeoJSON of other people, held against what GDAL says about them.
+//! Shapefiles, GeoJSON, GeoPackages, FlatGeobuf and GeoParquet of other people, held against what GDAL (for GeoParquet
+//! pyarrow and shapely) says about them.
 //!
 //! The files lie outside the repository; where they are absent the tests say so and pass.
 
@@ -12,7 +13,7 @@ use groundline_engine::{
     crs::{Crs, Transform},
     model::{CityObject, Geometry, SourceReport},
 };
-use groundline_importers::{Format, ImportError, Job, Options, Out, Probe, geojson, shapefile};
+use groundline_importers::{FORMATS, Format, ImportError, Job, Options, Out, Probe, shapefile};
 
 /// The folder of real input files: `GROUNDLINE_DATA`, or `shared/data` beside or above the repository.
 fn data() -> Option<PathBuf> {
@@ -78,18 +79,21 @@ fn vertices(geometry: &Geometry) -> Vec<DVec3> {
         Geometry::Tube(tube) => tube.axis.clone(),
         Geometry::Shaft(shaft) => vec![shaft.top],
         Geometry::Instance(instance) => vec![instance.at],
+        Geometry::Mesh(mesh) => mesh.parts.iter().flat_map(|p| p.positions.iter().map(|v| mesh.origin + *v)).collect(),
         _ => Vec::new(),
     }
 }
 
-fn format_of(path: &Path) -> &'static Format {
-    if path.extension().is_some_and(|e| e == "shp") { &shapefile::FORMAT } else { &geojson::FORMAT }
+fn format_of(path: &Path, options: &Options) -> (&'static Format, Probe) {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let mut formats = FORMATS.iter().filter(|format| format.extensions.contains(&ending.as_str()));
+    let found = formats.find_map(|format| Some((*format, (format.probe)(path, options).unwrap()?)));
+    found.expect("a file of a known format")
 }
 
 /// Imports into `city`, or into the source's own system where it is `None`.
 fn import(path: &Path, options: Options, city: Option<&Crs>) -> Imported {
-    let format = format_of(path);
-    let probe = (format.probe)(path, &options).unwrap().expect("a file of this format");
+    let (format, probe) = format_of(path, &options);
     // A system for files that name none; nothing is transformed into itself.
     let source = options.crs.clone().or(probe.crs.clone()).unwrap_or_else(|| Crs::from_epsg(32650).unwrap());
     let transform = Transform::new(&source, city.unwrap_or(&source)).unwrap();
@@ -112,8 +116,10 @@ const EXCUSED: &[(&str, usize, &str)] = &[
     ),
 ];
 
-/// GDAL gives the box of the file's header; that of this file is 2.5 m larger than its points.
-const LARGE_HEADER: &str = "gis/shp/aurich_osm_dhdn_gk2/obepath.shp";
+/// GDAL gives the box of the file's header. That of the first file is 2.5 m larger than its points, those of the
+/// second are rounded to six digits.
+const LOOSE_HEADERS: &[(&str, f64)] =
+    &[("gis/shp/aurich_osm_dhdn_gk2/obepath.shp", 2.5), ("gis/gpkg/morro_bay.gpkg", 5e-4)];
 
 #[test]
 fn counts_and_extents_are_those_of_gdal() {
@@ -140,7 +146,7 @@ fn counts_and_extents_are_those_of_gdal() {
         }
         let wanted: Vec<f64> = extent.iter().filter_map(|n| n.parse().ok()).collect();
         // GDAL prints six digits.
-        let tolerance = if *path == LARGE_HEADER { 2.5 } else { 1e-6 };
+        let tolerance = LOOSE_HEADERS.iter().find(|(p, _)| p == path).map_or(1e-6, |(_, t)| *t);
         if let Some(got) = imported.extent()
             && left_out == 0
             && wanted.len() == 4
@@ -232,4 +238,50 @@ fn beijing_1954_is_not_moved_into_another_datum() {
     let source = probe.crs.unwrap();
     assert_eq!(source.epsg, Some(2415));
     assert!(Transform::new(&source, &Crs::from_epsg(4547).unwrap()).is_err());
+}
+
+#[test]
+fn multi_patches_become_meshes_of_the_area_that_gdal_finds() {
+    let Some(data) = data() else { return };
+    let patches = import(&data.join("gis/shp/multipatch_la/mpatch3.shp"), Options::default(), None);
+    let area = |object: &CityObject| {
+        let Geometry::Mesh(mesh) = &object.geometry else { panic!("{object:?}") };
+        let part = &mesh.parts[0];
+        let corners = part.indices.chunks_exact(3).map(|t| [t[0], t[1], t[2]].map(|i| part.positions[i as usize]));
+        corners.map(|[a, b, c]| (b - a).cross(c - a).length() / 2.0).sum::<f64>()
+    };
+    // sum(st_area(geometry)) by ogrinfo 3.6.2; the patches lie flat, each at a height of its own.
+    let sum: f64 = patches.objects.iter().map(area).sum();
+    assert!((sum / 27_090_086.593_75 - 1.0).abs() < 1e-6, "{sum}");
+}
+
+#[test]
+fn a_geopackage_of_many_tables_keeps_them_apart() {
+    let Some(data) = data() else { return };
+    let read = import(&data.join("gis/gpkg/morro_bay.gpkg"), Options::default(), None);
+    let of = |table: &str| {
+        let prefix = format!("morro_bay/{table}/");
+        read.objects.iter().filter(|o| o.id.as_str().starts_with(&prefix)).collect::<Vec<_>>()
+    };
+    for (table, count, class) in [("roads", 572, "road"), ("waterways", 43, "water"), ("landuse", 80, "land_use")] {
+        let found = of(table);
+        assert_eq!(found.len(), count, "{table}");
+        assert!(found.iter().any(|o| o.class.word() == class), "{table}: {}", found[0].class.word());
+    }
+}
+
+#[test]
+fn what_gdal_cannot_open_either_is_refused_with_a_reason() {
+    let Some(data) = data() else { return };
+    for (path, word) in [
+        ("bad/gpkg/import_db_corrupt.gpkg", "not a database"),
+        ("bad/parquet/PARQUET-1481.parquet", "footer"),
+        ("gis/fgb/topp_states.fgb", "version 2"),
+    ] {
+        let path = data.join(path);
+        let ending = path.extension().unwrap().to_string_lossy().into_owned();
+        let format = FORMATS.iter().find(|f| f.extensions.contains(&ending.as_str())).unwrap();
+        let message = (format.probe)(&path, &Options::default()).unwrap_err().to_string();
+        assert!(message.contains(word), "{message}");
+    }
 }

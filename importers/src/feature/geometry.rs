@@ -9,6 +9,7 @@ use super::{
     attribute::Fields,
     instance, network,
     shape::{cleaned, points},
+    surface,
 };
 
 /// Storey height where only storeys are known, metres.
@@ -53,6 +54,11 @@ impl Context<'_> {
         if lines > shape.lines.len() {
             report.warn("line_without_length", "lines with fewer than two places were left out", place());
         }
+        let faces = shape.triangles.len();
+        shape.triangles.retain(surface::has_area);
+        if faces > shape.triangles.len() {
+            report.warn("face_without_area", "faces without area were left out", place());
+        }
         let mut made = Made { shapes: Vec::new(), attributes: Vec::new() };
         if was_empty {
             report.warn("no_geometry", "features without a shape were kept with their attributes", place());
@@ -60,12 +66,28 @@ impl Context<'_> {
             return Ok(made);
         }
         if shape.vertices().is_empty() {
-            return Err("its rings have no area or its lines no length".into());
+            return Err("its rings or faces have no area or its lines no length".into());
         }
+        self.faces(&mut shape, fields, &mut made);
         self.polygons(&mut shape, fields, &mut made, report);
         self.lines(&mut shape, fields, &mut made, report);
         self.points(&shape, fields, &mut made, report);
         Ok(made)
+    }
+
+    fn faces(&self, shape: &mut Shape, fields: &Fields<'_>, made: &mut Made) {
+        let triangles = std::mem::take(&mut shape.triangles);
+        if triangles.is_empty() {
+            return;
+        }
+        let heights = || triangles.iter().flatten().map(|v| v.z);
+        let range = heights().fold(f64::NEG_INFINITY, f64::max) - heights().fold(f64::INFINITY, f64::min);
+        if self.class == Class::Building {
+            made.attributes.push(Attribute::measured("height_m", Value::Real(range), "z range of the faces"));
+            let others = ["storeys", "storeys_below", "year_built"];
+            made.attributes.extend(others.iter().filter_map(|key| fields.read(key)));
+        }
+        made.shapes.push(Geometry::Mesh(surface::mesh(&triangles, self.class)));
     }
 
     fn polygons(&self, shape: &mut Shape, fields: &Fields<'_>, made: &mut Made, report: &mut SourceReport) {

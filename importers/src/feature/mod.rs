@@ -1,4 +1,4 @@
-//! One feature of a vector source (shapefile, GeoJSON) to city objects.
+//! One feature of a vector source (shapefile, GeoJSON, GeoPackage, …) to city objects.
 //!
 //! A format reads [`Feature`]s in the source's own coordinates; [`Maker`] moves them into the city's frame, gives them
 //! ids, finds the standard attributes among their fields and makes the shape that their class is drawn with.
@@ -7,8 +7,11 @@ mod attribute;
 mod class;
 mod corner;
 mod geometry;
+mod look;
 mod network;
 mod shape;
+mod surface;
+pub(crate) mod wkb;
 
 use std::{collections::HashSet, hash::BuildHasher, sync::Arc};
 
@@ -19,7 +22,9 @@ use groundline_engine::model::{
 use attribute::Fields;
 pub(crate) use class::{Sample, suggest};
 use corner::Corners;
+pub(crate) use look::{Look, joined as joined_boxes};
 pub(crate) use shape::{Dimension, Shape, grouped as grouped_rings};
+pub(crate) use surface::{faces_hold, triangulate};
 
 use crate::{
     field::Recogniser,

@@ -3,12 +3,14 @@
 use glam::DVec3;
 use groundline_engine::model::{Point, Polygon, Vertical};
 
-/// Points, lines and polygons of one feature; more than one kind only out of a geometry collection.
+/// Points, lines, polygons and faces of one feature; more than one kind only out of a geometry collection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Shape {
     pub points: Vec<DVec3>,
     pub lines: Vec<Vec<DVec3>>,
     pub polygons: Vec<Polygon>,
+    /// Faces in space, such as those of a multi-patch; drawn as they are.
+    pub triangles: Vec<[DVec3; 3]>,
     /// Whether the source gave heights.
     pub has_z: bool,
 }
@@ -24,7 +26,7 @@ pub(crate) enum Dimension {
 
 impl Shape {
     pub fn dimension(&self) -> Dimension {
-        match (self.polygons.is_empty(), self.lines.is_empty(), self.points.is_empty()) {
+        match (self.polygons.is_empty() && self.triangles.is_empty(), self.lines.is_empty(), self.points.is_empty()) {
             (false, ..) => Dimension::Polygon,
             (_, false, _) => Dimension::Line,
             (.., false) => Dimension::Point,
@@ -35,7 +37,13 @@ impl Shape {
     /// All vertices, in the order of [`Shape::for_each_mut`].
     pub fn vertices(&self) -> Vec<DVec3> {
         let rings = self.polygons.iter().flat_map(|p| std::iter::once(&p.outer).chain(&p.holes));
-        self.points.iter().chain(self.lines.iter().flatten()).chain(rings.flatten()).copied().collect()
+        self.points
+            .iter()
+            .chain(self.lines.iter().flatten())
+            .chain(rings.flatten())
+            .chain(self.triangles.iter().flatten())
+            .copied()
+            .collect()
     }
 
     /// Changes every vertex.
@@ -46,6 +54,7 @@ impl Shape {
             polygon.outer.iter_mut().for_each(&mut change);
             polygon.holes.iter_mut().flatten().for_each(&mut change);
         }
+        self.triangles.iter_mut().flatten().for_each(&mut change);
     }
 
     /// How z is to be read: sources that have a z column and nothing in it write 0 everywhere.

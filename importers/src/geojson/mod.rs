@@ -1,6 +1,8 @@
-//! GeoJSON (RFC 7946), with the `crs` member of the older version (2008), read feature by feature.
+//! GeoJSON (RFC 7946), with the `crs` member of the older version (2008), read feature by feature, and its text
+//! sequences (RFC 8142).
 
 mod geometry;
+mod sequence;
 mod stream;
 
 use std::{
@@ -18,9 +20,10 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     encoding,
-    feature::{Feature, Maker, Sample, has_swapped_axes, suggest},
+    feature::{Feature, Look, Maker, has_swapped_axes, suggest},
     format::{Format, ImportError, Job, Kind, Options, Out, Probe},
 };
+pub use sequence::FORMAT as SEQUENCE;
 use stream::{Member, Stop};
 
 /// The GeoJSON importer.
@@ -36,8 +39,6 @@ pub static FORMAT: Format = Format {
 /// How much of the beginning and the end of a file a first look takes.
 const HEAD_BYTES: u64 = 4 << 20;
 const TAIL_BYTES: u64 = 64 << 10;
-/// Features that a first look takes.
-const SAMPLE_FEATURES: usize = 32;
 const FEATURES_A_STEP: u64 = 1024;
 
 fn io_error(path: &Path) -> impl Fn(std::io::Error) -> ImportError + '_ {
@@ -49,8 +50,7 @@ fn io_error(path: &Path) -> impl Fn(std::io::Error) -> ImportError + '_ {
 struct Head {
     is_geojson: bool,
     crs_text: Option<String>,
-    features: Vec<Feature>,
-    extent: Option<[f64; 4]>,
+    look: Look,
 }
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
@@ -69,7 +69,7 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
                 record += 1;
                 head.is_geojson |= json.get("type").and_then(Json::as_str) == Some("Feature");
                 if let Ok(feature) = feature(record, json) {
-                    head.take(feature, has_swapped_axes(&options.map));
+                    head.look.take(feature, has_swapped_axes(&options.map));
                 }
             }
         }
@@ -81,53 +81,32 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     if head.crs_text.is_none() && length > HEAD_BYTES {
         head.crs_text = crs_in_tail(&mut file, length).map_err(io_error(path))?;
     }
-    let (crs, crs_from, crs_text) = match head.crs_text {
+    settled(path, head.crs_text, head.look).map(Some)
+}
+
+/// What a first look amounts to.
+fn settled(path: &Path, crs_text: Option<String>, look: Look) -> Result<Probe, ImportError> {
+    let (crs, crs_from, crs_text) = match crs_text {
         Some(text) => match Crs::parse(&text) {
             Ok(crs) => (Some(crs), "crs member", None),
             Err(_) => (None, "", Some(text)),
         },
         // RFC 7946 section 4: longitude and latitude on WGS 84, unless the numbers are none.
-        None if head.extent.is_none_or(is_degrees) => (Some(Crs::from_epsg(4326)?), "RFC 7946", None),
+        None if look.extent.is_none_or(is_degrees) => (Some(Crs::from_epsg(4326)?), "RFC 7946", None),
         None => (None, "", None),
     };
-    let first = head.features.first();
-    let sample = Sample {
-        stem: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        dimension: first.map(|f| f.shape.dimension()),
-        fields: names(&head.features),
-        values: head.features.iter().flat_map(|f| f.fields.iter().cloned()).collect(),
-    };
-    Ok(Some(Probe {
+    Ok(Probe {
         kind: Kind::Objects,
         crs,
         crs_from: crs_from.into(),
         crs_text,
         needs_crs: true,
         encoding: Some(("UTF-8".into(), "RFC 7946".into())),
-        source_extent: head.extent,
+        source_extent: look.extent,
         records: None,
         companions: Vec::new(),
-        class: suggest(&sample),
-    }))
-}
-
-impl Head {
-    fn take(&mut self, mut feature: Feature, is_swapped: bool) {
-        if is_swapped {
-            feature.shape.for_each_mut(|v| (v.x, v.y) = (v.y, v.x));
-        }
-        let mut extent = self.extent.unwrap_or([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY]);
-        let vertices = feature.shape.vertices();
-        for v in &vertices {
-            extent = [extent[0].min(v.x), extent[1].min(v.y), extent[2].max(v.x), extent[3].max(v.y)];
-        }
-        if !vertices.is_empty() {
-            self.extent = Some(extent);
-        }
-        if self.features.len() < SAMPLE_FEATURES && !vertices.is_empty() {
-            self.features.push(feature);
-        }
-    }
+        class: suggest(&look.sample(&path.file_stem().unwrap_or_default().to_string_lossy())),
+    })
 }
 
 fn is_geojson(kind: &str) -> bool {
@@ -147,17 +126,6 @@ fn is_geojson(kind: &str) -> bool {
 
 fn is_degrees(extent: [f64; 4]) -> bool {
     extent.iter().all(|n| n.abs() <= 180.0)
-}
-
-/// Names of all fields of some features, in the order of their first coming.
-fn names(features: &[Feature]) -> Vec<Arc<str>> {
-    let mut names: Vec<Arc<str>> = Vec::new();
-    for (name, _) in features.iter().flat_map(|f| &f.fields) {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names
 }
 
 /// The name in a `crs` member: `{"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::28992"}}`.

@@ -1,6 +1,7 @@
 //! Shapefiles: .shp with .shx, .dbf, .prj and .cpg.
 
 mod dbf;
+mod patch;
 mod shp;
 
 use std::{
@@ -23,7 +24,7 @@ use crate::{
 /// The shapefile importer.
 pub static FORMAT: Format = Format {
     name: "shapefile",
-    title: "ESRI Shapefile (points, lines, polygons)",
+    title: "ESRI Shapefile (points, lines, polygons, multi-patches)",
     title_zh: "Shapefile 矢量数据",
     extensions: &["shp"],
     probe,

@@ -9,8 +9,8 @@ use std::{
 };
 
 use glam::DVec3;
-use groundline_engine::model::Polygon;
 
+use super::patch;
 use crate::feature::{Dimension, Shape, grouped_rings};
 
 /// Measures below this mean "no data" (page 2 of the description).
@@ -197,7 +197,7 @@ fn shape(bytes: &[u8]) -> Result<Shape, String> {
         }
         31 => {
             let (parts, kinds) = parts(bytes, true, true)?;
-            Ok(Shape { polygons: patches(parts, &kinds), has_z, ..Shape::default() })
+            patch::shape(parts, &kinds)
         }
         _ => Err(format!("shape type {kind} does not exist")),
     }
@@ -247,27 +247,6 @@ fn vertices(bytes: &[u8], at: usize, count: usize, has_z: bool) -> Result<Vec<DV
 
 fn height(z: f64) -> f64 {
     if z.is_finite() && z > NO_DATA { z } else { 0.0 }
-}
-
-/// Patches in plan: rings as polygons, strips and fans as one triangle each; upright ones have no area and go later.
-fn patches(parts: Vec<Vec<DVec3>>, kinds: &[u32]) -> Vec<Polygon> {
-    let mut polygons: Vec<Polygon> = Vec::new();
-    let simple = |outer: Vec<DVec3>| Polygon { outer, holes: Vec::new() };
-    for (part, kind) in parts.into_iter().zip(kinds) {
-        match kind {
-            0 => polygons.extend(part.windows(3).map(|t| simple(t.to_vec()))),
-            1 => {
-                let middle = part.first().copied().unwrap_or_default();
-                polygons.extend(part.get(1..).unwrap_or_default().windows(2).map(|t| simple(vec![middle, t[0], t[1]])));
-            }
-            3 => match polygons.last_mut() {
-                Some(polygon) => polygon.holes.push(part),
-                None => polygons.push(simple(part)),
-            },
-            _ => polygons.push(simple(part)),
-        }
-    }
-    polygons
 }
 
 fn be_u32(bytes: &[u8], at: usize) -> u32 {

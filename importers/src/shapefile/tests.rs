@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use glam::DVec3;
 use groundline_engine::{
     crs::{Crs, Transform},
-    model::{CityObject, Geometry, Origin, SourceReport, Value},
+    model::{CityObject, Class, Geometry, Origin, SourceReport, Value},
 };
 
 use super::*;
@@ -264,4 +265,70 @@ fn what_is_no_shapefile_is_an_error() {
         layer.write("shp", bytes);
         assert!(matches!(probe(&layer.path("shp"), &Options::default()), Err(ImportError::Bad { .. })));
     }
+}
+
+/// Houses as multi-patches, each four walls as a strip and a roof as a fan, with a table of one column.
+fn houses(count: u32) -> [(&'static str, Vec<u8>); 3] {
+    let (mut shp, mut shx) = (header(), header());
+    let mut dbf = vec![3, 113, 11, 22];
+    dbf.extend(count.to_le_bytes());
+    dbf.extend(65_u16.to_le_bytes());
+    dbf.extend(5_u16.to_le_bytes());
+    dbf.resize(32, 0);
+    dbf.extend(*b"OBJECTID\0\0\0N\0\0\0\0\x04\0");
+    dbf.resize(64, 0);
+    dbf.push(0x0D);
+    for i in 0..count {
+        let x = 500_000.0 + 100.0 * f64::from(i);
+        let corner = |u: f64, v: f64, z: f64| [x + u, 4_000_000.0 + v, z];
+        let around = [(0.0, 0.0), (10.0, 0.0), (10.0, 8.0), (0.0, 8.0), (0.0, 0.0)];
+        let walls = around.iter().flat_map(|(u, v)| [corner(*u, *v, 20.0), corner(*u, *v, 26.0)]);
+        let roof = std::iter::once(corner(5.0, 4.0, 29.0)).chain(around.iter().map(|(u, v)| corner(*u, *v, 26.0)));
+        let points: Vec<[f64; 3]> = walls.chain(roof).collect();
+        let mut content = 31_u32.to_le_bytes().to_vec();
+        [x, 4_000_000.0, x + 10.0, 4_000_008.0].iter().for_each(|n: &f64| content.extend(n.to_le_bytes()));
+        [2, points.len() as u32, 0, 10, 0, 1].iter().for_each(|n| content.extend(n.to_le_bytes()));
+        points.iter().flat_map(|p| &p[..2]).for_each(|n| content.extend(n.to_le_bytes()));
+        [20.0_f64, 29.0].iter().for_each(|n| content.extend(n.to_le_bytes()));
+        points.iter().for_each(|p| content.extend(p[2].to_le_bytes()));
+        shx.extend((shp.len() as u32 / 2).to_be_bytes());
+        shx.extend((content.len() as u32 / 2).to_be_bytes());
+        shp.extend((i + 1).to_be_bytes());
+        shp.extend((content.len() as u32 / 2).to_be_bytes());
+        shp.extend(content);
+        dbf.extend(format!(" {:>4}", i + 1).bytes());
+    }
+    dbf.push(0x1A);
+    for file in [&mut shp, &mut shx] {
+        let words = (file.len() as u32 / 2).to_be_bytes();
+        file[24..28].copy_from_slice(&words);
+        file[32..36].copy_from_slice(&31_u32.to_le_bytes());
+    }
+    [("shp", shp), ("shx", shx), ("dbf", dbf)]
+}
+
+#[test]
+fn multi_patches_are_meshes_of_their_true_surface() {
+    let layer = Layer::new();
+    houses(3).iter().for_each(|(ending, bytes)| layer.write(ending, bytes));
+    let (objects, report, outcome) = layer.read(Options { class: Some(Class::Building), ..Options::default() });
+    outcome.unwrap();
+    assert_eq!((objects.len(), report.skipped, codes(&report)), (3, 0, BTreeSet::new()));
+    let Geometry::Mesh(mesh) = &objects[1].geometry else { panic!("{:?}", objects[1]) };
+    assert_eq!(mesh.origin, DVec3::new(500_105.0, 4_000_004.0, 24.5));
+    assert_eq!((mesh.parts[0].indices.len(), mesh.parts[0].positions.len()), (12 * 3, 9));
+    assert_eq!(objects[1].value("height_m"), Some(&Value::Real(9.0)));
+    assert_eq!(objects[1].id.as_str(), "b/2");
+}
+
+#[test]
+fn no_damage_to_multi_patches_makes_it_panic_hang_or_miscount_silently() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = houses(8);
+    for (ending, bytes) in &files[1..] {
+        fs::write(folder.path().join(format!("houses.{ending}")), bytes).unwrap();
+    }
+    let found =
+        crate::trial::miscounts_in(folder.path(), &FORMAT, "houses.shp", &files[0].1, &Options::default(), 4549);
+    assert_eq!(found, Vec::<String>::new());
 }
