@@ -8,7 +8,11 @@ use std::{
 
 use groundline_engine::model::{ImportReport, SourceReport};
 
-use crate::{Format, Options, Probe, intake};
+use crate::{
+    Format, Options, Probe,
+    archive::{self, Unpacked},
+    intake,
+};
 
 /// Files that one folder may hold, with everything below it.
 const MAX_FILES: usize = 100_000;
@@ -62,28 +66,45 @@ fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Looks at every file named, alone or within a named folder. What is no source, or cannot be one, stands in the report.
+/// The sources of an import.
+pub(crate) struct Found {
+    /// Sources.
+    pub sources: Vec<Source>,
+    /// The unpacked archives that some of them lie in: to be kept until they have been read.
+    pub unpacked: Vec<Unpacked>,
+}
+
+/// A file to look at.
+struct Named {
+    path: PathBuf,
+    shown: String,
+    /// Named by the user himself, not found in a folder.
+    by_name: bool,
+}
+
+/// Looks at every file named, alone or within a named folder or archive. What is no source, or cannot be one, stands in
+/// the report.
 pub(crate) fn find(
     named: &[PathBuf],
     layer: Option<&str>,
     options: &Options,
     report: &mut ImportReport,
-) -> Result<Vec<Source>, intake::IntakeError> {
-    let mut files = Vec::new();
+) -> Result<Found, intake::IntakeError> {
+    let mut paths = Vec::new();
     for path in named {
         let kind =
             std::fs::metadata(path).map_err(|e| intake::IntakeError::Usage(format!("{}: {e}", path.display())))?;
         if kind.is_dir() {
-            walk(path, 0, &mut files)?;
+            walk(path, 0, &mut paths)?;
         } else {
-            files.push((path.clone(), true));
+            paths.push((path.clone(), true));
         }
     }
+    let (files, unpacked) = opened(paths, report)?;
     let mut companions = BTreeSet::new();
     let mut found = Vec::new();
     let mut unknown = Vec::new();
-    for (path, by_name) in files {
-        let shown = path.display().to_string();
+    for Named { path, shown, by_name } in files {
         match intake::detect(&path, options) {
             Ok(Some((_, probe))) if intake::is_replayed(probe.kind) => {
                 let mut account = SourceReport { path: shown.clone(), format: "readings".into(), ..Default::default() };
@@ -131,7 +152,40 @@ pub(crate) fn find(
         let id_prefix = if shared { format!("{layer}/{own}") } else { layer.clone() };
         Source { path, shown, format, probe, layer, id_prefix }
     });
-    Ok(sources.collect())
+    Ok(Found { sources: sources.collect(), unpacked })
+}
+
+/// The files themselves, with what is in archives instead of the archives. One within another stays closed.
+fn opened(
+    paths: Vec<(PathBuf, bool)>,
+    report: &mut ImportReport,
+) -> Result<(Vec<Named>, Vec<Unpacked>), intake::IntakeError> {
+    let (mut files, mut unpacked) = (Vec::new(), Vec::new());
+    for (path, by_name) in paths {
+        let shown = path.display().to_string();
+        if !archive::is_archive(&path) {
+            files.push(Named { path, shown, by_name });
+            continue;
+        }
+        match archive::unpack(&path) {
+            Ok(opened) => {
+                let mut inner = Vec::new();
+                walk(&opened.root(), 0, &mut inner)?;
+                for (path, _) in inner {
+                    let within = path.strip_prefix(opened.root()).unwrap_or(&path).display().to_string();
+                    files.push(Named { shown: format!("{shown}/{within}"), path, by_name: false });
+                }
+                unpacked.push(opened);
+            }
+            Err(reason) => report.sources.push(SourceReport {
+                error: Some(format!("{shown}: {reason}")),
+                path: shown,
+                format: "zip".into(),
+                ..SourceReport::default()
+            }),
+        }
+    }
+    Ok((files, unpacked))
 }
 
 fn known() -> String {

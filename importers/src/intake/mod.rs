@@ -19,7 +19,7 @@ use groundline_engine::{
 };
 
 use self::placed::{Placed, city_crs, name_crs};
-use crate::{FORMATS, Format, ImportError, Kind, Options, Probe};
+use crate::{FORMATS, Format, ImportError, Kind, Options, Probe, source::Found};
 
 /// What to import, and how.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +90,8 @@ fn first_error(report: &ImportReport) -> String {
 pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<ImportReport, IntakeError> {
     let started = Instant::now();
     let mut report = ImportReport { city: request.city.display().to_string(), ..ImportReport::default() };
-    let sources = crate::source::find(&request.sources, request.layer.as_deref(), &request.options, &mut report)?;
+    let Found { sources, unpacked: _unpacked } =
+        crate::source::find(&request.sources, request.layer.as_deref(), &request.options, &mut report)?;
     let existing = match City::open(&request.city) {
         Ok(city) => Some(city),
         Err(StoreError::NotACity(_)) => None,
@@ -142,7 +143,8 @@ pub fn examine(
 ) -> Result<(ImportReport, Crs), IntakeError> {
     let started = Instant::now();
     let mut report = ImportReport::default();
-    let sources = crate::source::find(&request.sources, request.layer.as_deref(), &request.options, &mut report)?;
+    let Found { sources, unpacked: _unpacked } =
+        crate::source::find(&request.sources, request.layer.as_deref(), &request.options, &mut report)?;
     let named = name_crs(sources, request, &mut report);
     if named.is_empty() {
         return Err(IntakeError::Nothing(Box::new(finished(report, started))));

@@ -3,6 +3,7 @@
 use std::{sync::mpsc, thread};
 
 use glam::{DVec3, IVec3, UVec3, Vec3};
+use rayon::prelude::*;
 
 use super::{
     Record, UNITS_PER_M,
@@ -209,9 +210,10 @@ fn put_names(node: &mut TileNode, names: &[String]) {
 impl Growth<'_> {
     fn coded(&self, records: Vec<Record>) -> Vec<Coded> {
         let mut keys: Vec<(u64, u32)> =
-            records.iter().enumerate().map(|(i, r)| (self.cube.code(r.at), i as u32)).collect();
-        keys.sort_unstable();
-        keys.into_iter().map(|(code, i)| Coded { code, record: records[i as usize] }).collect()
+            records.par_iter().enumerate().map(|(i, r)| (self.cube.code(r.at), i as u32)).collect();
+        // No two keys are equal, so the order does not depend on the number of threads.
+        keys.par_sort_unstable();
+        keys.into_par_iter().map(|(code, i)| Coded { code, record: records[i as usize] }).collect()
     }
 
     /// A node of the part above the chunks. `above` has one list per ancestor for the points it takes

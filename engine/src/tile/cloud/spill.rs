@@ -1,13 +1,13 @@
 //! Points on disk: one file for all, then one file per chunk of the octree.
 
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions},
     io::{Read, Write},
     path::{Path, PathBuf},
 };
 
 use glam::{IVec3, UVec3};
+use rustc_hash::FxHashMap;
 
 use super::{Record, colour::Look, octree::Cube};
 use crate::tile::TileError;
@@ -121,14 +121,14 @@ impl Drop for RecordFile {
 #[derive(Debug)]
 pub(super) struct CellCounts {
     shift: u32,
-    cells: HashMap<IVec3, u64>,
+    cells: FxHashMap<IVec3, u64>,
     /// The cell counted last, since points come in order: added to `cells` when another follows.
     last: (IVec3, u64),
 }
 
 impl Default for CellCounts {
     fn default() -> Self {
-        Self { shift: FIRST_SHIFT, cells: HashMap::new(), last: (IVec3::MAX, 0) }
+        Self { shift: FIRST_SHIFT, cells: FxHashMap::default(), last: (IVec3::MAX, 0) }
     }
 }
 
@@ -172,7 +172,7 @@ impl CellCounts {
 /// The upper part of the octree, down to nodes that fit in memory.
 pub(super) struct Partition {
     /// Chunk of each counted cell, by the cell's place in the cube.
-    chunk_of_cell: HashMap<UVec3, usize>,
+    chunk_of_cell: FxHashMap<UVec3, usize>,
     cell_shift: u32,
     cube: Cube,
     /// The tree above the chunks.
@@ -201,7 +201,7 @@ impl Partition {
         // A fixed order makes the numbering of chunks independent of the hash map's.
         cells.sort_unstable_by_key(|(cell, _)| cell.to_array());
         let mut partition = Self {
-            chunk_of_cell: HashMap::new(),
+            chunk_of_cell: FxHashMap::default(),
             cell_shift: counts.shift,
             cube,
             root: Branch::Inner(Vec::new()),
@@ -239,12 +239,16 @@ impl Partition {
         }
         let limit = (BUFFER_BYTES / RECORD_BYTES / self.chunks.max(1)).clamp(1024, 1 << 16);
         let mut buffers: Vec<Vec<Record>> = vec![Vec::new(); self.chunks];
+        // Points come in order: the next lies in the same cell more often than not.
+        let mut last = None;
         all.read(|block| {
             for record in block {
                 let cell = (record.at - self.cube.low).as_uvec3() >> self.cell_shift;
-                let Some(chunk) = self.chunk_of_cell.get(&cell).copied() else {
+                let known = last.filter(|(at, _)| *at == cell).map(|(_, chunk)| chunk);
+                let Some(chunk) = known.or_else(|| self.chunk_of_cell.get(&cell).copied()) else {
                     return Err(TileError::Spill(format!("a point at {} was not counted", record.at)));
                 };
+                last = Some((cell, chunk));
                 buffers[chunk].push(*record);
                 if buffers[chunk].len() >= limit {
                     if let Some(file) = &mut files[chunk] {
