@@ -4,6 +4,7 @@
 //! [`CityObject`](groundline_engine::model::CityObject)s in the city's frame and keeps the account of what it did;
 //! it never sees a tile, the store or the viewer.
 
+pub mod citygml;
 pub mod cityjson;
 mod citymodel;
 pub mod encoding;

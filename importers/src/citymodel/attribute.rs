@@ -22,6 +22,7 @@ pub(crate) struct Measures {
 /// `innerDiamiter` and `outerDiamiter` are how i-UR writes them.
 const NAMES: &[(&str, &str)] = &[
     ("measuredHeight", "height_m"),
+    ("Height.value", "height_m"),
     ("storeysAboveGround", "storeys"),
     ("storeysBelowGround", "storeys_below"),
     ("yearOfConstruction", "year_built"),
@@ -44,7 +45,7 @@ impl Measures {
         for (name, value) in fields {
             let bare = name.rsplit('.').next().unwrap_or(name);
             let bare = bare.split(" (").next().unwrap_or(bare);
-            let own = NAMES.iter().position(|(own, _)| *own == bare);
+            let own = NAMES.iter().position(|(own, _)| *own == bare || *own == &**name);
             let (key, rank) = match (own.and_then(|i| NAMES.get(i).map(|n| (i, n.1))), recogniser.recognise(name)) {
                 // Rank 0 is the user's word.
                 (_, Some(found)) if found.rank == 0 => (found.key, 0),

@@ -67,6 +67,8 @@ pub(crate) struct Piece {
     pub lines: Vec<Vec<DVec3>>,
     /// Points.
     pub points: Vec<DVec3>,
+    /// Polygons in metres from places in the source's coordinates.
+    pub anchored: Vec<(DVec3, Surfaces)>,
 }
 
 impl Piece {
@@ -112,7 +114,10 @@ impl<'a> Composer<'a> {
     pub fn take(&mut self, mut piece: Piece, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
         let class = piece.class.unwrap_or(Class::Generic);
         let place = format!("{} {}", piece.kind, piece.key);
-        let had_shape = !piece.surfaces.is_empty() || !piece.lines.is_empty() || !piece.points.is_empty();
+        let had_shape = !piece.surfaces.is_empty()
+            || !piece.lines.is_empty()
+            || !piece.points.is_empty()
+            || !piece.anchored.is_empty();
         let measures = Measures::of(&piece.fields, &mut self.recogniser);
         let has_height = self.has_height(&piece);
         if has_height && self.job.crs.unit_m != 1.0 {
@@ -221,7 +226,7 @@ impl<'a> Composer<'a> {
     /// Whether any vertex has a height other than 0, which is what models without heights write.
     fn has_height(&self, piece: &Piece) -> bool {
         let all = piece.surfaces.positions.iter().chain(piece.lines.iter().flatten()).chain(&piece.points);
-        all.into_iter().any(|v| v.z != 0.0)
+        !piece.anchored.is_empty() || all.into_iter().any(|v| v.z != 0.0)
     }
 
     /// Moves all vertices into the city's frame; `false` when one of them has no place there.
@@ -230,6 +235,11 @@ impl<'a> Composer<'a> {
         transform.apply(&mut piece.surfaces.positions);
         piece.lines.iter_mut().for_each(|line| transform.apply(line));
         transform.apply(&mut piece.points);
+        for (place, mut local) in std::mem::take(&mut piece.anchored) {
+            let Some(place) = transform.point(place) else { return false };
+            local.positions.iter_mut().for_each(|v| *v += place);
+            piece.surfaces.append(&local);
+        }
         let all = piece.surfaces.positions.iter().chain(piece.lines.iter().flatten()).chain(&piece.points);
         all.into_iter().all(|v| v.is_finite())
     }

@@ -55,11 +55,6 @@ impl Surfaces {
         self.positions.truncate(self.ring_ends.last().map_or(0, |end| *end as usize));
     }
 
-    /// Number of polygons.
-    pub fn len(&self) -> usize {
-        self.polygons.len()
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.polygons.is_empty()
@@ -329,7 +324,7 @@ mod tests {
         assert_eq!(made, whole);
         let mut twice = made.clone();
         twice.append(&made);
-        assert_eq!((twice.len(), twice.polygons().count()), (2, 2));
+        assert_eq!(twice.polygons().count(), 2);
         assert_eq!(twice.polygons().nth(1).unwrap().0[0].len(), 3);
     }
 }
