@@ -89,6 +89,8 @@ pub(super) struct Geometries {
     pub foreign_srs: Vec<String>,
 }
 
+/// Surfaces that the references of one member may lead to.
+const MAX_REFERRED: usize = 16_000_000;
 /// Faults of one member that are told in words.
 const MAX_FAULTS: usize = 20;
 
@@ -251,13 +253,19 @@ impl Geometries {
         true
     }
 
-    /// Resolves references. `is_within` tells whether the first object is the second or a part of it.
+    /// Resolves references, as many as are sensible: a few bytes can refer to a million surfaces a million times. `is_within` tells whether the first object is the second or a part of it.
     pub fn resolve(&mut self, is_within: impl Fn(usize, usize) -> bool) {
+        let mut referred = 0_usize;
         for reference in std::mem::take(&mut self.references) {
             let Some((first, end)) = self.targets.get(&reference.target).copied() else {
                 self.unresolved += 1;
                 continue;
             };
+            referred += (end - first) as usize + 1;
+            if referred > MAX_REFERRED {
+                self.fault(format!("references to more than {MAX_REFERRED} surfaces; the rest is left out"));
+                return;
+            }
             for index in first as usize..end as usize {
                 let Some(polygon) = self.polygons.get_mut(index) else { break };
                 if polygon.owner == reference.owner {

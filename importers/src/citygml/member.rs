@@ -13,7 +13,7 @@ use super::{
     tree::{AttributeName, NodeId, View},
 };
 use crate::{
-    citymodel::{Composer, Piece, Surfaces, colour, named_crs, pipe_kind},
+    citymodel::{Composer, MAX_VERTICES, Piece, Surfaces, colour, named_crs, pipe_kind},
     format::{ImportError, Job, Out},
 };
 
@@ -153,7 +153,7 @@ impl<'a> Members<'a> {
             first.extend(geometries.rings(polygon).next().and_then(|ring| ring.first()).copied());
         }
         let order = Order::of(self.job.crs.is_geographic, self.job.options, &first);
-        if order == Order::LongitudeFirst {
+        if order == Order::Longitude {
             let message = format!(
                 "longitude stands before latitude, against the order of {}; read so (give --map axes=yx if it is not)",
                 self.job.crs.label()
@@ -201,9 +201,14 @@ impl<'a> Members<'a> {
                 .filter(|bit| all & bit != 0 && *bit != best)
                 .filter_map(|bit| lod_word(bit, None))
                 .collect();
-            self.shape(view, &mut piece, number, best, geometries, order);
+            self.shape(view, &mut piece, number, best, geometries, order, report);
             let implicit = object.implicit.iter().filter(|(lods, _)| *lods == best);
             for (_, node) in implicit {
+                let vertices = piece.anchored.iter().map(|(_, local)| local.positions.len()).sum::<usize>();
+                if vertices + piece.surfaces.positions.len() > MAX_VERTICES {
+                    report.skip(record, format!("{key}: more than {MAX_VERTICES} vertices; the rest is left out"));
+                    break;
+                }
                 let materials = Looks { own: own_materials, all: &self.materials };
                 match self.prototypes.read(view, *node, materials) {
                     Ok(implicit) => {
@@ -219,6 +224,7 @@ impl<'a> Members<'a> {
     }
 
     /// Polygons, else lines, else points of the level of detail `best`.
+    #[allow(clippy::too_many_arguments)]
     fn shape(
         &self,
         view: View<'_>,
@@ -227,12 +233,18 @@ impl<'a> Members<'a> {
         best: Lods,
         geometries: &Geometries,
         order: Order,
+        report: &mut SourceReport,
     ) {
         let class = piece.class.unwrap_or(Class::Generic);
         let pipe = pipe_kind(&piece.kind);
         let own = || geometries.polygons_of(number).iter().filter(|polygon| polygon.lods & best != 0);
         let has_footprint = own().any(|polygon| !polygon.is_roof_edge);
         for polygon in own().filter(|polygon| !polygon.is_roof_edge || !has_footprint) {
+            if piece.surfaces.positions.len() > MAX_VERTICES {
+                let reason = format!("more than {MAX_VERTICES} vertices; the rest is left out");
+                report.skip(piece.record, reason);
+                break;
+            }
             for ring in geometries.rings(polygon) {
                 let mut push = |vertex: &DVec3| piece.surfaces.push_vertex(order.apply(*vertex));
                 match geometries.is_reversed(polygon) {

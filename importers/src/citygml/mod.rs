@@ -80,6 +80,7 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     }
     let named = srs.as_deref().and_then(named_crs);
     let is_named = named.is_some();
+    let crs_from = named.as_ref().map_or_else(String::new, |n| n.from("srsName"));
     let crs = named.map(|n| n.crs);
     let order = Order::of(crs.as_ref().is_some_and(|crs| crs.is_geographic), options, &corners);
     let extent = corners.iter().fold(None, |extent: Option<[f64; 4]>, corner| {
@@ -90,7 +91,7 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     Ok(Some(Probe {
         kind: Kind::Objects,
         crs,
-        crs_from: if is_named { "srsName".into() } else { String::new() },
+        crs_from,
         crs_text: srs.filter(|_| !is_named),
         needs_crs: true,
         encoding: None,
@@ -105,29 +106,29 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     /// East or longitude.
-    EastFirst,
+    East,
     /// North or latitude, as the EPSG register orders geographic systems.
-    NorthFirst,
+    North,
     /// Longitude, against the register: the first number is no latitude.
-    LongitudeFirst,
+    Longitude,
 }
 
 impl Order {
     fn of(is_geographic: bool, options: &Options, corners: &[glam::DVec3]) -> Self {
         let said = options.map.iter().find(|(key, _)| key == "axes").map(|(_, value)| value.to_ascii_lowercase());
         match said.as_deref() {
-            Some("yx") => Order::NorthFirst,
-            Some("xy") => Order::EastFirst,
-            _ if !is_geographic => Order::EastFirst,
-            _ if corners.first().is_some_and(|c| c.x.abs() > 90.0 && c.y.abs() <= 90.0) => Order::LongitudeFirst,
-            _ => Order::NorthFirst,
+            Some("yx") => Order::North,
+            Some("xy") => Order::East,
+            _ if !is_geographic => Order::East,
+            _ if corners.first().is_some_and(|c| c.x.abs() > 90.0 && c.y.abs() <= 90.0) => Order::Longitude,
+            _ => Order::North,
         }
     }
 
     fn apply(self, p: glam::DVec3) -> glam::DVec3 {
         match self {
-            Order::NorthFirst => glam::DVec3::new(p.y, p.x, p.z),
-            Order::EastFirst | Order::LongitudeFirst => p,
+            Order::North => glam::DVec3::new(p.y, p.x, p.z),
+            Order::East | Order::Longitude => p,
         }
     }
 }

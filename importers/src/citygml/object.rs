@@ -108,11 +108,6 @@ impl Walk<'_, '_> {
                 return Ok(());
             }
             "appearance" | "appearanceMember" => return Ok(()),
-            "generalizesTo" | "interiorRoomMember" | "groupMember" | "parent" | "visibility" => {
-                if view.tree.get(property, AttributeName::Href).is_some() {
-                    return Ok(());
-                }
-            }
             _ => {}
         }
         let mut is_object = false;

@@ -23,7 +23,7 @@ use crate::format::ImportError;
 /// Elements within elements.
 const MAX_DEPTH: usize = 100;
 /// One tag or one text may be this large.
-const MAX_EVENT_BYTES: u64 = 256 << 20;
+const MAX_EVENT_BYTES: u64 = 128 << 20;
 const BUFFER: usize = 256 * 1024;
 
 /// A file being read.

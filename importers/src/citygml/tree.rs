@@ -5,7 +5,7 @@ use super::name::{Name, Space};
 /// Elements that one member may have.
 const MAX_NODES: usize = 8_000_000;
 /// Text that one member may have.
-const MAX_TEXT_BYTES: usize = 512 << 20;
+const MAX_TEXT_BYTES: usize = 256 << 20;
 
 /// An element within its tree.
 pub(super) type NodeId = u32;

@@ -13,6 +13,7 @@ mod text;
 use std::{
     collections::HashMap,
     fs::File,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     io::{BufRead, BufReader, Read},
     path::Path,
     sync::Arc,
@@ -42,7 +43,7 @@ pub static FORMAT: Format = Format {
 };
 
 /// One object, one header member or one line of a sequence may be this large.
-const MAX_VALUE_BYTES: usize = 256 << 20;
+const MAX_VALUE_BYTES: usize = 128 << 20;
 /// Memory that the vertices of one file may take.
 const MAX_VERTEX_BYTES: usize = 1 << 30;
 /// Names of attributes that are kept to be shared.
@@ -72,11 +73,12 @@ fn probe(path: &Path, _: &Options) -> Result<Option<Probe>, ImportError> {
     let text = header.crs_text().map(str::to_owned);
     let named = text.as_deref().and_then(named_crs);
     let is_named = named.is_some();
+    let crs_from = named.as_ref().map_or_else(String::new, |n| n.from("metadata.referenceSystem"));
     let version = header.version.as_deref().unwrap_or("of unknown version");
     Ok(Some(Probe {
         kind: Kind::Objects,
         crs: named.map(|n| n.crs),
-        crs_from: if is_named { "metadata.referenceSystem".into() } else { String::new() },
+        crs_from,
         crs_text: text.filter(|_| !is_named),
         needs_crs: true,
         encoding: Some(("UTF-8".into(), "RFC 8259".into())),
@@ -157,8 +159,15 @@ struct Whole {
     parts: Parts,
 }
 
-/// By parent: the highest level of detail of its parts.
-type Parts = HashMap<String, f64>;
+/// By hash of the parent's id: the highest level of detail of its parts.
+type Parts = HashMap<u64, f64>;
+
+/// Parents that are remembered; buildings beyond are drawn beside their parts.
+const MAX_PARTS: usize = 16_000_000;
+
+fn id_hash(id: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
+}
 
 impl Whole {
     /// Reads header, vertices and the outline of objects; `false` when more values follow: a sequence.
@@ -221,7 +230,10 @@ impl Whole {
 fn note_part(parts: &mut Parts, kind: &str, parents: Option<&[String]>, lod: Option<f64>) {
     let (true, Some(lod)) = (kind.ends_with("Part"), lod) else { return };
     for parent in parents.unwrap_or(&[]) {
-        let highest = parts.entry(parent.clone()).or_insert(lod);
+        if parts.len() >= MAX_PARTS {
+            return;
+        }
+        let highest = parts.entry(id_hash(parent)).or_insert(lod);
         *highest = highest.max(lod);
     }
 }
@@ -328,7 +340,7 @@ impl<'a> Reader<'a> {
                 scanner.value(&mut value, MAX_VALUE_BYTES).map_err(&stop)?;
                 match serde_json::from_slice::<Object>(&value) {
                     Ok(object) => {
-                        let lod = whole.parts.get(&id).copied();
+                        let lod = whole.parts.get(&id_hash(&id)).copied();
                         let context = Context {
                             header: &whole.header,
                             appearance: &whole.header.appearance,
@@ -439,7 +451,7 @@ impl<'a> Reader<'a> {
         let appearance = feature.appearance.as_ref().unwrap_or(&header.appearance);
         let context = Context { header, appearance, vertices: &vertices, record };
         for (id, object) in feature.objects.0 {
-            let lod = parts.get(&id).copied();
+            let lod = parts.get(&id_hash(&id)).copied();
             self.take(id, object, &context, lod, out, report)?;
         }
         Ok(())

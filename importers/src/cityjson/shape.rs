@@ -7,7 +7,7 @@ use super::{
     nested::{Beside, CLOSE, OPEN, is_index},
     text::{Appearance, Geometry, Header, Object},
 };
-use crate::citymodel::{Piece, colour};
+use crate::citymodel::{MAX_VERTICES, Piece, colour};
 
 /// Faults of one object that are told in words; more only repeat them.
 const MAX_FAULTS: usize = 20;
@@ -91,7 +91,14 @@ pub(super) fn take_shape(
     let best_lod = numbers().map(|(_, lod, _)| lod_number(lod.as_deref())).reduce(f64::max).unwrap_or(0.0);
     // A building that is only outlined while its parts are modelled is drawn by its parts.
     let is_drawn_by_parts = parts_lod.is_some_and(|parts| parts.floor() > best_lod.floor());
+    // Templates can make very many vertices of few bytes.
+    let mut work = 0_usize;
     for (rank, lod, geometry) in &ranked {
+        work += template_of(geometry, header).map_or(0, |template| template.boundaries.0.len() + 1);
+        if work > 4 * MAX_VERTICES || piece.surfaces.positions.len() > MAX_VERTICES {
+            faults.push(format!("more than {MAX_VERTICES} vertices; the rest is left out"));
+            break;
+        }
         if Some(*rank) == best_rank && lod_number(lod.as_deref()) == best_lod && !is_drawn_by_parts {
             piece.lod = piece.lod.take().or_else(|| lod.clone());
             take_geometry(piece, geometry, header, vertices, paint, &mut faults);

@@ -171,6 +171,9 @@ fn other_json_is_not_taken() {
 fn no_damage_makes_it_panic_hang_or_miscount_silently() {
     let text = whole().replace("\"extra\":{\"type\":\"+Lamp\",\"geometry\":[]}", "\"extra\":{\"type\":\"LandUse\"}");
     let text = text.replace("\"tree\":", "\"more\":{\"type\":\"BuildingPart\",\"parents\":[\"whole\"]},\"tree\":");
+    for (name, text) in [("a.city.json", text.as_str()), ("a.city.jsonl", &sequence())] {
+        assert_eq!(read(name, text).report.warnings, [], "else no damage would count as unnoticed");
+    }
     let found = trial::miscounts(&FORMAT, "a.city.json", text.as_bytes(), &Options::default(), 4549);
     assert_eq!(found, Vec::<String>::new());
     let found = trial::miscounts(&FORMAT, "a.city.jsonl", sequence().as_bytes(), &Options::default(), 4549);

@@ -11,6 +11,16 @@ pub(crate) struct Named {
     pub compound: Option<u32>,
 }
 
+impl Named {
+    /// What named it: `field`, with the compound code where the file has one.
+    pub fn from(&self, field: &str) -> String {
+        match self.compound {
+            Some(code) => format!("{field} (horizontal part of EPSG:{code})"),
+            None => field.to_owned(),
+        }
+    }
+}
+
 /// The system that `text` names: `EPSG:7415`, a URL or URN of OGC, a list of them (the first is the horizontal one),
 /// `urn:adv:crs:ETRS89_UTM32*DE_DHHN2016_NH`.
 pub(crate) fn named(text: &str) -> Option<Named> {

@@ -35,6 +35,8 @@ use crate::{
 const MAX_IDS: usize = 16_000_000;
 /// Points of one object that become objects of their own; more are no objects but a survey.
 const MAX_POINTS: usize = 1000;
+/// Vertices of one object: prototypes and references can make very many of few bytes.
+pub(crate) const MAX_VERTICES: usize = 20_000_000;
 /// Tree without a height.
 const TREE_M: f64 = 8.0;
 /// Line of a utility network without a section.
@@ -329,8 +331,12 @@ fn account(faults: &Faults, record: u64, place: &str, report: &mut SourceReport)
         report.warn("surface_without_area", message, format!("{place}, surface {number}"));
     }
     for number in &faults.crossing {
-        let message = "surfaces that cross themselves or are bent; drawn as well as they can be";
+        let message = "surfaces that cross themselves; drawn as well as they can be";
         report.warn("surface_crossing", message, format!("{place}, surface {number}"));
+    }
+    for number in &faults.bent {
+        let message = "surfaces whose vertices do not lie in one plane; drawn with triangles of our choice";
+        report.warn("surface_bent", message, format!("{place}, surface {number}"));
     }
 }
 

@@ -11,6 +11,9 @@ use groundline_engine::model::{Extent, Mesh, MeshPart};
 
 /// A polygon whose triangles differ from its area by more than this part of it crosses itself.
 const AREA_TOLERANCE: f64 = 0.01;
+/// Vertices may lie this far off the plane of their polygon, and this part of its size more.
+const BENT_M: f64 = 0.05;
+const BENT_PART: f64 = 0.02;
 /// Surfaces smaller than this are lines, square metres.
 const LEAST_AREA_M2: f64 = 1e-8;
 
@@ -94,6 +97,8 @@ pub(crate) struct Faults {
     pub no_area: Vec<usize>,
     /// Crossing themselves: drawn as well as could be.
     pub crossing: Vec<usize>,
+    /// Far from plane: which triangles they were meant to be is open.
+    pub bent: Vec<usize>,
 }
 
 /// Cuts polygons into triangles. Keeps its buffers.
@@ -122,11 +127,9 @@ impl Mesher {
         let mut parts: Vec<Part> = Vec::new();
         for (number, (rings, rgba)) in surfaces.polygons().enumerate() {
             match self.cut(&rings) {
-                Ok(is_whole) => {
-                    if !is_whole {
-                        faults.crossing.push(number + 1);
-                    }
-                }
+                Ok(Cut::Whole) => {}
+                Ok(Cut::Crossing) => faults.crossing.push(number + 1),
+                Ok(Cut::Bent) => faults.bent.push(number + 1),
                 Err(Fault::NoPlace) => {
                     faults.no_place.push(number + 1);
                     continue;
@@ -158,8 +161,8 @@ impl Mesher {
         (Some(Mesh { origin, parts: parts.collect() }), faults)
     }
 
-    /// Cuts one polygon; afterwards `indices` are triangles over `corners`. Whether the triangles cover its area.
-    fn cut(&mut self, rings: &[&[DVec3]]) -> Result<bool, Fault> {
+    /// Cuts one polygon; afterwards `indices` are triangles over `corners`.
+    fn cut(&mut self, rings: &[&[DVec3]]) -> Result<Cut, Fault> {
         self.corners.clear();
         self.indices.clear();
         self.holes.clear();
@@ -193,9 +196,9 @@ impl Mesher {
         if double_area * 0.5 < LEAST_AREA_M2 || !double_area.is_finite() {
             return Err(Fault::NoArea);
         }
-        if let (true, [a, b, c]) = (self.holes.is_empty(), outer) {
+        if self.holes.is_empty() && outer.len() == 3 {
             self.indices.extend([0, 1, 2]);
-            return Ok(a.is_finite() && b.is_finite() && c.is_finite());
+            return Ok(Cut::Whole);
         }
         let normal = normal / double_area;
         let (u, v) = normal.any_orthonormal_pair();
@@ -227,8 +230,19 @@ impl Mesher {
             wanted += if start == 0 { double } else { -double };
             start = end;
         }
-        Ok((covered - wanted).abs() <= wanted.abs() * AREA_TOLERANCE + 1e-4)
+        if (covered - wanted).abs() > wanted.abs() * AREA_TOLERANCE + 1e-4 {
+            return Ok(Cut::Crossing);
+        }
+        let off_plane = self.corners.iter().map(|p| (*p - first).dot(normal).abs()).fold(0.0, f64::max);
+        let is_bent = off_plane > BENT_M + double_area.sqrt() * BENT_PART;
+        Ok(if is_bent { Cut::Bent } else { Cut::Whole })
     }
+}
+
+enum Cut {
+    Whole,
+    Crossing,
+    Bent,
 }
 
 enum Fault {
@@ -306,9 +320,10 @@ mod tests {
         let line: &[[f64; 3]] = &[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]];
         let lost: &[[f64; 3]] = &[[0.0, 0.0, 0.0], [1.0, f64::NAN, 0.0], [2.0, 0.0, 0.0]];
         let bow: &[[f64; 3]] = &[[0.0, 0.0, 0.0], [10.0, 10.0, 0.0], [10.0, 0.0, 0.0], [0.0, 12.0, 0.0]];
-        let all = surfaces(&[&[good], &[line], &[lost], &[bow], &[&good[..2]]]);
+        let roof: &[[f64; 3]] = &[[0.0, 0.0, 0.0], [10.0, 0.0, 3.0], [10.0, 10.0, 0.0], [0.0, 10.0, 3.0]];
+        let all = surfaces(&[&[good], &[line], &[lost], &[bow], &[&good[..2]], &[roof]]);
         let (mesh, faults) = Mesher::new().mesh(&all);
-        assert_eq!(faults, Faults { no_place: vec![3], no_area: vec![2, 5], crossing: vec![4] });
+        assert_eq!(faults, Faults { no_place: vec![3], no_area: vec![2, 5], crossing: vec![4], bent: vec![6] });
         assert!(mesh.is_some());
         assert_eq!(Mesher::new().mesh(&surfaces(&[&[line]])).0, None);
     }
