@@ -9,6 +9,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vertex;
 
 use std::{
     collections::HashMap,
@@ -19,7 +20,6 @@ use std::{
     sync::Arc,
 };
 
-use glam::DVec3;
 use groundline_engine::model::{SourceReport, Value};
 use serde_json::{Map, Value as Json};
 
@@ -29,8 +29,9 @@ use crate::{
     format::{Format, ImportError, Job, Kind, Options, Out, Probe},
 };
 use scan::{ScanError, Scanner};
-use shape::{Paint, Vertices, best_lod, take_shape};
-use text::{Appearance, Feature, Header, Object, Outline, Transform};
+use shape::{Paint, best_lod, take_shape};
+use text::{Appearance, Feature, Header, Object, Outline};
+use vertex::{Flat, Own, Vertices};
 
 /// The CityJSON importer.
 pub static FORMAT: Format = Format {
@@ -235,67 +236,6 @@ fn note_part(parts: &mut Parts, kind: &str, parents: Option<&[String]>, lod: Opt
         }
         let highest = parts.entry(id_hash(parent)).or_insert(lod);
         *highest = highest.max(lod);
-    }
-}
-
-/// Vertices as flat numbers: whole ones as long as they are.
-#[derive(Default)]
-struct Flat {
-    whole: Vec<i32>,
-    real: Vec<f64>,
-    transform: Transform,
-}
-
-impl Flat {
-    fn push(&mut self, vertex: [f64; 3]) {
-        let is_whole = |n: f64| n.fract() == 0.0 && n.abs() < f64::from(i32::MAX);
-        if self.real.is_empty() && vertex.iter().all(|n| is_whole(*n)) {
-            self.whole.extend(vertex.map(|n| n as i32));
-            return;
-        }
-        if !self.whole.is_empty() {
-            self.real = std::mem::take(&mut self.whole).into_iter().map(f64::from).collect();
-        }
-        self.real.extend(vertex);
-    }
-
-    fn bytes(&self) -> usize {
-        self.whole.len() * 4 + self.real.len() * 8
-    }
-}
-
-impl Vertices for Flat {
-    fn vertex(&self, index: u32) -> Option<DVec3> {
-        let from = (index as usize).checked_mul(3)?;
-        let range = from..from.checked_add(3)?;
-        let vertex = match self.real.get(range.clone()) {
-            Some([x, y, z]) => [*x, *y, *z],
-            _ => match self.whole.get(range)? {
-                [x, y, z] => [f64::from(*x), f64::from(*y), f64::from(*z)],
-                _ => return None,
-            },
-        };
-        Some(self.transform.apply(vertex)).filter(|v| v.is_finite())
-    }
-
-    fn count(&self) -> usize {
-        (self.whole.len() + self.real.len()) / 3
-    }
-}
-
-/// Vertices of one feature.
-struct Own<'v> {
-    vertices: &'v [[f64; 3]],
-    transform: Transform,
-}
-
-impl Vertices for Own<'_> {
-    fn vertex(&self, index: u32) -> Option<DVec3> {
-        self.vertices.get(index as usize).map(|v| self.transform.apply(*v)).filter(|v| v.is_finite())
-    }
-
-    fn count(&self) -> usize {
-        self.vertices.len()
     }
 }
 

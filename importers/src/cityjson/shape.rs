@@ -6,19 +6,12 @@ use groundline_engine::model::{Class, PipeKind};
 use super::{
     nested::{Beside, CLOSE, OPEN, is_index},
     text::{Appearance, Geometry, Header, Object},
+    vertex::Vertices,
 };
 use crate::citymodel::{MAX_VERTICES, Piece, colour};
 
 /// Faults of one object that are told in words; more only repeat them.
 const MAX_FAULTS: usize = 20;
-
-/// Where the vertices are.
-pub(super) trait Vertices {
-    /// The vertex with this index, in the source's coordinates.
-    fn vertex(&self, index: u32) -> Option<DVec3>;
-    /// How many there are.
-    fn count(&self) -> usize;
-}
 
 /// What an object's surfaces look like.
 #[derive(Clone, Copy)]

@@ -267,7 +267,7 @@ impl<'a> Composer<'a> {
             {
                 return self.block(&piece.surfaces, height_m, measures).into_iter().collect();
             }
-            if class::is_flat(class) && !has_height {
+            if (class::is_flat(class) || is_plan) && !has_height {
                 let polygons = plan_polygons(&piece.surfaces);
                 if !polygons.is_empty() {
                     return vec![Geometry::Area(Area { polygons, vertical })];
