@@ -27,6 +27,7 @@ pub(super) struct Members<'a> {
     prototypes: Prototypes,
     order: Option<Order>,
     corners: Vec<DVec3>,
+    srs_name: String,
 }
 
 impl<'a> Members<'a> {
@@ -41,12 +42,16 @@ impl<'a> Members<'a> {
             prototypes: Prototypes::default(),
             order: None,
             corners: Vec::new(),
+            srs_name: String::new(),
         }
     }
 
     /// Looks at the box around the whole, which shows the order of coordinates.
     pub fn see_envelope(&mut self, view: View<'_>) {
         for node in view.tree.all() {
+            if let Some(name) = view.tree.get(node, AttributeName::SrsName) {
+                self.srs_name = name.to_owned();
+            }
             if view.local(node) == "lowerCorner" {
                 // A box that is none says nothing.
                 let parts = view.tree.text(node).split_ascii_whitespace();
@@ -152,7 +157,9 @@ impl<'a> Members<'a> {
         {
             first.extend(geometries.rings(polygon).next().and_then(|ring| ring.first()).copied());
         }
-        let order = Order::of(self.job.crs.is_geographic, self.job.options, &first);
+        let own = geometries.foreign_srs.first().filter(|_| self.srs_name.is_empty());
+        let name = own.unwrap_or(&self.srs_name);
+        let order = Order::of(self.job.crs.is_geographic, name, self.job.options, &first);
         if order == Order::Longitude {
             let message = format!(
                 "longitude stands before latitude, against the order of {}; read so (give --map axes=yx if it is not)",

@@ -82,7 +82,8 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     let is_named = named.is_some();
     let crs_from = named.as_ref().map_or_else(String::new, |n| n.from("srsName"));
     let crs = named.map(|n| n.crs);
-    let order = Order::of(crs.as_ref().is_some_and(|crs| crs.is_geographic), options, &corners);
+    let order =
+        Order::of(crs.as_ref().is_some_and(|crs| crs.is_geographic), srs.as_deref().unwrap_or(""), options, &corners);
     let extent = corners.iter().fold(None, |extent: Option<[f64; 4]>, corner| {
         let p = order.apply(*corner);
         let e = extent.unwrap_or([p.x, p.y, p.x, p.y]);
@@ -114,12 +115,14 @@ enum Order {
 }
 
 impl Order {
-    fn of(is_geographic: bool, options: &Options, corners: &[glam::DVec3]) -> Self {
+    /// By the user's word, else the system, its name and a first corner.
+    fn of(is_geographic: bool, srs_name: &str, options: &Options, corners: &[glam::DVec3]) -> Self {
         let said = options.map.iter().find(|(key, _)| key == "axes").map(|(_, value)| value.to_ascii_lowercase());
         match said.as_deref() {
             Some("yx") => Order::North,
             Some("xy") => Order::East,
-            _ if !is_geographic => Order::East,
+            // OGC's own name for longitude first
+            _ if !is_geographic || srs_name.contains("CRS84") => Order::East,
             _ if corners.first().is_some_and(|c| c.x.abs() > 90.0 && c.y.abs() <= 90.0) => Order::Longitude,
             _ => Order::North,
         }

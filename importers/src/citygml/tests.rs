@@ -145,6 +145,15 @@ fn latitude_stands_first_in_geographic_systems() {
     let trial = read("a.gml", text.as_bytes());
     let extent = object(&trial, "r").geometry.extent();
     assert!((extent.min.x - 500_000.0).abs() < 1.0 && (extent.size().y - 111.0).abs() < 1.0, "{extent:?}");
+    let named = text.replace("http://www.opengis.net/def/crs/EPSG/0/4490", "urn:ogc:def:crs:OGC:1.3:CRS84");
+    let named = named
+        .replace("36 120 1", "10 50 1")
+        .replace("36 120.001 1", "10.001 50 1")
+        .replace("36.001 120 1", "10 50.001 1");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.gml"), named).unwrap();
+    let near = trial::Trial::of(&FORMAT, &folder.path().join("a.gml"), &Options::default(), 32632);
+    assert!((object(&near, "r").geometry.extent().min.y - 5_538_630.0).abs() < 10_000.0, "CRS84 has longitude first");
     // Written the other way round, it is noticed.
     let swapped =
         text.replace("36 120 0", "120 36 0").replace("36 120 1", "120 36 1").replace("36 120.001 1", "120.001 36 1");
