@@ -14,6 +14,8 @@ pub static FORMATS: &[&Format] = &[
     &crate::las::FORMAT,
     &crate::pipe_table::FORMAT,
     &crate::shapefile::FORMAT,
+    &crate::citygml::FORMAT,
+    &crate::cityjson::FORMAT,
     &crate::geojson::SEQUENCE,
     &crate::geojson::FORMAT,
     &crate::geopackage::FORMAT,

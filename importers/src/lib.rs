@@ -5,6 +5,9 @@
 //! it never sees a tile, the store or the viewer.
 
 mod archive;
+pub mod citygml;
+pub mod cityjson;
+mod citymodel;
 pub mod encoding;
 mod feature;
 pub mod field;

@@ -1,0 +1,385 @@
+//! Members to pieces: the highest level of detail of each object, with the semantics and colours of its surfaces.
+
+use glam::DVec3;
+use groundline_engine::model::{Class, SourceReport};
+
+use super::{
+    Order,
+    appearance::{Looks, Materials},
+    attribute::Attributes,
+    geometry::{Geometries, Lods, NO_LOD},
+    implicit::Prototypes,
+    object::{NotRead, Object, Walk},
+    tree::{AttributeName, NodeId, View},
+};
+use crate::{
+    citymodel::{Composer, MAX_VERTICES, Piece, Surfaces, colour, named_crs, pipe_kind},
+    format::{ImportError, Job, Out},
+};
+
+/// Makes pieces of members.
+pub(super) struct Members<'a> {
+    job: &'a Job<'a>,
+    composer: Composer<'a>,
+    materials: Materials,
+    geometries: Geometries,
+    attributes: Attributes,
+    prototypes: Prototypes,
+    order: Option<Order>,
+    corners: Vec<DVec3>,
+    srs_name: String,
+}
+
+impl<'a> Members<'a> {
+    /// For one file.
+    pub fn new(job: &'a Job<'a>, materials: Materials) -> Self {
+        Self {
+            job,
+            composer: Composer::new(job),
+            materials,
+            geometries: Geometries::default(),
+            attributes: Attributes::default(),
+            prototypes: Prototypes::default(),
+            order: None,
+            corners: Vec::new(),
+            srs_name: String::new(),
+        }
+    }
+
+    /// Looks at the box around the whole, which shows the order of coordinates.
+    pub fn see_envelope(&mut self, view: View<'_>) {
+        for node in view.tree.all() {
+            if let Some(name) = view.tree.get(node, AttributeName::SrsName) {
+                self.srs_name = name.to_owned();
+            }
+            if view.local(node) == "lowerCorner" {
+                // A box that is none says nothing.
+                let parts = view.tree.text(node).split_ascii_whitespace();
+                let _ = super::geometry::numbers(parts, 3, &mut self.corners);
+            }
+        }
+    }
+
+    /// Says what could only be known at the end.
+    pub fn finish(&self, report: &mut SourceReport) {
+        if self.materials.has_textures {
+            report.warn("textures_not_read", "the model has textures; they are not read", "");
+        }
+        self.composer.finish(report);
+    }
+
+    /// Takes a member and hands on its objects.
+    pub fn take(
+        &mut self,
+        view: View<'_>,
+        record: u64,
+        out: &mut dyn Out,
+        report: &mut SourceReport,
+    ) -> Result<(), ImportError> {
+        let place = format!("member {record}");
+        let mut geometries = std::mem::take(&mut self.geometries);
+        geometries.clear();
+        let own_materials = self.own_materials(view);
+        let materials = Looks { own: own_materials.as_ref(), all: &self.materials };
+        let composer = &self.composer;
+        let mut walk = Walk {
+            view,
+            geometries: &mut geometries,
+            attributes: &mut self.attributes,
+            materials,
+            objects: Vec::new(),
+            not_read: NotRead::default(),
+            class: &|kind| composer.class(kind),
+        };
+        for node in view.children(0) {
+            if let Err(reason) = walk.object(node, None) {
+                report.skip(record, reason);
+            }
+        }
+        let (objects, not_read) = (walk.objects, walk.not_read);
+        for (code, message) in not_read.words {
+            report.warn(code, message, &place);
+        }
+        if objects.is_empty() {
+            match view.tree.get(0, AttributeName::Href) {
+                Some(href) => {
+                    report.warn("member_elsewhere", format!("members that lie elsewhere ({href:.60})"), &place)
+                }
+                None => report.skip(record, "a member without an object"),
+            }
+        }
+        geometries.resolve(|inner, outer| is_within(&objects, inner, outer));
+        geometries.sort();
+        for fault in geometries.faults.drain(..) {
+            report.skip(record, format!("{place}: {fault}"));
+        }
+        if geometries.unresolved > 0 {
+            let message = "references to surfaces that are not in the same member; those surfaces are not drawn there";
+            report.warn("reference_outside", message, &place);
+        }
+        self.check_srs(&geometries, record, report);
+        let outcome = self.emit(view, objects, &geometries, own_materials.as_ref(), record, out, report);
+        self.geometries = geometries;
+        outcome
+    }
+
+    /// Materials within the member, together with those of the whole.
+    fn own_materials(&mut self, view: View<'_>) -> Option<Materials> {
+        let has_own = |node: &NodeId| matches!(view.local(*node), "X3DMaterial" | "ParameterizedTexture");
+        if !view.tree.all().any(|node| has_own(&node)) {
+            return None;
+        }
+        let mut own = Materials::default();
+        for node in view.tree.all().filter(|node| view.local(*node) == "Appearance") {
+            own.take(view, node);
+        }
+        self.materials.has_textures |= own.has_textures;
+        Some(own)
+    }
+
+    fn check_srs(&self, geometries: &Geometries, record: u64, report: &mut SourceReport) {
+        for name in &geometries.foreign_srs {
+            let other = named_crs(name).filter(|named| named.crs.label() != self.job.crs.label());
+            if let Some(named) = other.filter(|_| self.job.options.crs.is_none()) {
+                let message = format!("geometries in {} among those in {}", named.crs.label(), self.job.crs.label());
+                report.warn("several_crs", message, format!("member {record}"));
+            }
+        }
+    }
+
+    fn order(&mut self, geometries: &Geometries, report: &mut SourceReport) -> Order {
+        if let Some(order) = self.order {
+            return order;
+        }
+        let mut first: Vec<DVec3> = self.corners.first().copied().into_iter().collect();
+        if first.is_empty()
+            && let Some(polygon) = geometries.polygons.first()
+        {
+            first.extend(geometries.rings(polygon).next().and_then(|ring| ring.first()).copied());
+        }
+        let own = geometries.foreign_srs.first().filter(|_| self.srs_name.is_empty());
+        let name = own.unwrap_or(&self.srs_name);
+        let order = Order::of(self.job.crs.is_geographic, name, self.job.options, &first);
+        if order == Order::Longitude {
+            let message = format!(
+                "longitude stands before latitude, against the order of {}; read so (give --map axes=yx if it is not)",
+                self.job.crs.label()
+            );
+            report.warn("axes_longitude_first", message, "");
+        }
+        if !first.is_empty() {
+            self.order = Some(order);
+        }
+        order
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn emit(
+        &mut self,
+        view: View<'_>,
+        objects: Vec<Object>,
+        geometries: &Geometries,
+        own_materials: Option<&Materials>,
+        record: u64,
+        out: &mut dyn Out,
+        report: &mut SourceReport,
+    ) -> Result<(), ImportError> {
+        let order = self.order(geometries, report);
+        let bests = bests(&objects, geometries);
+        let keys = keys(&objects, record);
+        for (number, object) in objects.into_iter().enumerate() {
+            let (all, best) = bests.get(number).copied().unwrap_or_default();
+            let key = keys.get(number).cloned().unwrap_or_default();
+            let mut piece = Piece {
+                record,
+                class: Some(object.class),
+                parent: object.parent.and_then(|parent| keys.get(parent).cloned()),
+                name: object.found.name,
+                fields: object.found.fields,
+                kind: object.kind,
+                ..Piece::default()
+            };
+            if object.found.is_cut {
+                report.warn("attributes_cut", "more attributes than one object can have; the rest is left out", &key);
+            }
+            piece.lod = lod_word(best, object.own_lod.as_deref());
+            piece.other_lods = (0..5)
+                .map(|n| 1 << n)
+                .filter(|bit| all & bit != 0 && *bit != best)
+                .filter_map(|bit| lod_word(bit, None))
+                .collect();
+            self.shape(view, &mut piece, number, best, geometries, order, report);
+            let implicit = object.implicit.iter().filter(|(lods, _)| *lods == best);
+            for (_, node) in implicit {
+                let vertices = piece.anchored.iter().map(|(_, local)| local.positions.len()).sum::<usize>();
+                if vertices + piece.surfaces.positions.len() > MAX_VERTICES {
+                    report.skip(record, format!("{key}: more than {MAX_VERTICES} vertices; the rest is left out"));
+                    break;
+                }
+                let materials = Looks { own: own_materials, all: &self.materials };
+                match self.prototypes.read(view, *node, materials) {
+                    Ok(implicit) => {
+                        place_implicit(&mut piece, implicit, order, self.job.crs.is_geographic, &key, report)
+                    }
+                    Err(reason) => report.skip(record, format!("{key}: {reason}")),
+                }
+            }
+            piece.key = key;
+            self.composer.take(piece, out, report)?;
+        }
+        Ok(())
+    }
+
+    /// Polygons, else lines, else points of the level of detail `best`.
+    #[allow(clippy::too_many_arguments)]
+    fn shape(
+        &self,
+        view: View<'_>,
+        piece: &mut Piece,
+        number: usize,
+        best: Lods,
+        geometries: &Geometries,
+        order: Order,
+        report: &mut SourceReport,
+    ) {
+        let class = piece.class.unwrap_or(Class::Generic);
+        let pipe = pipe_kind(&piece.kind);
+        let own = || geometries.polygons_of(number).iter().filter(|polygon| polygon.lods & best != 0);
+        let has_footprint = own().any(|polygon| !polygon.is_roof_edge);
+        for polygon in own().filter(|polygon| !polygon.is_roof_edge || !has_footprint) {
+            if piece.surfaces.positions.len() > MAX_VERTICES {
+                let reason = format!("more than {MAX_VERTICES} vertices; the rest is left out");
+                report.skip(piece.record, reason);
+                break;
+            }
+            for ring in geometries.rings(polygon) {
+                let mut push = |vertex: &DVec3| piece.surfaces.push_vertex(order.apply(*vertex));
+                match geometries.is_reversed(polygon) {
+                    true => ring.iter().rev().for_each(&mut push),
+                    false => ring.iter().for_each(&mut push),
+                }
+                piece.surfaces.end_ring();
+            }
+            let semantics = polygon.semantics.map(|node| view.local(node));
+            piece.surfaces.end_polygon(polygon.material.unwrap_or_else(|| colour(class, pipe, semantics)));
+        }
+        if !piece.surfaces.is_empty() {
+            return;
+        }
+        for simple in geometries.simple_of(number).iter().filter(|s| s.lods & best != 0) {
+            let vertices = geometries.vertices_of(simple).iter().map(|v| order.apply(*v));
+            match simple.is_point {
+                true => piece.points.extend(vertices),
+                false => piece.lines.push(vertices.collect()),
+            }
+        }
+    }
+}
+
+/// Whether the first object is the second or a part of it.
+fn is_within(objects: &[Object], inner: usize, outer: usize) -> bool {
+    let mut at = Some(inner);
+    // Parents come before their parts, so this ends.
+    while let Some(number) = at {
+        if number == outer {
+            return true;
+        }
+        at = objects.get(number).and_then(|object| object.parent);
+    }
+    false
+}
+
+/// Each object's levels of detail, and the highest with surfaces, else with anything; none where its parts show more.
+fn bests(objects: &[Object], geometries: &Geometries) -> Vec<(Lods, Lods)> {
+    let mut surfaces: Vec<Lods> = vec![0; objects.len()];
+    let mut others = surfaces.clone();
+    for polygon in &geometries.polygons {
+        if let Some(lods) = surfaces.get_mut(polygon.owner) {
+            *lods |= polygon.lods;
+        }
+    }
+    for simple in &geometries.simple {
+        if let Some(lods) = others.get_mut(simple.owner) {
+            *lods |= simple.lods;
+        }
+    }
+    for (number, object) in objects.iter().enumerate() {
+        if let Some(lods) = surfaces.get_mut(number) {
+            *lods |= object.implicit.iter().fold(0, |all, (lods, _)| all | lods);
+        }
+    }
+    let highest = |lods: Lods| (0..=4).rev().map(|n| 1 << n).chain([NO_LOD]).find(|bit| lods & bit != 0).unwrap_or(0);
+    let pairs = surfaces.iter().zip(&others);
+    let mut bests: Vec<(Lods, Lods)> = pairs
+        .map(|(surfaces, others)| (surfaces | others, highest(if *surfaces != 0 { *surfaces } else { *others })))
+        .collect();
+    for (number, object) in objects.iter().enumerate().rev() {
+        let part = bests.get(number).map_or(0, |(_, best)| *best);
+        if let Some(whole) = object.parent.filter(|_| object.kind.ends_with("Part")).and_then(|p| bests.get_mut(p))
+            && whole.1 < part
+        {
+            whole.1 = 0;
+        }
+    }
+    bests
+}
+
+/// The ids of the objects: their own, else their number within their parent or the file.
+fn keys(objects: &[Object], record: u64) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::with_capacity(objects.len());
+    for (number, object) in objects.iter().enumerate() {
+        let key = match (&object.id, object.parent.and_then(|parent| keys.get(parent))) {
+            (Some(id), _) => id.clone(),
+            (None, Some(parent)) => format!("{parent}~{number}"),
+            (None, None) => format!("~{record}"),
+        };
+        keys.push(key);
+    }
+    keys
+}
+
+fn lod_word(bit: Lods, own: Option<&str>) -> Option<String> {
+    match bit {
+        0 => None,
+        NO_LOD => own.map(str::to_owned),
+        bit => Some(bit.trailing_zeros().to_string()),
+    }
+}
+
+/// Puts a prototype in its place.
+fn place_implicit(
+    piece: &mut Piece,
+    implicit: super::implicit::Implicit,
+    order: Order,
+    is_geographic: bool,
+    key: &str,
+    report: &mut SourceReport,
+) {
+    let at = order.apply(implicit.at);
+    let Some(prototype) = implicit.prototype else {
+        let message = match &implicit.library {
+            Some(file) => format!("shapes in files of their own ({file:.60}) are not read; their places are kept"),
+            None => "shapes whose prototype was not met before them; their places are kept".into(),
+        };
+        report.warn("prototype_not_read", message, key);
+        piece.points.push(at);
+        return;
+    };
+    let class = piece.class.unwrap_or(Class::Generic);
+    let pipe = pipe_kind(&piece.kind);
+    let mut local = Surfaces::default();
+    // In degrees the prototype's metres are added in the city's frame.
+    let origin = if is_geographic { DVec3::ZERO } else { at };
+    for (rings, material) in &prototype.polygons {
+        for ring in rings {
+            ring.iter().for_each(|v| local.push_vertex(implicit.matrix.transform_point3(*v) + origin));
+            local.end_ring();
+        }
+        local.end_polygon(material.unwrap_or_else(|| colour(class, pipe, None)));
+    }
+    if is_geographic {
+        piece.anchored.push((at, local));
+    } else {
+        piece.surfaces.append(&local);
+    }
+}
