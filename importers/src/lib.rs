@@ -13,6 +13,7 @@ pub mod geotiff;
 pub mod ifc;
 pub mod intake;
 pub mod las;
+pub mod osm;
 pub mod picture;
 pub mod pipe_table;
 pub mod sensor_table;
