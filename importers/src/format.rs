@@ -17,7 +17,9 @@ pub static FORMATS: &[&Format] = &[
     &crate::geojson::FORMAT,
     &crate::ifc::FORMAT,
     &crate::osm::FORMAT,
+    &crate::kml::FORMAT,
     &crate::sensor_table::FORMAT,
+    &crate::table::FORMAT,
 ];
 
 /// A source format.

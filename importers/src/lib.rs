@@ -12,13 +12,16 @@ pub mod geojson;
 pub mod geotiff;
 pub mod ifc;
 pub mod intake;
+pub mod kml;
 pub mod las;
 pub mod osm;
 pub mod picture;
 pub mod pipe_table;
 pub mod sensor_table;
 pub mod shapefile;
+mod sheet;
 mod source;
+pub mod table;
 #[cfg(test)]
 mod trial;
 
