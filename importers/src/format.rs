@@ -18,6 +18,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::ifc::FORMAT,
     &crate::osm::FORMAT,
     &crate::kml::FORMAT,
+    &crate::dxf::FORMAT,
     &crate::sensor_table::FORMAT,
     &crate::table::FORMAT,
 ];

@@ -4,6 +4,7 @@
 //! [`CityObject`](groundline_engine::model::CityObject)s in the city's frame and keeps the account of what it did;
 //! it never sees a tile, the store or the viewer.
 
+pub mod dxf;
 pub mod encoding;
 mod feature;
 pub mod field;
