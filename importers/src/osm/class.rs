@@ -24,7 +24,7 @@ pub(super) struct Found {
     pub class: Class,
     /// Drawn as an area, not as a line.
     pub is_area: bool,
-    pub part: Part,
+    pub part: Role,
     pub stage: Option<Stage>,
     /// Layers below the ground, 1 or more, where it lies there.
     pub below: Option<f64>,
@@ -32,7 +32,7 @@ pub(super) struct Found {
 
 /// What of a building an area is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Role {
     /// None of one.
     No,
     /// All of it.
@@ -67,7 +67,7 @@ pub(super) fn classify(tags: &Tags<'_>, form: Form) -> Option<Found> {
 }
 
 fn of(class: Class, is_area: bool) -> Option<Found> {
-    Some(Found { class, is_area, part: Part::No, stage: None, below: None })
+    Some(Found { class, is_area, part: Role::No, stage: None, below: None })
 }
 
 fn is_yes(value: Option<&str>) -> bool {
@@ -89,7 +89,7 @@ fn node(tags: &Tags<'_>) -> Option<Found> {
 fn area(tags: &Tags<'_>, is_said: bool) -> Option<Found> {
     let building = |part| Some(Found { class: Class::Building, is_area: true, part, stage: None, below: None });
     if is_yes(tag(tags, "building:part")) {
-        return building(Part::Part);
+        return building(Role::Part);
     }
     if let Some(kind) = tag(tags, "building").filter(|kind| is_yes(Some(kind))) {
         let stage = match kind {
@@ -97,7 +97,7 @@ fn area(tags: &Tags<'_>, is_said: bool) -> Option<Found> {
             "proposed" | "planned" => Some(Stage::Planned),
             _ => None,
         };
-        return building(Part::Outline).map(|found| Found { stage, ..found });
+        return building(Role::Outline).map(|found| Found { stage, ..found });
     }
     let class = tags.iter().find_map(|tag| match *tag {
         ("natural", "water") | ("waterway", "riverbank" | "dock") | ("leisure", "swimming_pool") => Some(Class::Water),
@@ -173,7 +173,7 @@ fn line(tags: &Tags<'_>) -> Option<Found> {
             "disused" => Some(Stage::Retired),
             _ => None,
         };
-        Some(Found { class, is_area: false, part: Part::No, stage, below: None })
+        Some(Found { class, is_area: false, part: Role::No, stage, below: None })
     };
     if let Some(kind) = tag(tags, "highway").filter(|kind| is_road(kind)) {
         return staged(Class::Road, kind);

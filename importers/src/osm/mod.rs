@@ -25,7 +25,7 @@ use groundline_engine::{crs::Crs, model::SourceReport};
 use crate::format::{Format, ImportError, Job, Kind, Options, Out, Probe};
 use blob::{BlobKind, Blobs};
 use block::{Block, Element, FileHeader, Stop, Wanted};
-use class::{Form, Part};
+use class::{Form, Role};
 use survey::Survey;
 use thing::Things;
 
@@ -201,7 +201,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             Ok(())
         })?;
     }
-    for relation in relations.list.iter().filter(|r| r.found.part == Part::Part) {
+    for relation in relations.list.iter().filter(|r| r.found.part == Role::Part) {
         things.note_part_relation(&relations, relation);
     }
     things.parts.settle();
@@ -214,14 +214,14 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             reading.each(blob.at, WAYS, &mut |element| {
                 if let Element::Way { id, refs, tags } = element
                     && let Some(found) = class::classify(tags, form(refs))
-                    && (found.part == Part::Part) == takes_parts
+                    && (found.part == Role::Part) == takes_parts
                 {
                     things.way(id, refs, tags, &found)?;
                 }
                 Ok(())
             })?;
         }
-        for relation in relations.list.iter().filter(|r| (r.found.part == Part::Part) == takes_parts) {
+        for relation in relations.list.iter().filter(|r| (r.found.part == Role::Part) == takes_parts) {
             things.relation(&relations, relation)?;
         }
     }
@@ -236,7 +236,7 @@ fn form(refs: &[i64]) -> Form {
 }
 
 fn is_part(tags: &block::Tags<'_>, form: Form) -> bool {
-    class::classify(tags, form).is_some_and(|found| found.part == Part::Part)
+    class::classify(tags, form).is_some_and(|found| found.part == Role::Part)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
     Reading, WAYS,
     blob::BlobKind,
     block::{Block, Element, FileHeader, MemberKind, Stop, Wanted},
-    class::{Form, Found, Part, classify, tag},
+    class::{Form, Found, Role, classify, tag},
     form,
     place::{self, MAX_NODES},
     refuse_unknown,
@@ -133,7 +133,7 @@ impl Survey {
             },
             Element::Way { refs, tags, .. } => match classify(tags, form(refs)) {
                 Some(found) => {
-                    entry.has_parts |= found.part == Part::Part;
+                    entry.has_parts |= found.part == Role::Part;
                     self.want(refs, things)?;
                 }
                 None => left_out.ways += u64::from(!tags.is_empty()),

@@ -7,7 +7,7 @@ use groundline_engine::model::{Attribute, Class, Domain, ObjectId, Polygon, Sour
 
 use super::{
     block::Tags,
-    class::{Found, Part, assumed_tube},
+    class::{Found, Role, assumed_tube},
     part::{Key, Parts},
     place::Places,
     survey::{AreaRelation, Relations},
@@ -185,8 +185,8 @@ impl<'a> Things<'a> {
     ) -> Result<(), ImportError> {
         let mut said = Said { class: Some(found.class), stage: found.stage, ..Said::default() };
         match found.part {
-            Part::No => {}
-            Part::Outline => {
+            Role::No => {}
+            Role::Outline => {
                 if found.below.is_none() && self.parts.claim(key, &shape.polygons) {
                     shape = Shape::default();
                     said.is_shapeless = true;
@@ -194,7 +194,7 @@ impl<'a> Things<'a> {
                     said.attributes.push(Attribute::measured("drawn_by", value, "parts lie inside its outline"));
                 }
             }
-            Part::Part => {
+            Role::Part => {
                 said.parent = self.parts.outline_of(key).map(|outline| ObjectId::new(self.job.layer, outline));
                 if fields.iter().any(|(k, _)| matches!(&**k, "min_height" | "building:min_level")) {
                     let message = "parts that begin above the ground (min_height) are drawn from the ground up";
