@@ -9,6 +9,8 @@ use crate::feature::Shape;
 
 /// Step of curves, radians.
 pub(super) const STEP: f64 = std::f64::consts::PI / 36.0;
+/// Vertices of one polyline.
+const MAX_VERTICES: usize = 300_000;
 /// Copies of a block in rows and columns.
 const MAX_COPIES: i64 = 100_000;
 
@@ -44,6 +46,19 @@ pub(super) struct Insert {
     pub attributes: Vec<(String, String)>,
 }
 
+impl Entity {
+    /// Roughly how many vertices' worth of memory it takes.
+    pub fn weight(&self) -> usize {
+        let of_body = match &self.body {
+            Body::Shape(shape) => shape.vertices().len(),
+            Body::Text { text, .. } => text.len() / 24,
+            Body::Face(corners) => corners.len(),
+            Body::Insert(insert) => insert.places.len() * 4 + insert.attributes.len() * 4,
+        };
+        of_body + 8
+    }
+}
+
 /// What became of a record.
 pub(super) enum Taken {
     Entity(Entity),
@@ -72,6 +87,9 @@ impl Polyline {
         if record.flags(70) & 16 == 0 {
             let z = if self.is_3d { record.number_or(30, 0.0)? } else { self.elevation };
             let place = DVec3::new(record.number_or(10, 0.0)?, record.number_or(20, 0.0)?, z);
+            if self.vertices.len() >= MAX_VERTICES {
+                return Err(format!("more than {MAX_VERTICES} vertices"));
+            }
             self.vertices.push((place, record.number_or(42, 0.0)?));
         }
         Ok(())

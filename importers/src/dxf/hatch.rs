@@ -8,8 +8,8 @@ use super::{
 };
 use crate::feature::{Shape, grouped_rings, is_inside, signed_area};
 
-/// Outlines of one hatch.
-const MAX_PATHS: usize = 20_000;
+/// Outlines of one hatch; each is held against all others.
+const MAX_PATHS: usize = 2_000;
 
 /// The area that a hatch fills: rings inside others are holes, rings inside those fill again.
 pub(super) fn shape(record: &Record, axes: DMat3) -> Result<Shape, String> {
@@ -22,8 +22,11 @@ pub(super) fn shape(record: &Record, axes: DMat3) -> Result<Shape, String> {
     }
     let mut reader = Reader { codes: &codes };
     let count = reader.expect(91)? as usize;
+    if count > MAX_PATHS {
+        return Err(format!("{count} outlines (at most {MAX_PATHS})"));
+    }
     let mut rings = Vec::new();
-    for _ in 0..count.min(MAX_PATHS) {
+    for _ in 0..count {
         let ring = reader.path(elevation)?;
         if ring.len() >= 3 {
             rings.push(ring);
@@ -81,9 +84,7 @@ impl Reader<'_> {
         let flags = self.expect(92)? as i64;
         let ring = if flags & 2 == 2 { self.polyline(z)? } else { self.edges(z)? };
         // Objects that the outline was made of.
-        if let Some(count) = self.maybe(97) {
-            let _ = count;
-        }
+        self.maybe(97);
         Ok(ring)
     }
 

@@ -35,8 +35,11 @@ pub static FORMAT: Format =
 
 /// Blocks within blocks.
 const MAX_DEPTH: usize = 8;
-/// Entities that blocks hold together, and that one drawing becomes once they are taken apart.
-const MAX_BLOCK_ENTITIES: usize = 2_000_000;
+/// Vertices that blocks hold together, an entity counting as 8 more: some 400 MiB.
+const MAX_BLOCK_WEIGHT: usize = 16_000_000;
+/// Attributes of one insert.
+const MAX_ATTRIBUTES: usize = 1_000;
+/// Entities that one drawing becomes once its blocks are taken apart.
 const MAX_EXPLODED: u64 = 20_000_000;
 /// Header variables are looked for in so many records at most.
 const HEADER_RECORDS: usize = 4;
@@ -165,7 +168,7 @@ struct Drawing<'a> {
     classes: HashMap<(String, u8), Option<Class>>,
     record: u64,
     exploded: u64,
-    block_entities: usize,
+    block_weight: usize,
 }
 
 fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
@@ -197,7 +200,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         classes: HashMap::new(),
         record: 0,
         exploded: 0,
-        block_entities: 0,
+        block_weight: 0,
     };
     let mut section = String::new();
     let (mut has_entities, mut has_end) = (false, false);
@@ -237,8 +240,8 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             }
             _ if section == "ENTITIES" || (section == "BLOCKS" && block.is_some()) => {
                 pending.take(&record, &mut block, &mut drawing)?;
-                if drawing.block_entities > MAX_BLOCK_ENTITIES {
-                    let reason = format!("its blocks hold more than {MAX_BLOCK_ENTITIES} entities");
+                if drawing.block_weight > MAX_BLOCK_WEIGHT {
+                    let reason = format!("its blocks hold more than {MAX_BLOCK_WEIGHT} vertices");
                     return Err(bad(job.path, format!("line {}", record.line), reason));
                 }
             }
@@ -287,8 +290,16 @@ impl Pending {
             }
             ("ATTRIB", Pending::Insert(Entity { body: Body::Insert(insert), .. })) => {
                 let texts = (record.text(2, drawing.encoding), record.text(1, drawing.encoding));
-                if let (Some(tag), Some(value)) = texts {
+                if let (Some(tag), Some(value)) = texts
+                    && insert.attributes.len() < MAX_ATTRIBUTES
+                {
                     insert.attributes.push((tag, value));
+                } else {
+                    drawing.report.warn(
+                        "attribute_left_out",
+                        "attributes without a tag, or beyond the thousandth, were left out",
+                        format!("line {}", record.line),
+                    );
                 }
                 return Ok(());
             }
@@ -359,7 +370,7 @@ impl Drawing<'_> {
     fn put(&mut self, entity: Entity, block: &mut Option<(String, Block)>) -> Result<(), ImportError> {
         match block {
             Some((_, block)) => {
-                self.block_entities += 1;
+                self.block_weight += entity.weight();
                 block.entities.push(entity);
                 Ok(())
             }

@@ -6,8 +6,9 @@ use encoding_rs::Encoding;
 
 /// Longest line, bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
-/// Pairs of one entity.
-const MAX_PAIRS: usize = 4_000_000;
+/// Pairs of one entity, and bytes of them.
+const MAX_PAIRS: usize = 1_000_000;
+const MAX_RECORD_BYTES: usize = 64 << 20;
 
 /// Why reading ended before the end.
 #[derive(Debug)]
@@ -56,14 +57,16 @@ impl<R: BufRead> Pairs<R> {
         };
         let kind = String::from_utf8_lossy(&kind).trim().to_ascii_uppercase();
         let mut record = Record { kind, line: self.line, pairs: Vec::new() };
+        let mut bytes = 0;
         while let Some(pair) = self.pair()? {
             if pair.0 == 0 {
                 self.next = Some(pair);
                 break;
             }
+            bytes += pair.1.len();
             record.pairs.push(pair);
-            if record.pairs.len() > MAX_PAIRS {
-                return Err(Stop::Bad(record.line, "a record of more than four million pairs".into()));
+            if record.pairs.len() > MAX_PAIRS || bytes > MAX_RECORD_BYTES {
+                return Err(Stop::Bad(record.line, "a record of more than a million pairs or 64 MiB".into()));
             }
         }
         Ok(Some(record))

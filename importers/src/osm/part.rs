@@ -20,6 +20,9 @@ impl std::fmt::Display for Key {
     }
 }
 
+/// Parts that are remembered; further ones are drawn together with the outline that they lie in.
+const MAX_PARTS: usize = 4_000_000;
+
 /// All parts of a file.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -36,11 +39,15 @@ struct PartAt {
 }
 
 impl Parts {
-    /// Adds a part.
-    pub fn add(&mut self, key: Key, polygons: &[Polygon]) {
+    /// Adds a part; `false` when there are too many.
+    pub fn add(&mut self, key: Key, polygons: &[Polygon]) -> bool {
+        if self.list.len() >= MAX_PARTS {
+            return false;
+        }
         if let Some(place) = polygons.first().and_then(inner_place) {
             self.list.push(PartAt { x: place.x, y: place.y, key, outline: None });
         }
+        true
     }
 
     /// Sorts them, after the last.

@@ -137,14 +137,21 @@ impl<'a> Things<'a> {
         let located = self.locate(refs);
         if located.missing == 0 {
             let outer = located.vertices.into_iter().flatten().collect();
-            self.parts.add(Key { is_relation: false, id }, &[Polygon { outer, holes: Vec::new() }]);
+            self.add_part(Key { is_relation: false, id }, &[Polygon { outer, holes: Vec::new() }]);
         }
     }
 
     /// As [`Things::note_part`], for a part of several ways.
     pub fn note_part_relation(&mut self, relations: &Relations, relation: &AreaRelation) {
         let (polygons, ..) = self.polygons(relations, relation);
-        self.parts.add(Key { is_relation: true, id: relation.id }, &polygons);
+        self.add_part(Key { is_relation: true, id: relation.id }, &polygons);
+    }
+
+    fn add_part(&mut self, key: Key, polygons: &[Polygon]) {
+        if !self.parts.add(key, polygons) {
+            let message = "too many building parts: the outlines of some are drawn as well";
+            self.report.warn("too_many_parts", message, key.to_string());
+        }
     }
 
     fn locate(&self, refs: &[i64]) -> Located {
