@@ -22,7 +22,11 @@ pub static FORMATS: &[&Format] = &[
     &crate::flatgeobuf::FORMAT,
     &crate::geoparquet::FORMAT,
     &crate::ifc::FORMAT,
+    &crate::osm::FORMAT,
+    &crate::kml::FORMAT,
+    &crate::dxf::FORMAT,
     &crate::sensor_table::FORMAT,
+    &crate::table::FORMAT,
 ];
 
 /// A source format.

@@ -8,6 +8,7 @@ mod archive;
 pub mod citygml;
 pub mod cityjson;
 mod citymodel;
+pub mod dxf;
 pub mod encoding;
 mod feature;
 pub mod field;
@@ -19,12 +20,16 @@ pub mod geoparquet;
 pub mod geotiff;
 pub mod ifc;
 pub mod intake;
+pub mod kml;
 pub mod las;
+pub mod osm;
 pub mod picture;
 pub mod pipe_table;
 pub mod sensor_table;
 pub mod shapefile;
+mod sheet;
 mod source;
+pub mod table;
 #[cfg(test)]
 mod trial;
 

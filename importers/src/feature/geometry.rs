@@ -5,7 +5,7 @@ use groundline_engine::model::{
 };
 
 use super::{
-    Shape,
+    Said, Shape,
     attribute::Fields,
     instance, network,
     shape::{cleaned, points},
@@ -28,6 +28,7 @@ pub(super) struct Context<'c> {
     pub class: Class,
     pub layer: &'c str,
     pub record: u64,
+    pub said: &'c Said,
 }
 
 /// What was made of a feature.
@@ -60,6 +61,10 @@ impl Context<'_> {
             report.warn("face_without_area", "faces without area were left out", place());
         }
         let mut made = Made { shapes: Vec::new(), attributes: Vec::new() };
+        if was_empty && self.said.is_shapeless {
+            made.shapes.push(Geometry::None);
+            return Ok(made);
+        }
         if was_empty {
             report.warn("no_geometry", "features without a shape were kept with their attributes", place());
             made.shapes.push(Geometry::None);
@@ -90,13 +95,17 @@ impl Context<'_> {
         made.shapes.push(Geometry::Mesh(surface::mesh(&triangles, self.class)));
     }
 
+    fn vertical(&self, shape: &Shape) -> Vertical {
+        self.said.vertical.unwrap_or_else(|| shape.vertical())
+    }
+
     fn polygons(&self, shape: &mut Shape, fields: &Fields<'_>, made: &mut Made, report: &mut SourceReport) {
         if shape.polygons.is_empty() {
             return;
         }
-        let vertical = shape.vertical();
+        let vertical = self.vertical(shape);
         let polygons = std::mem::take(&mut shape.polygons);
-        if !matches!(self.class, Class::Building | Class::Station) {
+        if self.said.is_flat || !matches!(self.class, Class::Building | Class::Station) {
             made.shapes.push(Geometry::Area(Area { polygons, vertical }));
             return;
         }
@@ -172,6 +181,9 @@ impl Context<'_> {
         made: &mut Made,
         report: &mut SourceReport,
     ) -> f64 {
+        if let Some(metres) = self.said.height_m.filter(|metres| *metres > 0.0 && *metres <= MAX_BUILDING_M) {
+            return metres;
+        }
         for number in fields.numbers("height_m") {
             let metres = number.metres();
             if metres > MAX_BUILDING_M {
@@ -203,7 +215,7 @@ impl Context<'_> {
         if shape.lines.is_empty() {
             return;
         }
-        let vertical = shape.vertical();
+        let vertical = self.vertical(shape);
         let paths = std::mem::take(&mut shape.lines);
         if matches!(self.class, Class::Pipe | Class::Gallery | Class::Tunnel) {
             network::tubes(self, paths, vertical, fields, made, report);
@@ -244,7 +256,7 @@ impl Context<'_> {
         if shape.points.is_empty() {
             return;
         }
-        let points = points(shape);
+        let points = points(shape, self.vertical(shape));
         match self.class {
             Class::Tree => {
                 let height = self.thing_height(fields, "tree", 8.0, 60.0, made);

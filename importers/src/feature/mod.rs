@@ -9,6 +9,7 @@ mod corner;
 mod geometry;
 mod look;
 mod network;
+mod said;
 mod shape;
 mod surface;
 pub(crate) mod wkb;
@@ -23,7 +24,8 @@ use attribute::Fields;
 pub(crate) use class::{Sample, suggest};
 use corner::Corners;
 pub(crate) use look::{Look, joined as joined_boxes};
-pub(crate) use shape::{Dimension, Shape, grouped as grouped_rings};
+pub(crate) use said::{AssumedTube, Said};
+pub(crate) use shape::{Dimension, Shape, grouped as grouped_rings, is_inside, signed_area};
 pub(crate) use surface::{faces_hold, triangulate};
 
 use crate::{
@@ -105,9 +107,15 @@ impl<'a> Maker<'a> {
     }
 
     /// Makes the objects of one feature and hands them on. A feature that cannot be made is skipped and counted.
-    pub fn take(
+    pub fn take(&mut self, feature: Feature, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+        self.take_as(feature, Said::default(), out, report)
+    }
+
+    /// As [`Maker::take`], for a feature of which the format knows more than its fields say.
+    pub fn take_as(
         &mut self,
         mut feature: Feature,
+        said: Said,
         out: &mut dyn Out,
         report: &mut SourceReport,
     ) -> Result<(), ImportError> {
@@ -134,8 +142,8 @@ impl<'a> Maker<'a> {
         }
         let key = self.key(&feature, report);
         let fields = Fields::new(&feature.fields, &mut self.recogniser);
-        let class = self.class_of(&feature, &fields);
-        let maker = geometry::Context { class, layer: self.job.layer, record };
+        let class = said.class.unwrap_or_else(|| self.class_of(&feature, &fields));
+        let maker = geometry::Context { class, layer: self.job.layer, record, said: &said };
         let made = maker.make(std::mem::take(&mut feature.shape), &fields, report);
         let made = match made {
             Ok(made) => made,
@@ -145,17 +153,21 @@ impl<'a> Maker<'a> {
             }
         };
         let name = fields.text("name").map(str::to_string);
-        let stage = self.job.options.stage.unwrap_or(Stage::Operation);
+        let stage = self.job.options.stage.or(said.stage).unwrap_or(Stage::Operation);
         let several = made.shapes.len() > 1;
         if several {
             let message = "features of several parts became several objects, told apart by a number after the id";
             report.warn("split_feature", message, format!("record {record}"));
         }
-        let attributes = joined(made.attributes, &feature.fields);
+        let mut standard = made.attributes;
+        standard.extend(said.attributes.iter().cloned());
+        let attributes = joined(standard, &feature.fields);
         for (part, geometry) in made.shapes.into_iter().enumerate() {
             let key = if several { format!("{key}.{}", part + 1) } else { key.clone() };
             let mut object = CityObject::new(ObjectId::new(self.job.layer, key), class, geometry);
             object.stage = stage;
+            object.domain = said.domain.unwrap_or(object.domain);
+            object.parent = said.parent.clone();
             object.name = name.clone();
             object.record = record;
             object.attributes = attributes.clone();

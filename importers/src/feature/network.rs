@@ -36,6 +36,7 @@ pub(super) fn tubes(
     let ends = match vertical {
         // The source's own heights are taken as the axis.
         Vertical::Absolute => None,
+        Vertical::AboveTerrain if paths.iter().flatten().any(|v| v.z != 0.0) => None,
         Vertical::AboveTerrain => Some(axis_depths(context, kind, section.height_m(), fields, made, report)),
     };
     for mut axis in paths {
@@ -192,9 +193,10 @@ fn section(context: &Context<'_>, fields: &Fields<'_>, made: &mut Made, report: 
             return Section::Rect { width_m: width.metres(), height_m: height.metres() };
         }
     }
-    let (section, what) = match context.class {
-        Class::Gallery => (Section::Rect { width_m: 3.0, height_m: 3.0 }, "section unknown: 3 × 3 m assumed"),
-        Class::Tunnel => (Section::Circle { diameter_m: 6.2 }, "section unknown: 6.2 m assumed"),
+    let (section, what) = match (context.class, context.said.assumed) {
+        (_, Some(assumed)) => (assumed.section, assumed.section_why),
+        (Class::Gallery, _) => (Section::Rect { width_m: 3.0, height_m: 3.0 }, "section unknown: 3 × 3 m assumed"),
+        (Class::Tunnel, _) => (Section::Circle { diameter_m: 6.2 }, "section unknown: 6.2 m assumed"),
         _ => (Section::Circle { diameter_m: UNKNOWN_DIAMETER_M }, "diameter unknown: 200 mm assumed"),
     };
     let size = Value::Real(section.size_m() * 1000.0);
@@ -237,6 +239,12 @@ fn axis_depths(
     let end = depth(context, "depth_end_m", fields, made, report).or(whole);
     match (start.or(end), end.or(start)) {
         (Some(start), Some(end)) => (start + half, end + half),
+        _ if context.said.assumed.is_some() => {
+            let (cover_m, why) = context.said.assumed.map_or((0.0, ""), |a| (a.cover_m, a.cover_why));
+            made.attributes.push(Attribute::defaulted("depth_m", Value::Real(cover_m), why));
+            let axis = cover_m + height_m / 2.0;
+            (axis, axis)
+        }
         _ => {
             let why = "depth unknown: 1.2 m of cover assumed";
             made.attributes.push(Attribute::defaulted("depth_m", Value::Real(UNKNOWN_COVER_M), why));

@@ -159,8 +159,7 @@ fn plan_box(ring: &[DVec3]) -> [f64; 4] {
 }
 
 /// The points as the model has them.
-pub(crate) fn points(shape: &Shape) -> Vec<Point> {
-    let vertical = shape.vertical();
+pub(crate) fn points(shape: &Shape, vertical: Vertical) -> Vec<Point> {
     shape.points.iter().map(|at| Point { at: *at, vertical }).collect()
 }
 

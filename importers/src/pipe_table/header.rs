@@ -1,6 +1,7 @@
 //! Which column holds what: the headers that survey offices use, recognised.
 
 use super::value::half_width;
+use crate::sheet::axes;
 
 /// Which end of a line a column is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,12 +241,12 @@ static ALIASES: &[(Field, &[&str])] = &[
             "epoint",
         ],
     ),
-    (Field::X, &["x", "x坐标", "坐标x", "纵坐标", "纵坐标x", "x纵坐标", "xzb", "coordx", "xcoord"]),
-    (Field::Y, &["y", "y坐标", "坐标y", "横坐标", "横坐标y", "y横坐标", "yzb", "coordy", "ycoord"]),
-    (Field::North, &["北坐标", "北", "north", "northing", "n", "北坐标x", "x北"]),
-    (Field::East, &["东坐标", "东", "east", "easting", "e", "东坐标y", "y东"]),
-    (Field::Longitude, &["经度", "longitude", "lon", "lng"]),
-    (Field::Latitude, &["纬度", "latitude", "lat"]),
+    (Field::X, axes::X),
+    (Field::Y, axes::Y),
+    (Field::North, axes::NORTH),
+    (Field::East, axes::EAST),
+    (Field::Longitude, axes::LONGITUDE),
+    (Field::Latitude, axes::LATITUDE),
     (Field::Ground(Side::Point), &["地面高程", "地面", "dmgc", "high", "surfh", "地面标高", "groundheight", "groundm"]),
     (Field::Ground(Side::Start), &["qddmgc", "groundstartm"]),
     (Field::Ground(Side::End), &["zddmgc", "groundendm"]),

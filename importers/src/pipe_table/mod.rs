@@ -10,7 +10,6 @@ mod kind;
 mod linked;
 mod node;
 mod pipe;
-mod sheet;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -21,7 +20,7 @@ use std::{collections::HashMap, path::Path};
 use glam::DVec3;
 use groundline_engine::model::{Class, Geometry, SourceReport, Stage};
 
-use crate::{Format, ImportError, Job, Kind as SourceKind, Options, Out, Probe};
+use crate::{Format, ImportError, Job, Kind as SourceKind, Options, Out, Probe, sheet};
 use axes::Axes;
 use header::{Field, Header, Layout, Side};
 use node::{Ends, Node, Nodes};
@@ -47,11 +46,11 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     let Some(source) = source::discover(path, options)? else { return Ok(None) };
     let mut extent: Option<[f64; 4]> = None;
     for table in source.places() {
-        let axes = Axes::of(table)?;
+        let axes = axes::of(table)?;
         let mut left = EXTENT_ROWS;
         table.sheet.each_row(&mut |number, cells| {
             if number > table.header.last_row {
-                if let Ok(Some((x, y))) = axes.place(&table.header, cells) {
+                if let Ok(Some((x, y))) = axes.place(cells) {
                     let e = extent.get_or_insert([x, y, x, y]);
                     *e = [e[0].min(x), e[1].min(y), e[2].max(x), e[3].max(y)];
                 }
@@ -120,8 +119,8 @@ impl Reading<'_> {
     fn read_places(&mut self) -> Result<(), ImportError> {
         let source = self.source;
         for (index, table) in source.places().enumerate() {
-            let axes = Axes::of(table)?;
-            axes.explain(table, self.report);
+            let axes = axes::of(table)?;
+            axes.explain(&table.sheet.label(), axes::ASSUMED, self.report);
             if axes.are_degrees() != self.job.crs.is_geographic {
                 let found = if axes.are_degrees() { "degrees" } else { "plane coordinates" };
                 return Err(ImportError::Bad {
@@ -167,7 +166,7 @@ impl Reading<'_> {
         if cell(header, cells, Field::PointId).is_empty() {
             return Err("the point has no id".into());
         }
-        let (x, y) = axes.place(header, cells)?.ok_or("the point has no coordinates")?;
+        let (x, y) = axes.place(cells)?.ok_or("the point has no coordinates")?;
         let at = self.job.city_from_source.point(DVec3::new(x, y, 0.0));
         let at = at.ok_or_else(|| format!("{x}, {y} lies outside {}", self.job.crs.label()))?.truncate();
         let ground_m = match header.index_of(Field::Ground(Side::Point)) {

@@ -1,31 +1,10 @@
 //! What a cell says: numbers, sizes and years as survey offices write them.
 
-use groundline_engine::model::{Section, Value};
+use groundline_engine::model::Section;
 
 use super::header::Unit;
-
-/// Why a cell is no number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotANumber;
-
-/// Full-width letters, digits and signs as their half-width twins; white space trimmed.
-pub fn half_width(text: &str) -> String {
-    let folded: String = text
-        .chars()
-        .map(|c| match c {
-            '\u{3000}' => ' ',
-            '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
-            '\u{2212}' | '\u{2013}' => '-',
-            c => c,
-        })
-        .collect();
-    folded.trim().to_owned()
-}
-
-/// Whether a cell stands for "not known": empty, `*`, `-`, `/`, 无, 空, NULL.
-pub fn is_missing(text: &str) -> bool {
-    matches!(text, "" | "*" | "-" | "--" | "/" | "\\" | "无" | "空" | "null" | "NULL" | "Null")
-}
+use crate::sheet::cell::plain_number;
+pub use crate::sheet::cell::{NotANumber, half_width, is_missing, number, typed};
 
 /// A number with an optional length unit behind it, in metres. `None` when the cell is empty.
 /// A bare number is in `unit`, metres when the header names none.
@@ -38,15 +17,6 @@ pub fn metres(text: &str, unit: Option<Unit>) -> Result<Option<f64>, NotANumber>
     let (digits, unit) = split_unit(&lower, unit.unwrap_or(Unit::Metre));
     let number = plain_number(digits).ok_or(NotANumber)?;
     Ok(Some(number * unit.metres()))
-}
-
-/// A number without unit. `None` when the cell is empty.
-pub fn number(text: &str) -> Result<Option<f64>, NotANumber> {
-    let text = half_width(text);
-    if is_missing(&text) {
-        return Ok(None);
-    }
-    plain_number(&text).map(Some).ok_or(NotANumber)
 }
 
 fn split_unit(text: &str, default: Unit) -> (&str, Unit) {
@@ -63,14 +33,6 @@ fn split_unit(text: &str, default: Unit) -> (&str, Unit) {
         }
     }
     (text, default)
-}
-
-/// Digits, sign, point and exponent only: `inf`, `nan` and `1_000` are no numbers here.
-fn plain_number(text: &str) -> Option<f64> {
-    let well_formed = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E'));
-    let starts_well = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
-    let number: f64 = if well_formed && starts_well { text.parse().ok()? } else { return None };
-    number.is_finite().then_some(number)
 }
 
 /// A pipe size as read.
@@ -135,27 +97,6 @@ pub fn year(text: &str) -> Option<i64> {
     (1850..=2200).contains(&year).then_some(year)
 }
 
-/// The value of a column that is kept as read: whole number, real number or text.
-/// Digits that an identifier needs (leading zeros, more than 15 of them) stay text.
-pub fn typed(text: &str) -> Value {
-    let trimmed = text.trim();
-    let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
-    let has_leading_zero = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-    if !digits.is_empty() && digits.len() <= 15 && !has_leading_zero {
-        if digits.bytes().all(|b| b.is_ascii_digit()) {
-            if let Ok(whole) = trimmed.parse() {
-                return Value::Int(whole);
-            }
-        } else if digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-            && let Ok(real) = trimmed.parse::<f64>()
-            && real.is_finite()
-        {
-            return Value::Real(real);
-        }
-    }
-    Value::Text(trimmed.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,15 +138,6 @@ mod tests {
         for text in ["约1.2", "deep", "1,2", "1.2.3", "inf", "0x10", "e"] {
             assert_eq!(metres(text, None), Err(NotANumber), "{text}");
         }
-    }
-
-    #[test]
-    fn identifiers_keep_their_zeros() {
-        assert_eq!(typed("007"), Value::Text("007".into()));
-        assert_eq!(typed("12"), Value::Int(12));
-        assert_eq!(typed("0.5"), Value::Real(0.5));
-        assert_eq!(typed("1234567890123456789"), Value::Text("1234567890123456789".into()));
-        assert_eq!(typed("1.2.3"), Value::Text("1.2.3".into()));
     }
 
     #[test]

@@ -70,6 +70,11 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     Ok(Some(probe))
 }
 
+/// Whether a column of this title holds times, as in recorded readings.
+pub(crate) fn is_time_title(title: &str) -> bool {
+    header::TIME_TITLES.contains(&header::plain(title).as_str())
+}
+
 fn bad(path: &Path, reason: &str) -> ImportError {
     ImportError::Bad { path: path.into(), place: "header".into(), reason: reason.into() }
 }

@@ -1,4 +1,7 @@
-//! Rows of a table, from CSV or from a sheet of a workbook, one at a time.
+//! Rows of a table, from CSV or from a sheet of a workbook, one at a time; what all formats of tables share.
+
+pub mod axes;
+pub mod cell;
 
 use std::{
     cell::Cell,
@@ -13,7 +16,7 @@ use encoding_rs::{Encoding, GB18030, UTF_8};
 
 use crate::ImportError;
 
-/// More rows than any survey has in one table; above it the file is not a pipe table.
+/// More rows than any survey has in one table; above it the file is none.
 const MAX_ROWS: u64 = 4_000_000;
 /// Columns that are looked at.
 const MAX_COLUMNS: usize = 512;
@@ -123,6 +126,11 @@ impl Sheet {
         Ok(workbook.sheet_names().into_iter().take(256).map(sheet).collect())
     }
 
+    /// Whether it is text, in which every row has all cells.
+    pub fn is_text(&self) -> bool {
+        matches!(self.place, Place::Text { .. })
+    }
+
     /// How the table is called in messages.
     pub fn label(&self) -> String {
         let file = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -130,6 +138,20 @@ impl Sheet {
             Place::Text { .. } => file,
             Place::Workbook => format!("{file} sheet {}", self.name),
         }
+    }
+
+    /// Whether the text ends within a line, as one that was cut off does; of workbooks their archive tells.
+    pub fn ends_in_a_line(&self) -> Result<bool, ImportError> {
+        if matches!(self.place, Place::Workbook) {
+            return Ok(false);
+        }
+        let mut file = File::open(&self.path).map_err(io(&self.path))?;
+        if file.seek(std::io::SeekFrom::End(-1)).is_err() {
+            return Ok(false);
+        }
+        let mut last = [0];
+        file.read_exact(&mut last).map_err(io(&self.path))?;
+        Ok(!matches!(last[0], b'\n' | b'\r'))
     }
 
     /// The first `count` rows that are not empty.

@@ -1,0 +1,116 @@
+use groundline_engine::model::{CityObject, Class, Geometry, Value, Vertical};
+
+use super::FORMAT;
+use crate::{Options, trial, trial::Trial};
+
+/// Pairs as `code value` lines.
+fn drawing(blocks: &str, entities: &str) -> String {
+    let head = "0 SECTION\n2 HEADER\n9 $ACADVER\n1 AC1015\n9 $DWGCODEPAGE\n3 ANSI_936\n9 $EXTMIN\n10 521000\n20 3993000\n30 0\n9 $EXTMAX\n10 521100\n20 3993100\n30 0\n0 ENDSEC\n";
+    let all =
+        format!("{head}0 SECTION\n2 BLOCKS\n{blocks}0 ENDSEC\n0 SECTION\n2 ENTITIES\n{entities}0 ENDSEC\n0 EOF\n");
+    all.lines().map(|line| line.replacen(' ', "\n", 1) + "\n").collect()
+}
+
+fn read_bytes(bytes: &[u8], options: &Options) -> Trial {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.dxf");
+    std::fs::write(&path, bytes).unwrap();
+    Trial::of(&FORMAT, &path, options, 4549)
+}
+
+fn read(blocks: &str, entities: &str) -> Trial {
+    read_bytes(&encoding_rs::GB18030.encode(&drawing(blocks, entities)).0, &Options::default())
+}
+
+fn find<'t>(trial: &'t Trial, id: &str) -> &'t CityObject {
+    trial.objects.iter().find(|o| o.id.as_str() == format!("t/{id}")).unwrap_or_else(|| panic!("no {id}"))
+}
+
+#[test]
+fn every_kind_of_entity_becomes_its_shape() {
+    let plan = read(
+        "",
+        "0 LINE\n5 A1\n8 道路中线\n10 521000\n20 3993000\n30 0\n11 521010\n21 3993000\n31 0\n\
+         0 LWPOLYLINE\n5 A2\n8 建筑物\n90 4\n70 1\n10 521000\n20 3993000\n10 521010\n20 3993000\n10 521010\n20 3993010\n10 521000\n20 3993010\n\
+         0 LWPOLYLINE\n5 A3\n8 0\n90 2\n70 0\n10 521000\n20 3993000\n42 1\n10 521002\n20 3993000\n\
+         0 POLYLINE\n5 A4\n8 0\n66 1\n70 8\n10 0\n20 0\n30 0\n0 VERTEX\n8 0\n10 521000\n20 3993000\n30 5\n70 32\n0 VERTEX\n8 0\n10 521001\n20 3993000\n30 6\n70 32\n0 SEQEND\n8 0\n\
+         0 CIRCLE\n5 A5\n8 0\n10 521000\n20 3993000\n40 2\n\
+         0 ARC\n5 A6\n8 0\n10 521000\n20 3993000\n40 2\n50 350\n51 10\n\
+         0 POINT\n5 A7\n8 高程点\n10 521000\n20 3993000\n30 12.5\n\
+         0 TEXT\n5 A8\n8 注记\n10 521000\n20 3993000\n40 1\n1 五四广场\\U+0041\n\
+         0 MTEXT\n5 A9\n8 注记\n10 521000\n20 3993000\n3 {\\fSimSun;第一\n1 行\\P第二行}\n\
+         0 3DFACE\n5 AA\n8 0\n10 521000\n20 3993000\n30 0\n11 521001\n21 3993000\n31 0\n12 521001\n22 3993000\n32 3\n13 521000\n23 3993000\n33 3\n\
+         0 HATCH\n5 AB\n8 绿地\n10 0\n20 0\n30 0\n2 SOLID\n91 2\n92 2\n72 0\n73 1\n93 4\n10 521000\n20 3993000\n10 521010\n20 3993000\n10 521010\n20 3993010\n10 521000\n20 3993010\n97 0\n92 1\n93 2\n72 2\n10 521005\n20 3993005\n40 1\n50 0\n51 180\n73 1\n72 1\n10 521004\n20 3993005\n11 521006\n21 3993005\n97 0\n75 0\n98 0\n\
+         0 SPLINE\n5 AC\n8 0\n0 LINE\n5 AD\n67 1\n8 0\n10 0\n20 0\n11 1\n21 1\n",
+    );
+    plan.outcome.as_ref().unwrap();
+    assert_eq!((plan.objects.len(), plan.report.skipped), (11, 0), "{:?}", plan.report.skips);
+    assert_eq!(plan.probe.as_ref().unwrap().source_extent, Some([521_000.0, 3_993_000.0, 521_100.0, 3_993_100.0]));
+    let house = find(&plan, "A2");
+    assert_eq!((house.class, house.value("layer")), (Class::Building, Some(&Value::Text("建筑物".into()))));
+    assert!(matches!(house.geometry, Geometry::Block(_)));
+    assert_eq!(find(&plan, "A1").class, Class::Road);
+    let Geometry::Line(half) = &find(&plan, "A3").geometry else { panic!() };
+    let lowest = half.paths[0].iter().map(|v| v.y).fold(f64::INFINITY, f64::min);
+    assert!((lowest - 3_992_999.0).abs() < 1e-6, "a bulge of 1 is half a circle to the right of the way: {lowest}");
+    let Geometry::Line(line) = &find(&plan, "A4").geometry else { panic!() };
+    assert_eq!((line.vertical, line.paths[0][1].z), (Vertical::Absolute, 6.0));
+    assert!(matches!(find(&plan, "A5").geometry, Geometry::Area(_)));
+    let Geometry::Line(arc) = &find(&plan, "A6").geometry else { panic!() };
+    assert!((arc.paths[0].first().unwrap().y - (3_993_000.0 - 2.0 * 10_f64.to_radians().sin())).abs() < 1e-6);
+    assert_eq!(find(&plan, "A8").value("text"), Some(&Value::Text("五四广场A".into())));
+    assert_eq!(find(&plan, "A9").value("text"), Some(&Value::Text("第一行\n第二行".into())));
+    let Geometry::Mesh(face) = &find(&plan, "AA").geometry else { panic!() };
+    assert_eq!(face.parts[0].indices.len(), 6);
+    let Geometry::Area(hatch) = &find(&plan, "AB").geometry else { panic!() };
+    assert_eq!((hatch.polygons.len(), hatch.polygons[0].holes.len()), (1, 1));
+    let codes: Vec<&str> = plan.report.warnings.iter().map(|w| w.code.as_str()).collect();
+    assert!(codes.contains(&"left_out_spline") && codes.contains(&"paper_space"), "{codes:?}");
+}
+
+#[test]
+fn blocks_are_taken_apart_where_they_stand() {
+    let blocks = "0 BLOCK\n2 Well\n10 1\n20 0\n30 0\n0 LINE\n5 B1\n8 0\n10 1\n20 0\n11 2\n21 0\n0 POINT\n5 B2\n8 other\n10 1\n20 0\n0 ENDBLK\n\
+                  0 BLOCK\n2 Outer\n10 0\n20 0\n0 INSERT\n5 C1\n8 0\n2 WELL\n10 10\n20 0\n0 INSERT\n5 C2\n8 0\n2 OUTER\n10 0\n20 0\n0 ENDBLK\n";
+    let inserts = "0 INSERT\n5 D1\n8 管井\n66 1\n2 Well\n10 521000\n20 3993000\n41 2\n42 2\n43 2\n50 90\n0 ATTRIB\n8 0\n2 NO\n1 W-7\n0 SEQEND\n8 0\n\
+                   0 INSERT\n5 D2\n8 L\n2 Outer\n10 521000\n20 3993000\n\
+                   0 INSERT\n5 D3\n8 L\n2 Well\n10 521000\n20 3993000\n70 2\n71 2\n44 5\n45 5\n\
+                   0 INSERT\n5 D4\n8 L\n2 Nowhere\n10 0\n20 0\n";
+    let plan = read(blocks, inserts);
+    plan.outcome.as_ref().unwrap();
+    assert_eq!((plan.objects.len(), plan.report.skipped), (2 + 2 + 8, 2), "{:?}", plan.report.skips);
+    let line = find(&plan, "D1.B1");
+    let Geometry::Line(path) = &line.geometry else { panic!() };
+    let (from, to) = (path.paths[0][0], path.paths[0][1]);
+    assert!((to.x - from.x).abs() < 1e-6 && (to.y - from.y - 2.0).abs() < 1e-6, "turned and twice as long");
+    assert!((from.x - 521_000.0).abs() < 1e-6, "the base point lies at the place");
+    assert_eq!(line.value("layer"), Some(&Value::Text("管井".into())), "layer 0 is that of the insert");
+    assert_eq!(find(&plan, "D1.B2").value("layer"), Some(&Value::Text("other".into())));
+    assert_eq!(line.value("NO"), Some(&Value::Text("W-7".into())));
+    find(&plan, "D2.C1.B1");
+    find(&plan, "D3~4.B2");
+}
+
+#[test]
+fn strange_files_are_refused_by_name() {
+    let refused = |bytes: &[u8]| read_bytes(bytes, &Options::default()).outcome.unwrap_err().to_string();
+    assert!(refused(b"AutoCAD Binary DXF\r\n\x1a\0").contains("binary"));
+    let whole = drawing("", "0 POINT\n5 A\n8 0\n10 521000\n20 3993000\n");
+    assert!(refused(&whole.as_bytes()[..whole.len() - 6]).contains("cut off"));
+    assert!(
+        refused(whole.replace("\n10\n521000\n20\n3993000\n0\nENDSEC", "\nxx\n1\n0\nENDSEC").as_bytes())
+            .contains("group code")
+    );
+    assert!(read_bytes(b"hello\nworld\n", &Options::default()).probe.is_none());
+    let wrong = read("", "0 POINT\n5 A\n8 0\n10 abc\n20 1\n0 LWPOLYLINE\n5 B\n8 0\n90 3\n10 1\n20 1\n10 2\n20 2\n");
+    assert_eq!((wrong.objects.len(), wrong.report.skipped), (0, 2));
+}
+
+#[test]
+fn no_damage_makes_it_panic_hang_or_miscount_silently() {
+    let points: String =
+        (0..30).map(|i| format!("0 POINT\n5 A{i}\n8 POINTS\n10 {}\n20 3993000\n30 0\n", 521_000 + i)).collect();
+    let whole = drawing("", &points);
+    let found = trial::miscounts(&FORMAT, "plan.dxf", whole.as_bytes(), &Options::default(), 4549);
+    assert_eq!(found, Vec::<String>::new());
+}

@@ -1,0 +1,117 @@
+//! Drawings of other people, held against what ezdxf counts in them.
+//!
+//! The files lie outside the repository; where they are absent the tests say so and pass.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use groundline_engine::{
+    crs::{Crs, Transform},
+    model::{CityObject, SourceReport, Value},
+};
+use groundline_importers::{ImportError, Job, Options, Out, dxf};
+
+/// The folder of real input files: `GROUNDLINE_DATA`, or `shared/data` beside or above the repository.
+fn data() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from);
+    let near = ["../../shared/data", "../shared/data", "../../../shared/data"].map(|way| here.join(way));
+    let found = named.into_iter().chain(near).find(|path| path.is_dir());
+    if found.is_none() {
+        println!("no input files (set GROUNDLINE_DATA): nothing tested");
+    }
+    found
+}
+
+#[derive(Default)]
+struct Kept(Vec<CityObject>);
+
+impl Out for Kept {
+    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
+        self.0.push(object);
+        Ok(())
+    }
+
+    fn progress(&mut self, fraction: f32) {
+        assert!((0.0..=1.0).contains(&fraction));
+    }
+}
+
+/// Objects and account, in the drawing's own coordinates.
+fn import(path: &Path) -> (Vec<CityObject>, SourceReport) {
+    let options = Options::default();
+    let probe = (dxf::FORMAT.probe)(path, &options).unwrap().expect("a DXF file");
+    let crs = Crs::from_epsg(4549).unwrap();
+    let transform = Transform::new(&crs, &crs).unwrap();
+    let job = Job { path, probe: &probe, layer: "dxf", city_from_source: &transform, crs: &crs, options: &options };
+    let (mut kept, mut report) = (Kept::default(), SourceReport::default());
+    (dxf::FORMAT.read)(&job, &mut kept, &mut report).unwrap_or_else(|error| panic!("{error}"));
+    (kept.0, report)
+}
+
+/// Of these the drawings hold more than is read, as ezdxf says too: faces whose corners lie in two places, meshes of
+/// faces written as polylines.
+const LEFT_OUT: &[(&str, &str, usize)] = &[
+    ("gis/dxf/3dface.dxf", "3DFACE", 8),
+    ("gis/dxf/libredwg/example_2018.dxf", "POLYLINE", 1),
+    ("gis/dxf/libredwg/example_r12.dxf", "POLYLINE", 1),
+];
+
+/// Entities of model space by ezdxf 1.4.5, of the kinds that are read.
+const REFEREE: &[(&str, &[(&str, usize)])] = &[
+    ("gis/dxf/1_polylines.dxf", &[("ARC", 22), ("LINE", 52), ("TEXT", 9)]),
+    ("gis/dxf/3dface.dxf", &[("3DFACE", 44), ("LWPOLYLINE", 5), ("MTEXT", 16), ("TEXT", 6)]),
+    ("gis/dxf/Graz_10km_3m.dxf", &[]),
+    ("gis/dxf/caret_encoding.dxf", &[("MTEXT", 61)]),
+    ("gis/dxf/hatches_1.dxf", &[("ARC", 6), ("HATCH", 10), ("LWPOLYLINE", 16)]),
+    (
+        "gis/dxf/libredwg/example_2018.dxf",
+        &[
+            ("3DFACE", 2),
+            ("ARC", 2),
+            ("HATCH", 1),
+            ("LINE", 8),
+            ("LWPOLYLINE", 11),
+            ("MTEXT", 1),
+            ("POINT", 1),
+            ("POLYLINE", 2),
+            ("TEXT", 2),
+        ],
+    ),
+    (
+        "gis/dxf/libredwg/example_r12.dxf",
+        &[("3DFACE", 2), ("ARC", 2), ("LINE", 10), ("POINT", 1), ("POLYLINE", 16), ("TEXT", 2)],
+    ),
+];
+
+#[test]
+fn counts_are_those_of_ezdxf() {
+    let Some(data) = data() else { return };
+    let mut failures = Vec::new();
+    for (path, wanted) in REFEREE {
+        let (objects, report) = import(&data.join(path));
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for object in objects.iter().filter(|o| o.value("block").is_none()) {
+            *found.entry(object.value("entity").and_then(Value::as_str).unwrap_or("?")).or_default() += 1;
+        }
+        for (_, kind, more) in LEFT_OUT.iter().filter(|(p, ..)| p == path) {
+            *found.entry(kind).or_default() += more;
+        }
+        let in_blocks = objects.iter().filter(|o| o.value("block").is_some()).count();
+        println!(
+            "{path}: {found:?}, {in_blocks} in blocks, skipped {:?}, {:?}",
+            report.skips,
+            report.warnings.iter().map(|w| (&w.code, w.count)).collect::<Vec<_>>()
+        );
+        let ids: std::collections::BTreeSet<_> = objects.iter().map(|o| &o.id).collect();
+        if ids.len() != objects.len() {
+            failures.push(format!("{path}: ids are not unique"));
+        }
+        if found.iter().map(|(kind, n)| (*kind, *n)).ne(wanted.iter().copied()) {
+            failures.push(format!("{path}: {found:?}, not {wanted:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
