@@ -16,6 +16,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::shapefile::FORMAT,
     &crate::geojson::FORMAT,
     &crate::ifc::FORMAT,
+    &crate::epanet::FORMAT,
     &crate::sensor_table::FORMAT,
 ];
 

@@ -5,12 +5,14 @@
 //! it never sees a tile, the store or the viewer.
 
 pub mod encoding;
+pub mod epanet;
 mod feature;
 pub mod field;
 mod format;
 pub mod geojson;
 pub mod geotiff;
 pub mod ifc;
+mod inp;
 pub mod intake;
 pub mod las;
 pub mod picture;
@@ -18,6 +20,7 @@ pub mod pipe_table;
 pub mod sensor_table;
 pub mod shapefile;
 mod source;
+mod text;
 #[cfg(test)]
 mod trial;
 
