@@ -17,6 +17,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::geojson::FORMAT,
     &crate::ifc::FORMAT,
     &crate::epanet::FORMAT,
+    &crate::swmm::FORMAT,
     &crate::sensor_table::FORMAT,
 ];
 

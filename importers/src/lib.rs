@@ -20,6 +20,7 @@ pub mod pipe_table;
 pub mod sensor_table;
 pub mod shapefile;
 mod source;
+pub mod swmm;
 mod text;
 #[cfg(test)]
 mod trial;

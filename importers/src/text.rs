@@ -102,7 +102,8 @@ impl TextFile {
                 return Err(ImportError::Bad { path: self.path.clone(), place: format!("line {number}"), reason });
             }
             let start = if number == 1 && bytes.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
-            let (text, is_garbled) = self.found.encoding.decode_without_bom_handling(bytes.get(start..).unwrap_or_default());
+            let (text, is_garbled) =
+                self.found.encoding.decode_without_bom_handling(bytes.get(start..).unwrap_or_default());
             let text = text.trim_end_matches(['\r', '\n', '\u{1a}']);
             let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\u{c}');
             let line = TextLine {

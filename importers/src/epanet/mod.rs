@@ -15,10 +15,10 @@ mod tests;
 
 use std::path::Path;
 
-use groundline_engine::model::{Class, PipeKind, SourceReport};
+use groundline_engine::model::{Attribute, PipeKind, SourceReport, Value};
 
 use crate::{
-    Format, ImportError, Job, Kind, Options, Out, Probe,
+    Format, ImportError, Job, Options, Out, Probe,
     inp::{self, Dialect, network::Network, section::InpFile},
 };
 use survey::Survey;
@@ -37,37 +37,7 @@ pub static FORMAT: Format = Format {
 const UNKNOWN_COVER_M: f64 = 1.2;
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
-    inp_probe(path, options, Dialect::Epanet)
-}
-
-/// A first look at an `.inp` file of a dialect.
-pub(crate) fn inp_probe(path: &Path, options: &Options, wanted: Dialect) -> Result<Option<Probe>, ImportError> {
-    let file = InpFile::open(path, options.encoding.as_deref())?;
-    if inp::dialect(file.sections()?.into_iter()) != Some(wanted) {
-        return Ok(None);
-    }
-    let mut extent: Option<[f64; 4]> = None;
-    file.each_row(&mut |row| {
-        if row.section == "COORDINATES"
-            && let (Ok(Some(x)), Ok(Some(y))) = (row.number(1), row.number(2))
-        {
-            let e = extent.get_or_insert([x, y, x, y]);
-            *e = [e[0].min(x), e[1].min(y), e[2].max(x), e[3].max(y)];
-        }
-        Ok(())
-    })?;
-    Ok(Some(Probe {
-        kind: Kind::Objects,
-        crs: None,
-        crs_from: String::new(),
-        crs_text: None,
-        needs_crs: true,
-        encoding: file.encoding(),
-        source_extent: extent,
-        records: None,
-        companions: Vec::new(),
-        class: Some((Class::Pipe, "sections of the file".into())),
-    }))
+    inp::probe(path, options, Dialect::Epanet)
 }
 
 /// One file being read.
@@ -105,7 +75,11 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
 }
 
 /// What flows in it.
-fn pipe_kind() -> groundline_engine::model::Attribute {
-    let word = groundline_engine::model::Value::Text(PipeKind::Water.word().into());
-    groundline_engine::model::Attribute::converted("pipe_kind", word, "", "EPANET models water under pressure")
+fn pipe_kind() -> Attribute {
+    Attribute::converted(
+        "pipe_kind",
+        Value::Text(PipeKind::Water.word().into()),
+        "",
+        "EPANET models water under pressure",
+    )
 }

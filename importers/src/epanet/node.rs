@@ -96,12 +96,7 @@ impl Reading<'_> {
         Ok(geometry)
     }
 
-    fn reservoir(
-        &mut self,
-        row: &Row<'_>,
-        at: DVec2,
-        out: &mut Vec<Attribute>,
-    ) -> Result<(Geometry, Domain), String> {
+    fn reservoir(&mut self, row: &Row<'_>, at: DVec2, out: &mut Vec<Attribute>) -> Result<(Geometry, Domain), String> {
         feature(out, "reservoir");
         let head_m = row.needed(1, "head")? * self.survey.units.length_m();
         let meaning = "hydraulic head: the level of the water";

@@ -20,8 +20,9 @@ const SMALL: &str = "\
 [PIPES]
 ;ID Node1 Node2 Length Diameter Roughness MinorLoss Status
  10  R1  J1  1000  12  100  0  Open
- 11  J1  \"J 2\"  500  6  110  0.5  CV
- J1  \"J 2\"  T1  300  8  120  Closed
+ 11  J1  \"J 2\"  1200  6  110  0.5  CV
+ J1  \"J 2\"  T1  656  8  120  Closed
+ 12  R2  J3  5125  8  120
 [PUMPS]
  P1  J1  J3  HEAD 1 SPEED 1.2
 [VALVES]
@@ -97,7 +98,7 @@ fn feet_and_inches_become_metres_and_millimetres() {
     assert!((shape.axis[0].z - 30.48).abs() < 1e-9 && (shape.axis[2].z - 60.96).abs() < 1e-9);
     assert!(shape.axis[1].z > 30.48 && shape.axis[1].z < 60.96);
     assert_eq!(real(pipe, "diameter_mm"), 152.4);
-    assert_eq!(real(pipe, "length_m"), 152.4);
+    assert_eq!(real(pipe, "length_m"), 365.76);
     assert_eq!(real(pipe, "minor_loss"), 0.5);
     assert_eq!(pipe.value("status"), Some(&Value::Text("CV".into())));
     let diameter = pipe.attributes.iter().find(|a| &*a.key == "diameter_mm").unwrap();
@@ -113,7 +114,11 @@ fn feet_and_inches_become_metres_and_millimetres() {
     assert!((real(junction, "base_demand_l_s") - 3.154510).abs() < 1e-6);
     assert_eq!(real(junction, "links"), 3.0);
     assert_eq!(real(object(&trial, "t/R1"), "head_m"), 91.44);
-    assert_eq!(object(&trial, "t/R2").value("feature"), Some(&Value::Text("reservoir".into())), "three columns in TANKS");
+    assert_eq!(
+        object(&trial, "t/R2").value("feature"),
+        Some(&Value::Text("reservoir".into())),
+        "three columns in TANKS"
+    );
     assert_eq!(real(object(&trial, "t/T1"), "tank_diameter_m"), 12.192);
 }
 
@@ -230,10 +235,14 @@ fn counts_lengths_and_heights_are_those_of_wntr() {
             trial.objects.iter().filter(is).count()
         };
         let pipes: Vec<_> = trial.objects.iter().filter(|o| o.class == Class::Pipe).collect();
-        let bends: usize = trial.objects.iter().map(|o| match &o.geometry {
-            Geometry::Tube(tube) => tube.axis.len() - 2,
-            _ => 0,
-        }).sum();
+        let bends: usize = trial
+            .objects
+            .iter()
+            .map(|o| match &o.geometry {
+                Geometry::Tube(tube) => tube.axis.len() - 2,
+                _ => 0,
+            })
+            .sum();
         let found = ["junction", "reservoir", "tank"].map(feature);
         assert_eq!(found, counts[..3], "{name}");
         assert_eq!([pipes.len(), feature("pump"), feature("valve")], counts[3..6], "{name}");

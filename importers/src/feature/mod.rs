@@ -19,7 +19,7 @@ use groundline_engine::model::{
 use attribute::Fields;
 pub(crate) use class::{Sample, suggest};
 use corner::Corners;
-pub(crate) use shape::{Dimension, Shape, grouped as grouped_rings};
+pub(crate) use shape::{Dimension, Shape, cleaned as cleaned_rings, grouped as grouped_rings};
 
 use crate::{
     field::Recogniser,

@@ -6,7 +6,10 @@ pub(crate) mod unit;
 
 use std::path::Path;
 
-use crate::ImportError;
+use groundline_engine::model::Class;
+
+use crate::{ImportError, Kind, Options, Probe};
+use section::InpFile;
 
 /// Elevations, heads and offsets beyond this are none, metres.
 pub(crate) const HIGHEST_M: f64 = 12_000.0;
@@ -36,6 +39,36 @@ pub(crate) fn dialect<'s>(sections: impl Iterator<Item = &'s str>) -> Option<Dia
         std::cmp::Ordering::Less => Some(Dialect::Swmm),
         std::cmp::Ordering::Equal => None,
     }
+}
+
+/// A first look at an `.inp` file: `None` when it is of the other dialect, or of neither.
+pub(crate) fn probe(path: &Path, options: &Options, wanted: Dialect) -> Result<Option<Probe>, ImportError> {
+    let file = InpFile::open(path, options.encoding.as_deref())?;
+    if dialect(file.sections()?.into_iter()) != Some(wanted) {
+        return Ok(None);
+    }
+    let mut extent: Option<[f64; 4]> = None;
+    file.each_row(&mut |row| {
+        if row.section == "COORDINATES"
+            && let (Ok(Some(x)), Ok(Some(y))) = (row.number(1), row.number(2))
+        {
+            let e = extent.get_or_insert([x, y, x, y]);
+            *e = [e[0].min(x), e[1].min(y), e[2].max(x), e[3].max(y)];
+        }
+        Ok(())
+    })?;
+    Ok(Some(Probe {
+        kind: Kind::Objects,
+        crs: None,
+        crs_from: String::new(),
+        crs_text: None,
+        needs_crs: true,
+        encoding: file.encoding(),
+        source_extent: extent,
+        records: None,
+        companions: Vec::new(),
+        class: Some((Class::Pipe, "sections of the file".into())),
+    }))
 }
 
 /// A file that cannot be read on.

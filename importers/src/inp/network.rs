@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub at: Option<DVec2>,
     /// Height that links refer to, metres: the elevation (EPANET) or the invert (SWMM); `None` where there is none.
     pub level_m: Option<f64>,
+    /// Depth from the ground to `level_m`, metres; `None` where the file gives none.
+    pub depth_m: Option<f64>,
     /// How many links meet.
     pub links: u32,
     /// Largest measure of the links that meet, metres.
@@ -37,7 +39,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub fn new(line: u64, level_m: Option<f64>) -> Self {
-        Self { line, at: None, level_m, links: 0, size_m: 0.0, crown_m: None }
+        Self { line, at: None, level_m, depth_m: None, links: 0, size_m: 0.0, crown_m: None }
     }
 }
 

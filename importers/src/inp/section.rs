@@ -174,7 +174,8 @@ impl InpFile {
                     on_item(Item::AfterEnd(line.number))?;
                     return Ok(true);
                 }
-                section = name.map_or_else(|| format!("[{}", title.chars().take(40).collect::<String>()), str::to_owned);
+                section =
+                    name.map_or_else(|| format!("[{}", title.chars().take(40).collect::<String>()), str::to_owned);
                 on_item(Item::Section(title, line.number))?;
                 return Ok(true);
             }
