@@ -13,11 +13,13 @@ pub static FORMATS: &[&Format] = &[
     &crate::picture::FORMAT,
     &crate::las::FORMAT,
     &crate::pipe_table::FORMAT,
+    &crate::borehole_table::FORMAT,
     &crate::shapefile::FORMAT,
     &crate::geojson::FORMAT,
     &crate::ifc::FORMAT,
     &crate::epanet::FORMAT,
     &crate::swmm::FORMAT,
+    &crate::ags::FORMAT,
     &crate::sensor_table::FORMAT,
 ];
 

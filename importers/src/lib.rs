@@ -4,6 +4,9 @@
 //! [`CityObject`](groundline_engine::model::CityObject)s in the city's frame and keeps the account of what it did;
 //! it never sees a tile, the store or the viewer.
 
+pub mod ags;
+mod borehole;
+pub mod borehole_table;
 pub mod encoding;
 pub mod epanet;
 mod feature;
