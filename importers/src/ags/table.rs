@@ -169,7 +169,8 @@ impl AgsFile {
                         headings.clear();
                     }
                     let skip = usize::from(edition == Edition::Four);
-                    let named = cells.into_iter().skip(skip).map(|h| h.trim().trim_start_matches(['*', '?']).to_owned());
+                    let named =
+                        cells.into_iter().skip(skip).map(|h| h.trim().trim_start_matches(['*', '?']).to_owned());
                     headings.extend(named.filter(|h| edition == Edition::Four || !h.is_empty()));
                     if headings.len() > MAX_COLUMNS {
                         headings.clear();
