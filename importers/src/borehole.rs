@@ -5,7 +5,7 @@
 
 use glam::{DVec2, DVec3};
 use groundline_engine::model::{
-    Attribute, CityObject, Class, Geometry, ObjectId, Point, Section, Shaft, Tube, Value, Vertical,
+    Attribute, CityObject, Class, Geometry, ObjectId, Point, Section, Shaft, SourceReport, Tube, Value, Vertical,
 };
 
 /// Width that a stratum is drawn with, metres: the hole itself is too thin to be seen.
@@ -141,7 +141,7 @@ fn depth_word(metres: f64) -> String {
 }
 
 /// The hole that lies farther from the middle of all than an investigation reaches, with the distance in metres.
-pub(crate) fn stray<'h>(holes: impl Iterator<Item = &'h Hole> + Clone) -> Option<(&'h Hole, f64)> {
+fn stray<'h>(holes: impl Iterator<Item = &'h Hole> + Clone) -> Option<(&'h Hole, f64)> {
     let middle = |axis: fn(&Hole) -> f64| {
         let mut all: Vec<f64> = holes.clone().map(axis).collect();
         all.sort_by(f64::total_cmp);
@@ -151,6 +151,31 @@ pub(crate) fn stray<'h>(holes: impl Iterator<Item = &'h Hole> + Clone) -> Option
     let distance = |hole: &Hole| hole.at.distance(middle);
     let farthest = holes.max_by(|a, b| distance(a).total_cmp(&distance(b)))?;
     (distance(farthest) > FARTHEST_M).then(|| (farthest, distance(farthest)))
+}
+
+/// Two holes at one and the same place, with how many holes share theirs.
+fn twins<'h>(holes: impl Iterator<Item = &'h Hole>) -> Option<(&'h Hole, &'h Hole, usize)> {
+    let mut all: Vec<&Hole> = holes.collect();
+    all.sort_by(|a, b| a.at.x.total_cmp(&b.at.x).then(a.at.y.total_cmp(&b.at.y)).then(a.line.cmp(&b.line)));
+    let same = all.windows(2).filter(|pair| pair[0].at == pair[1].at);
+    let (first, count) = (same.clone().next()?, same.count());
+    Some((first[0], first[1], count))
+}
+
+/// Tells the report what looks wrong in the places of the holes of a source.
+pub(crate) fn examine<'h>(holes: impl Iterator<Item = &'h Hole> + Clone, report: &mut SourceReport) {
+    if let Some((hole, distance)) = stray(holes.clone()) {
+        let message = format!(
+            "hole {} lies {:.0} km from the others: a digit of its coordinates may be wrong",
+            hole.id,
+            distance / 1000.0
+        );
+        report.warn("far_from_others", message, format!("line {}", hole.line));
+    }
+    if let Some((one, other, count)) = twins(holes) {
+        let message = format!("{count} holes stand where another does, such as {} and {}", one.id, other.id);
+        report.warn("same_place", message, format!("line {}", other.line));
+    }
 }
 
 /// What is wrong with the depths of the strata of one hole.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     ImportError, Job,
-    borehole::{Coverage, Hole, Leg, stray},
+    borehole::{self, Coverage, Hole, Leg},
 };
 
 /// Holes, codes, tests and strata of one file, each.
@@ -255,14 +255,7 @@ impl Survey {
             }
             hole.depth_m = hole.depth_m.or(Some(coverage.deepest_m));
         }
-        if let Some((hole, distance)) = stray(self.holes.values()) {
-            let message = format!(
-                "hole {} lies {:.0} km from the others: a digit of its coordinates may be wrong",
-                hole.id,
-                distance / 1000.0
-            );
-            report.warn("far_from_others", message, format!("line {}", hole.line));
-        }
+        borehole::examine(self.holes.values(), report);
     }
 
     /// The hole of this id.

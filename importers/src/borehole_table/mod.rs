@@ -19,7 +19,7 @@ use groundline_engine::model::{Attribute, Class, SourceReport, Value};
 
 use crate::{
     Format, ImportError, Job, Kind, Options, Out, Probe,
-    borehole::{Coverage, DEEPEST_M, Hole, stray},
+    borehole::{self, Coverage, DEEPEST_M, Hole},
     pipe_table::{axes::Axes, sheet::Next, value},
 };
 use header::{Layout, Part};
@@ -363,14 +363,7 @@ impl Reading<'_> {
     }
 
     fn finish(self) {
-        if let Some((hole, distance)) = stray(self.holes.values()) {
-            let message = format!(
-                "hole {} lies {:.0} km from the others: a digit of its coordinates may be wrong",
-                hole.id,
-                distance / 1000.0
-            );
-            self.report.warn("far_from_others", message, format!("row {}", hole.line));
-        }
+        borehole::examine(self.holes.values(), self.report);
     }
 
     fn count_undecoded(&mut self, undecoded: u64, table: &Table) {

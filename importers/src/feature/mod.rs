@@ -8,6 +8,8 @@ mod class;
 mod corner;
 mod geometry;
 mod network;
+#[cfg(test)]
+mod passage_test;
 mod shape;
 
 use std::{collections::HashSet, hash::BuildHasher, sync::Arc};
@@ -222,6 +224,14 @@ impl<'a> Maker<'a> {
 
     /// The class of one feature: the layer's, or a closer one that its own kind names.
     fn class_of(&self, feature: &Feature, fields: &Fields<'_>) -> Class {
+        let is_way = matches!(self.class, Class::Road | Class::Railway);
+        if !self.is_class_given
+            && is_way
+            && feature.shape.dimension() == Dimension::Line
+            && class::is_in_tunnel(&feature.fields)
+        {
+            return Class::Tunnel;
+        }
         let is_open = matches!(self.class, Class::Generic | Class::LandUse | Class::Greenery | Class::Furniture);
         if self.is_class_given || !is_open {
             return self.class;
