@@ -173,7 +173,7 @@ pub(crate) fn examine<'h>(holes: impl Iterator<Item = &'h Hole> + Clone, report:
         report.warn("far_from_others", message, format!("line {}", hole.line));
     }
     if let Some((one, other, count)) = twins(holes) {
-        let message = format!("{count} holes stand where another does, such as {} and {}", one.id, other.id);
+        let message = format!("{count} of the holes stand where another does, such as {} and {}", one.id, other.id);
         report.warn("same_place", message, format!("line {}", other.line));
     }
 }

@@ -240,3 +240,28 @@ fn a_hole_with_local_coordinates_among_national_ones_is_skipped() {
     assert_eq!(trial.objects.len(), 1);
     assert!(trial.report.skips[0].reason.contains("local grid"), "{:?}", trial.report.skips);
 }
+
+#[test]
+fn a_real_network_and_real_boreholes_become_cities() {
+    let Some(folder) = real_files() else { return };
+    let place = tempfile::tempdir().unwrap();
+    for (name, crs, objects) in [
+        ("underground/boreholes/ags/A112794-9 - 2020-01-23 1558 - Final - 3.ags", None, 69),
+        ("underground/boreholes/ags/309B - Complete AGS Data 24-10-17.ags", Some(27700), 63),
+        ("underground/epanet/ky4.inp", Some(3547), 964 + 1158),
+        ("underground/swmm/bellinge_small.inp", Some(25832), 16 + 15 + 13 + 1),
+    ] {
+        let request = crate::intake::Request {
+            sources: vec![folder.join(name)],
+            city: place.path().join(format!("{objects}.city")),
+            options: Options {
+                crs: crs.map(|c| groundline_engine::crs::Crs::from_epsg(c).unwrap()),
+                ..Options::default()
+            },
+            ..crate::intake::Request::default()
+        };
+        let report = crate::intake::import(&request, &mut |_| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((report.objects, report.sources[0].skipped), (objects, 0), "{name}");
+        println!("{name}: {:?} {:?}", report.extent, report.sources[0].warnings);
+    }
+}

@@ -86,7 +86,7 @@ fn a_table_of_strata_beside_the_holes_is_found() {
     put(folder.path(), "B区地层表.csv", LAYERS);
     let trial = Trial::of(&super::FORMAT, &holes, &Options::default(), 4549);
     assert!(trial.outcome.is_ok(), "{:?}", trial.outcome);
-    assert_eq!(trial.probe.as_ref().unwrap().companions, [layers.clone()]);
+    assert_eq!(trial.probe.as_ref().unwrap().companions, std::slice::from_ref(&layers));
     assert_eq!((codes(&trial), trial.report.skipped), (vec![], 0));
     assert_eq!(trial.objects.len(), 2 + 5);
     // By height of the base in one hole, by thickness in the other.

@@ -15,6 +15,8 @@ use crate::{ImportError, Job};
 const MAX_NODES: usize = 8_000_000;
 /// Bends of all links of one file.
 const MAX_VERTICES: usize = 32_000_000;
+/// Links whose ids are remembered to find those that stand twice.
+const MAX_LINKS: usize = 16_000_000;
 /// Lengths that are compared with the drawing.
 const MAX_RATIOS: usize = 1_000_000;
 
@@ -137,8 +139,11 @@ impl Network {
         Ok(())
     }
 
-    /// Whether a link of this id is the first; remembers it.
+    /// Whether a link of this id is the first; remembers it, as long as that costs bounded memory.
     pub fn is_new_link(&mut self, id: &str) -> bool {
+        if self.seen_links.len() >= MAX_LINKS {
+            return true;
+        }
         let key = self.key(id);
         self.seen_links.insert(key)
     }
