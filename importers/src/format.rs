@@ -13,6 +13,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::picture::FORMAT,
     &crate::las::FORMAT,
     &crate::pipe_table::FORMAT,
+    &crate::borehole_table::FORMAT,
     &crate::shapefile::FORMAT,
     &crate::citygml::FORMAT,
     &crate::cityjson::FORMAT,
@@ -25,6 +26,9 @@ pub static FORMATS: &[&Format] = &[
     &crate::osm::FORMAT,
     &crate::kml::FORMAT,
     &crate::dxf::FORMAT,
+    &crate::epanet::FORMAT,
+    &crate::swmm::FORMAT,
+    &crate::ags::FORMAT,
     &crate::sensor_table::FORMAT,
     &crate::table::FORMAT,
 ];

@@ -4,12 +4,16 @@
 //! [`CityObject`](groundline_engine::model::CityObject)s in the city's frame and keeps the account of what it did;
 //! it never sees a tile, the store or the viewer.
 
+pub mod ags;
 mod archive;
+mod borehole;
+pub mod borehole_table;
 pub mod citygml;
 pub mod cityjson;
 mod citymodel;
 pub mod dxf;
 pub mod encoding;
+pub mod epanet;
 mod feature;
 pub mod field;
 pub mod flatgeobuf;
@@ -19,6 +23,7 @@ pub mod geopackage;
 pub mod geoparquet;
 pub mod geotiff;
 pub mod ifc;
+mod inp;
 pub mod intake;
 pub mod kml;
 pub mod las;
@@ -29,7 +34,9 @@ pub mod sensor_table;
 pub mod shapefile;
 mod sheet;
 mod source;
+pub mod swmm;
 pub mod table;
+mod text;
 #[cfg(test)]
 mod trial;
 

@@ -36,6 +36,19 @@ pub(super) fn of_kind(kind: &str, dimension: Dimension) -> Option<Class> {
     Some(*class)
 }
 
+/// Whether the fields of a road or railway say that it runs in a tunnel: `tunnel=yes` (OpenStreetMap), `T` (its
+/// shapefiles). A passage through a building (`building_passage`) lies on the ground.
+pub(super) fn is_in_tunnel(fields: &[(Arc<str>, Value)]) -> bool {
+    fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("tunnel") || &**name == "隧道").any(|(_, value)| {
+        match value {
+            Value::Bool(is) => *is,
+            Value::Int(n) => *n == 1,
+            Value::Text(text) => matches!(text.trim().to_lowercase().as_str(), "yes" | "true" | "t" | "1" | "是"),
+            Value::Real(_) => false,
+        }
+    })
+}
+
 /// Water networks are told by the fields that only they have.
 fn by_network_fields(sample: &Sample, dimension: Dimension) -> Option<(Class, String)> {
     let key = |wanted: &str| sample.fields.iter().find(|f| field::recognise(f).is_some_and(|r| r.key == wanted));
@@ -113,7 +126,7 @@ const NAMES: &[(Class, &[Dimension], &[&str])] = &[
     (Class::Manhole, POINT, &["manhole", "检查井", "窨井", "井盖"]),
     (Class::PipeNode, POINT, &["junction", "hydrant", "valve", "pump", "tank", "reservoir", "pipenode", "管点", "阀门", "消火栓"]),
     (Class::Gallery, LINE, &["gallery", "utility_tunnel", "综合管廊", "管廊", "管沟"]),
-    (Class::Tunnel, LINE, &["tunnel", "metro", "subway", "隧道", "地铁", "地下道路", "地下通道"]),
+    (Class::Tunnel, LINE, &["tunnel", "metro", "metroline", "metro_line", "subway", "subwayline", "隧道", "地铁", "地下道路", "地下通道"]),
     (Class::Station, POLYGON, &["station", "地铁站", "车站"]),
     (Class::Pipe, LINE, &["pipe", "pipeline", "sewer", "conduit", "watermain", "管线", "管网", "管道"]),
     (Class::Building, POLYGON, &["building", "bldg", "建筑", "房屋", "楼栋", "gebaeude", "gebouw", "pand", "batiment"]),
@@ -183,6 +196,7 @@ mod tests {
             ("waterways", Line, &["width"], Class::Water),
             ("综合管廊", Line, &["埋深"], Class::Gallery),
             ("地铁", Line, &["直径"], Class::Tunnel),
+            ("metroline2", Line, &["linename"], Class::Tunnel),
             ("地铁站", Polygon, &["层数"], Class::Station),
             ("blockgroups", Polygon, &["POP1990"], Class::Generic),
         ] {

@@ -9,6 +9,8 @@ mod corner;
 mod geometry;
 mod look;
 mod network;
+#[cfg(test)]
+mod passage_test;
 mod said;
 mod shape;
 mod surface;
@@ -25,7 +27,7 @@ pub(crate) use class::{Sample, suggest};
 use corner::Corners;
 pub(crate) use look::{Look, joined as joined_boxes};
 pub(crate) use said::{AssumedTube, Said};
-pub(crate) use shape::{Dimension, Shape, grouped as grouped_rings, is_inside, signed_area};
+pub(crate) use shape::{Dimension, Shape, cleaned as cleaned_rings, grouped as grouped_rings, is_inside, signed_area};
 pub(crate) use surface::{faces_hold, triangulate};
 
 use crate::{
@@ -239,6 +241,14 @@ impl<'a> Maker<'a> {
 
     /// The class of one feature: the layer's, or a closer one that its own kind names.
     fn class_of(&self, feature: &Feature, fields: &Fields<'_>) -> Class {
+        let is_way = matches!(self.class, Class::Road | Class::Railway);
+        if !self.is_class_given
+            && is_way
+            && feature.shape.dimension() == Dimension::Line
+            && class::is_in_tunnel(&feature.fields)
+        {
+            return Class::Tunnel;
+        }
         let is_open = matches!(self.class, Class::Generic | Class::LandUse | Class::Greenery | Class::Furniture);
         if self.is_class_given || !is_open {
             return self.class;

@@ -17,7 +17,13 @@ const UNKNOWN_COVER_M: f64 = 1.2;
 const UNKNOWN_DIAMETER_M: f64 = 0.2;
 /// A bare diameter of this much or more is in millimetres: no pipe has 10 m, none that is drawn has 10 mm.
 const MILLIMETRES_FROM: f64 = 10.0;
+/// The same for tunnels and galleries, where 11.4 is a diameter in metres and 6200 one in millimetres.
+const TUNNEL_MILLIMETRES_FROM: f64 = 100.0;
 const MAX_SIZE_M: f64 = 20.0;
+/// Cover of a gallery of unknown depth, metres.
+const GALLERY_COVER_M: f64 = 2.5;
+/// Least cover of a tunnel of unknown depth, metres; a larger tunnel has its own height above it.
+const TUNNEL_COVER_M: f64 = 3.0;
 const MAX_DEPTH_M: f64 = 200.0;
 
 /// One tube per path.
@@ -29,7 +35,8 @@ pub(super) fn tubes(
     made: &mut Made,
     report: &mut SourceReport,
 ) {
-    let kind = pipe_kind(context, fields, made);
+    // Traffic and cables run in tunnels and galleries: nothing flows in them.
+    let kind = if is_passage(context.class) { PipeKind::Other } else { pipe_kind(context, fields, made) };
     let section = section(context, fields, made, report);
     made.attributes.extend(["material", "owner", "from", "to"].iter().filter_map(|key| fields.read(key)));
     let (from, to) = (fields.text("from").map(str::to_string), fields.text("to").map(str::to_string));
@@ -70,8 +77,11 @@ pub(super) fn nodes(
             made.attributes.push(Attribute::defaulted("depth_m", Value::Real(2.0), why));
             2.0
         });
-        let diameter_m =
-            fields.numbers("diameter_mm").map(|n| size_m(&n)).find(|d| (0.2..=10.0).contains(d)).unwrap_or(0.8);
+        let diameter_m = fields
+            .numbers("diameter_mm")
+            .map(|n| size_m(&n, MILLIMETRES_FROM))
+            .find(|d| (0.2..=10.0).contains(d))
+            .unwrap_or(0.8);
         made.shapes.extend(
             points
                 .into_iter()
@@ -154,18 +164,27 @@ const KIND_WORDS: &[(PipeKind, &str, &[&str])] = &[
     (PipeKind::Water, "js", &["water", "给水", "供水", "自来水", "上水"]),
 ];
 
+/// Whether people or trains go through it.
+fn is_passage(class: Class) -> bool {
+    matches!(class, Class::Gallery | Class::Tunnel)
+}
+
 fn section(context: &Context<'_>, fields: &Fields<'_>, made: &mut Made, report: &mut SourceReport) -> Section {
-    let plausible = |size: f64| size > 0.005 && size <= MAX_SIZE_M;
+    let is_passage = is_passage(context.class);
+    let (millimetres_from, least) = if is_passage { (TUNNEL_MILLIMETRES_FROM, 0.3) } else { (MILLIMETRES_FROM, 0.005) };
+    let plausible = |size: f64| size > least && size <= MAX_SIZE_M;
     for number in fields.numbers("diameter_mm") {
-        let diameter_m = size_m(&number);
+        let diameter_m = size_m(&number, millimetres_from);
         if plausible(diameter_m) {
             let rule = match number.unit {
-                Some(_) => "unit as written",
-                None if number.value >= MILLIMETRES_FROM => "10 or more without a unit is millimetres",
-                None => "less than 10 without a unit is metres",
+                Some(_) => "unit as written".into(),
+                None if number.value >= millimetres_from => {
+                    format!("{millimetres_from} or more without a unit is millimetres")
+                }
+                None => format!("less than {millimetres_from} without a unit is metres"),
             };
             let value = Value::Real(diameter_m * 1000.0);
-            made.attributes.push(Attribute::converted("diameter_mm", value, number.field, rule));
+            made.attributes.push(Attribute::converted("diameter_mm", value, number.field, &rule));
             return Section::Circle { diameter_m };
         }
         if number.value != 0.0 {
@@ -174,7 +193,7 @@ fn section(context: &Context<'_>, fields: &Fields<'_>, made: &mut Made, report: 
             report.warn("implausible_diameter", message, format!("record {}", context.record));
         }
     }
-    let rect = fields.texts("diameter_mm").find_map(rectangle);
+    let rect = fields.texts("diameter_mm").find_map(|text| rectangle(text, millimetres_from));
     if let Some((width_m, height_m)) = rect.filter(|(w, h)| plausible(*w) && plausible(*h)) {
         let field = fields.read("diameter_mm").map_or("".into(), |a| a.field);
         for (key, size) in [("width_mm", width_m), ("height_mm", height_m)] {
@@ -184,13 +203,26 @@ fn section(context: &Context<'_>, fields: &Fields<'_>, made: &mut Made, report: 
         return Section::Rect { width_m, height_m };
     }
     if context.class != Class::Pipe {
-        let sides = (fields.numbers("width_m").next(), fields.numbers("height_m").next());
-        if let (Some(width), Some(height)) = sides
-            && plausible(width.metres())
-            && plausible(height.metres())
-        {
-            made.attributes.extend([width.attribute_m("width_m"), height.attribute_m("height_m")]);
-            return Section::Rect { width_m: width.metres(), height_m: height.metres() };
+        let measure = |key: &'static str| {
+            let found = fields.numbers(key).find(|n| plausible(n.metres()))?;
+            Some((found.metres(), found.attribute_m(key)))
+        };
+        let sides = (measure("width_m"), measure("height_m"));
+        // A tunnel is higher and wider than a gallery.
+        let (width, height) = if context.class == Class::Tunnel { (6.0, 5.0) } else { (3.0, 3.0) };
+        let assumed = |key: &str, metres: f64| {
+            let why = format!("only the other measure is known: {metres} m assumed");
+            Attribute::defaulted(key, Value::Real(metres), &why)
+        };
+        let both = match sides {
+            (Some(width), Some(height)) => Some((width, height)),
+            (Some(width), None) => Some((width, (height, assumed("height_m", height)))),
+            (None, Some(height)) => Some(((width, assumed("width_m", width)), height)),
+            (None, None) => None,
+        };
+        if let Some(((width_m, width), (height_m, height))) = both {
+            made.attributes.extend([width, height]);
+            return Section::Rect { width_m, height_m };
         }
     }
     let (section, what) = match (context.class, context.said.assumed) {
@@ -204,22 +236,31 @@ fn section(context: &Context<'_>, fields: &Fields<'_>, made: &mut Made, report: 
     section
 }
 
-fn size_m(number: &Number<'_>) -> f64 {
+fn size_m(number: &Number<'_>, millimetres_from: f64) -> f64 {
     match number.unit {
         Some(unit) => number.value * unit.metres(),
-        None if number.value >= MILLIMETRES_FROM => number.value / 1000.0,
+        None if number.value >= millimetres_from => number.value / 1000.0,
         None => number.value,
     }
 }
 
 /// `300x200`, `300×200`, `300*200`: width and height in metres.
-fn rectangle(text: &str) -> Option<(f64, f64)> {
+fn rectangle(text: &str, millimetres_from: f64) -> Option<(f64, f64)> {
     let (width, height) = text.trim().split_once(['x', 'X', '×', '*'])?;
     let metres = |n: &str| {
         let n: f64 = n.trim().trim_end_matches("mm").trim().parse().ok()?;
-        Some(if n >= MILLIMETRES_FROM { n / 1000.0 } else { n })
+        Some(if n >= millimetres_from { n / 1000.0 } else { n })
     };
     Some((metres(width)?, metres(height)?))
+}
+
+/// Cover of a line of unknown depth.
+fn unknown_cover_m(class: Class, height_m: f64) -> f64 {
+    match class {
+        Class::Gallery => GALLERY_COVER_M,
+        Class::Tunnel => height_m.max(TUNNEL_COVER_M),
+        _ => UNKNOWN_COVER_M,
+    }
 }
 
 /// Depth of the axis below the ground at start and end. A depth reaches to the top of a pressure pipe and to the invert
@@ -246,14 +287,15 @@ fn axis_depths(
             (axis, axis)
         }
         _ => {
-            let why = "depth unknown: 1.2 m of cover assumed";
-            made.attributes.push(Attribute::defaulted("depth_m", Value::Real(UNKNOWN_COVER_M), why));
+            let cover = unknown_cover_m(context.class, height_m);
+            let why = format!("depth unknown: {cover} m of cover assumed");
+            made.attributes.push(Attribute::defaulted("depth_m", Value::Real(cover), &why));
             report.warn(
                 "depth_defaulted",
-                "pipes of unknown depth are drawn with 1.2 m of cover",
+                format!("lines of unknown depth are drawn with {cover} m of cover"),
                 format!("record {}", context.record),
             );
-            let axis = UNKNOWN_COVER_M + height_m / 2.0;
+            let axis = cover + height_m / 2.0;
             (axis, axis)
         }
     }
@@ -301,8 +343,10 @@ mod tests {
     #[test]
     fn sections_are_read_in_three_signs() {
         for text in ["400x300", "400×300", "0.4*0.3", "400 X 300mm"] {
-            assert_eq!(rectangle(text), Some((0.4, 0.3)), "{text}");
+            assert_eq!(rectangle(text, MILLIMETRES_FROM), Some((0.4, 0.3)), "{text}");
         }
-        assert_eq!(rectangle("DN300"), None);
+        assert_eq!(rectangle("DN300", MILLIMETRES_FROM), None);
+        assert_eq!(rectangle("12x6", TUNNEL_MILLIMETRES_FROM), Some((12.0, 6.0)));
+        assert_eq!(rectangle("3400*3000", TUNNEL_MILLIMETRES_FROM), Some((3.4, 3.0)));
     }
 }

@@ -485,7 +485,7 @@ pub fn column(title: &str, map: &[(String, String)]) -> Column {
 }
 
 /// Lower case, without spaces, `_`, `-`, `.` and brackets; the unit that stood in brackets.
-fn normalise(title: &str) -> (String, Option<Unit>) {
+pub(crate) fn normalise(title: &str) -> (String, Option<Unit>) {
     let mut plain = String::with_capacity(title.len());
     let mut inside = String::new();
     let mut depth = 0_u32;

@@ -4,16 +4,16 @@
 //! (管线点成果表). Nodes become manholes and pipe nodes, lines become tubes with their true size and height.
 //! In these tables X is **north** and Y is **east**.
 
-mod axes;
-mod header;
+pub(crate) mod axes;
+pub(crate) mod header;
 mod kind;
 mod linked;
 mod node;
 mod pipe;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(crate) mod value;
 
 use std::{collections::HashMap, path::Path};
 
