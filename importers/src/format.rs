@@ -17,6 +17,11 @@ pub static FORMATS: &[&Format] = &[
     &crate::geojson::FORMAT,
     &crate::ifc::FORMAT,
     &crate::sensor_table::FORMAT,
+    &crate::e57::FORMAT,
+    &crate::ply::FORMAT,
+    &crate::pcd::FORMAT,
+    &crate::esri_grid::FORMAT,
+    &crate::xyz::FORMAT,
 ];
 
 /// A source format.
