@@ -14,6 +14,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::las::FORMAT,
     &crate::pipe_table::FORMAT,
     &crate::shapefile::FORMAT,
+    &crate::tiles3d::FORMAT,
     &crate::geojson::FORMAT,
     &crate::ifc::FORMAT,
     &crate::sensor_table::FORMAT,
@@ -22,6 +23,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::pcd::FORMAT,
     &crate::esri_grid::FORMAT,
     &crate::xyz::FORMAT,
+    &crate::gltf::FORMAT,
 ];
 
 /// A source format.

@@ -13,6 +13,7 @@ pub mod field;
 mod format;
 pub mod geojson;
 pub mod geotiff;
+pub mod gltf;
 pub mod ifc;
 pub mod intake;
 pub mod las;
@@ -24,6 +25,7 @@ pub mod ply;
 pub mod sensor_table;
 pub mod shapefile;
 mod source;
+pub mod tiles3d;
 #[cfg(test)]
 mod trial;
 pub mod xyz;

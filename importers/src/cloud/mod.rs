@@ -18,7 +18,7 @@ use groundline_engine::model::{
     Attribute, CityObject, Class, Extent, Geometry, ObjectId, PointBatch, SourceReport, Value,
 };
 
-pub(crate) use self::place::{PLACEABLE, Placing, is_placed};
+pub(crate) use self::place::{PLACEABLE, Placing, is_earth_centred, is_placed, tell_earth_centred};
 use crate::{
     Format, ImportError, Job, Kind, Options, Out, Probe,
     geotiff::{crs_from_prj, raster::bad},
