@@ -241,6 +241,9 @@ impl Document {
     pub fn view(&self, index: usize) -> Result<&[u8], String> {
         let view = self.root.buffer_views.get(index).ok_or_else(|| format!("there is no bufferView {index}"))?;
         let bytes = self.buffers.get(view.buffer).ok_or_else(|| format!("there is no buffer {}", view.buffer))?;
+        if bytes.is_empty() && view.extensions.get("EXT_meshopt_compression").is_some() {
+            return Err("it is compressed with EXT_meshopt_compression, which is not read; save it without".into());
+        }
         let end = view.byte_offset.checked_add(view.byte_length);
         end.and_then(|end| bytes.get(view.byte_offset..end))
             .ok_or_else(|| format!("bufferView {index} exceeds its buffer"))
@@ -250,15 +253,7 @@ impl Document {
     pub fn numbers(&self, index: usize) -> Result<(Vec<f64>, usize), String> {
         let accessor = self.root.accessors.get(index).ok_or_else(|| format!("there is no accessor {index}"))?;
         let wrong = |reason: &str| format!("accessor {index}: {reason}");
-        let width = match accessor.kind.as_str() {
-            "SCALAR" => 1,
-            "VEC2" => 2,
-            "VEC3" => 3,
-            "VEC4" | "MAT2" => 4,
-            "MAT3" => 9,
-            "MAT4" => 16,
-            _ => return Err(wrong("its type is not known")),
-        };
+        let width = width_of(&accessor.kind).ok_or_else(|| wrong("its type is not known"))?;
         let size = component_bytes(accessor.component_type).ok_or_else(|| wrong("its componentType is not known"))?;
         let total = accessor.count.checked_mul(width).filter(|n| *n <= MAX_NUMBERS);
         let total = total.ok_or_else(|| wrong("it has too many elements"))?;
@@ -327,6 +322,19 @@ impl Document {
         }
         Ok(numbers.chunks_exact(N).map(|c| std::array::from_fn(|k| c.get(k).copied().unwrap_or(0.0))).collect())
     }
+}
+
+/// Numbers of an element of this type.
+pub(crate) fn width_of(kind: &str) -> Option<usize> {
+    Some(match kind {
+        "SCALAR" => 1,
+        "VEC2" => 2,
+        "VEC3" => 3,
+        "VEC4" | "MAT2" => 4,
+        "MAT3" => 9,
+        "MAT4" => 16,
+        _ => return None,
+    })
 }
 
 /// Bytes of a component of this type.

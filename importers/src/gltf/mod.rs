@@ -12,6 +12,7 @@ pub(crate) mod scene;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod vertex;
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,10 @@ use std::{cell::RefCell, collections::HashMap};
 
 use serde_json::Value as Json;
 
-use super::document::{Document, Primitive};
+use super::{
+    document::{Document, Primitive},
+    vertex::Vertices,
+};
 
 /// Bytes of an image file, and its pixels.
 const MAX_IMAGE_BYTES: u64 = 128 << 20;
@@ -25,6 +28,7 @@ impl<'d> Paint<'d> {
     pub fn colours(
         &self,
         primitive: &Primitive,
+        held: &Vertices<'_>,
         count: usize,
     ) -> Result<(Option<Vec<[u8; 4]>>, Option<[u8; 4]>), String> {
         let material = primitive.material.and_then(|m| self.document.root.materials.get(m));
@@ -40,19 +44,17 @@ impl<'d> Paint<'d> {
         let is_opaque = material.is_none_or(|m| m.alpha_mode.as_deref().unwrap_or("OPAQUE") != "BLEND");
         let base = factor.unwrap_or([1.0; 4]);
         let mut vertices: Option<Vec<[f64; 4]>> = None;
-        if let Some(accessor) = primitive.attributes.get("COLOR_0") {
-            let (numbers, width) = self.document.numbers(*accessor)?;
+        if let Some((numbers, width)) = held.numbers("COLOR_0")? {
             if numbers.len() / width.max(1) != count || !(3..=4).contains(&width) {
-                return Err(format!("accessor {accessor} does not hold one colour a vertex"));
+                return Err("COLOR_0 does not hold one colour a vertex".into());
             }
             let four = |c: &[f64]| std::array::from_fn(|k| c.get(k).copied().unwrap_or(1.0));
             vertices = Some(numbers.chunks_exact(width).map(four).collect());
         }
         if let Some(texture) = material.and_then(|m| m.pbr_metallic_roughness.base_color_texture.as_ref())
-            && let Some(accessor) = primitive.attributes.get(&format!("TEXCOORD_{}", texture.tex_coord))
             && let Some(source) = self.document.root.textures.get(texture.index).and_then(|t| t.source)
+            && let Some(places) = held.vectors::<2>(&format!("TEXCOORD_{}", texture.tex_coord))?
         {
-            let places = self.document.vectors::<2>(*accessor)?;
             let mut images = self.images.borrow_mut();
             let image = images.entry(source).or_insert_with(|| self.image(source));
             if let Ok(image) = image {

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::{
     document::{Document, Primitive},
     paint::Paint,
+    vertex::Vertices,
 };
 use crate::mesh::PLAIN;
 
@@ -161,43 +162,30 @@ impl Reading<'_> {
         transform: DMat4,
         primitive: &Primitive,
     ) -> Result<(), String> {
-        for compression in ["KHR_draco_mesh_compression"] {
-            if primitive.extensions.get(compression).is_some() {
-                return Err(format!("it is compressed with {compression}, which is not read; save it without"));
-            }
-        }
+        let vertices = Vertices::of(self.document, primitive)?;
         if !primitive.targets.is_empty() {
             self.note("morph_left_out", "morph targets were left out");
         }
-        let Some(position) = primitive.attributes.get("POSITION") else {
+        let Some(places) = vertices.vectors::<3>("POSITION")? else {
             self.note("no_position", "primitives without positions were left out");
             return Ok(());
         };
-        let places: Vec<DVec3> = self.document.vectors::<3>(*position)?.into_iter().map(DVec3::from_array).collect();
+        let places: Vec<DVec3> = places.into_iter().map(DVec3::from_array).collect();
         let count = places.len();
-        let mut indices = match primitive.indices {
-            Some(accessor) => {
-                let (numbers, width) = self.document.numbers(accessor)?;
-                if width != 1 {
-                    return Err(format!("accessor {accessor} holds no indices"));
-                }
-                numbers.into_iter().map(|n| n as u32).collect()
-            }
-            None => (0..count as u32).collect::<Vec<u32>>(),
-        };
+        let mut indices = vertices.indices()?.unwrap_or_else(|| (0..count as u32).collect());
         let restart =
             match primitive.indices.and_then(|a| self.document.root.accessors.get(a)).map(|a| a.component_type) {
                 Some(5121) => 255,
                 Some(5123) => 65535,
                 _ => u32::MAX,
             };
-        let shape = match primitive.mode.unwrap_or(4) {
+        let shape = match vertices.mode() {
             0 => Shape::Points,
             1..=3 => Shape::Lines,
             4..=6 => Shape::Triangles,
             mode => return Err(format!("mode {mode} of a primitive is not known")),
         };
-        indices = unrolled(&indices, primitive.mode.unwrap_or(4), restart);
+        indices = unrolled(&indices, vertices.mode(), restart);
         let before = indices.len();
         if shape != Shape::Points {
             let n = if shape == Shape::Lines { 2 } else { 3 };
@@ -207,8 +195,8 @@ impl Reading<'_> {
                 self.note("index_too_large", "triangles or lines that name a vertex which is not there were left out");
             }
         }
-        let (ids, table) = self.features(primitive, count)?;
-        let (colours, plain) = self.paint.colours(primitive, count)?;
+        let (ids, table) = self.features(primitive, &vertices, count)?;
+        let (colours, plain) = self.paint.colours(primitive, &vertices, count)?;
         let instances = self.instances(extensions)?;
         let copies = instances.as_ref().map_or(1, |i| i.len());
         self.vertices = self.vertices.saturating_add(count.saturating_mul(copies));
@@ -236,7 +224,12 @@ impl Reading<'_> {
     }
 
     /// Features by EXT_mesh_features, or by the batch ids of 3D Tiles 1.0.
-    fn features(&mut self, primitive: &Primitive, count: usize) -> Result<(Ids, Option<usize>), String> {
+    fn features(
+        &mut self,
+        primitive: &Primitive,
+        vertices: &Vertices<'_>,
+        count: usize,
+    ) -> Result<(Ids, Option<usize>), String> {
         let sets = primitive.extensions.pointer("/EXT_mesh_features/featureIds").and_then(Json::as_array);
         let with_attribute = sets.and_then(|s| s.iter().find(|f| f.get("texture").is_none()));
         if sets.is_some() && with_attribute.is_none() {
@@ -249,16 +242,22 @@ impl Reading<'_> {
         let table = with_attribute.and_then(|f| f.get("propertyTable")).and_then(Json::as_u64).map(|t| t as usize);
         let attribute = match with_attribute {
             Some(set) => match set.get("attribute").and_then(Json::as_u64) {
-                Some(number) => primitive.attributes.get(&format!("_FEATURE_ID_{number}")),
+                Some(number) => Some(format!("_FEATURE_ID_{number}")),
                 // Without attribute and texture each vertex is a feature.
                 None => return Ok((Ids::Each((0..count as u32).collect()), table)),
             },
-            None => ["_BATCHID", "BATCHID", "_FEATURE_ID_0"].iter().find_map(|n| primitive.attributes.get(*n)),
+            None => {
+                let known = ["_BATCHID", "BATCHID", "_FEATURE_ID_0"].into_iter();
+                known.map(str::to_owned).find(|n| primitive.attributes.contains_key(n))
+            }
         };
         let Some(attribute) = attribute else { return Ok((Ids::None, None)) };
-        let (numbers, width) = self.document.numbers(*attribute)?;
+        let Some((numbers, width)) = vertices.numbers(&attribute)? else {
+            self.note("feature_ids_missing", &format!("features are promised in {attribute}, which is not there"));
+            return Ok((Ids::None, None));
+        };
         if width != 1 || numbers.len() != count {
-            return Err(format!("accessor {attribute} does not hold one feature id a vertex"));
+            return Err(format!("{attribute} does not hold one feature id a vertex"));
         }
         Ok((Ids::Each(numbers.into_iter().map(|n| n as u32).collect()), table))
     }
@@ -328,4 +327,11 @@ fn unrolled(indices: &[u32], mode: u32, restart: u32) -> Vec<u32> {
         }
     }
     flat
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    pub fn unrolled(indices: &[u32], mode: u32) -> Vec<u32> {
+        super::unrolled(indices, mode, 255)
+    }
 }
