@@ -120,3 +120,50 @@ fn a_large_cloud_leaves_in_batches_of_one_object() {
     assert!(trial.objects.iter().all(|o| o.id.as_str() == "t/many"));
     assert!(trial.objects[1].attributes.is_empty(), "only the first batch describes the scan");
 }
+
+#[test]
+fn copc_files_have_the_counts_and_systems_that_laspy_reads() {
+    let Some(data) = shared_data() else { return };
+    // laspy 2.7.0: points, EPSG code of the horizontal system. lone-star says EPSG:4978 and holds UTM coordinates.
+    for (name, points, code) in [
+        ("1.2-with-color.copc.laz", 1065, Some(2991)),
+        ("ellipsoid-1.4.laz", 100_000, Some(3857)),
+        ("ellipsoid.copc.laz", 100_000, Some(3857)),
+        ("lone-star.copc.laz", 518_862, None),
+    ] {
+        let path = data.join("pointcloud/copc").join(name);
+        let probe = (crate::las::FORMAT.probe)(&path, &Options::default()).expect("a header").expect("LAZ");
+        assert_eq!(
+            (probe.records, probe.crs.and_then(|c| c.epsg)),
+            (Some(points), code),
+            "{name}: {:?}",
+            probe.crs_text
+        );
+    }
+}
+
+#[test]
+fn files_that_others_made_badly_neither_panic_nor_hang() {
+    let Some(data) = shared_data() else { return };
+    let mut open = vec![data.join("bad/e57"), data.join("bad/3dtiles")];
+    let mut files = 0;
+    while let Some(folder) = open.pop() {
+        for path in std::fs::read_dir(folder).expect("a folder").flatten().map(|e| e.path()) {
+            let format = match path.extension().and_then(|e| e.to_str()) {
+                _ if path.is_dir() => {
+                    open.push(path);
+                    continue;
+                }
+                Some("json") => &crate::tiles3d::FORMAT,
+                Some("e57") => &crate::e57::FORMAT,
+                _ => continue,
+            };
+            let trial = Trial::of(format, &path, &Options::default(), METRIC);
+            if let Err(error) = &trial.outcome {
+                println!("{error}");
+            }
+            files += 1;
+        }
+    }
+    assert!(files > 50, "{files}");
+}
