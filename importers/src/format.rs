@@ -17,6 +17,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::shapefile::FORMAT,
     &crate::citygml::FORMAT,
     &crate::cityjson::FORMAT,
+    &crate::tiles3d::FORMAT,
     &crate::geojson::SEQUENCE,
     &crate::geojson::FORMAT,
     &crate::geopackage::FORMAT,
@@ -31,6 +32,12 @@ pub static FORMATS: &[&Format] = &[
     &crate::ags::FORMAT,
     &crate::sensor_table::FORMAT,
     &crate::table::FORMAT,
+    &crate::e57::FORMAT,
+    &crate::ply::FORMAT,
+    &crate::pcd::FORMAT,
+    &crate::esri_grid::FORMAT,
+    &crate::xyz::FORMAT,
+    &crate::gltf::FORMAT,
 ];
 
 /// A source format.

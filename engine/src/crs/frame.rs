@@ -109,7 +109,7 @@ impl Frame {
 }
 
 /// Earth-centred Earth-fixed metres of longitude, latitude (degrees, WGS 84) and height above the ellipsoid.
-fn ecef_from_geographic(at: DVec3) -> DVec3 {
+pub fn ecef_from_geographic(at: DVec3) -> DVec3 {
     let (sin_lon, cos_lon) = at.x.to_radians().sin_cos();
     let (sin_lat, cos_lat) = at.y.to_radians().sin_cos();
     let normal_m = A_M / (1.0 - E2 * sin_lat * sin_lat).sqrt();
@@ -183,6 +183,27 @@ mod tests {
         let ecef = frame.ecef_from_city(place);
         let again = geographic_from_ecef(ecef);
         assert!((again.x - at.x).abs() < 1e-12 && (again.y - at.y).abs() < 1e-12 && (again.z - 20.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn places_from_the_middle_of_the_earth_are_those_of_pyproj() {
+        // pyproj 3.7.2, EPSG:4979 to EPSG:4978.
+        for (lon, lat, height, x, y, z) in [
+            (120.3826, 36.0671, 20.0, -2610609.521985, 4452773.866872, 3734224.334120),
+            (-75.6124, 40.0425, 61.5, 1214998.904319, -4736363.549754, 4081638.968726),
+            (0.0, 0.0, 0.0, 6378137.000000, 0.000000, 0.000000),
+            (179.9, -45.0, -50.0, -4517548.642881, 7884.617800, -4487313.053527),
+            (10.0, 89.9, 3000.0, 11004.860445, 1940.453815, 6359742.562540),
+            (-120.5, -0.001, 8000.0, -3241209.518132, -5502481.860942, -110.713902),
+            (25.0, 90.0, 100.0, 0.000000, 0.000000, 6356852.314245),
+        ] {
+            let (geographic, ecef) = (DVec3::new(lon, lat, height), DVec3::new(x, y, z));
+            assert!((ecef_from_geographic(geographic) - ecef).length() < 1e-5, "{geographic}");
+            let back = geographic_from_ecef(ecef);
+            // 1e-10 of a degree on the ground is ten micrometres; near a pole longitudes lie close together.
+            let lon_off = (back.x - lon).abs() * lat.to_radians().cos();
+            assert!(lon_off < 1e-10 && (back.y - lat).abs() < 1e-10 && (back.z - height).abs() < 1e-4, "{back}");
+        }
     }
 
     #[test]

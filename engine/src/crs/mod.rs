@@ -16,7 +16,7 @@ mod wkt;
 
 use serde::{Deserialize, Serialize};
 
-pub use frame::{Frame, geographic_from_ecef};
+pub use frame::{Frame, ecef_from_geographic, geographic_from_ecef};
 use parameter::Parameters;
 pub use transform::Transform;
 

@@ -75,6 +75,9 @@ fn ellipsoid(node: &Node, parameters: &mut Parameters) -> Result<(), String> {
     Ok(())
 }
 
+/// As the register has EPSG:3857, so that its code is found.
+const WEB_MERCATOR: &str = "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +x_0=0 +y_0=0 +k=1 +units=m";
+
 /// Degrees per angular unit of a geographic system.
 fn angle_deg(node: &Node) -> f64 {
     let base = if node.is(GEOGRAPHIC) { Some(node) } else { node.children.iter().find(|c| c.is(GEOGRAPHIC)) };
@@ -92,6 +95,12 @@ fn projected(node: &Node) -> Result<Parameters, String> {
     let unit_m = unit.and_then(|u| u.numbers.first().copied()).unwrap_or(1.0);
     if !(1e-4..1e4).contains(&unit_m) {
         return Err(format!("its unit of {unit_m} metres is absurd"));
+    }
+
+    // GDAL writes web maps' Mercator as the one on the ellipsoid, and says so in an extension: 20 km further south.
+    let extension = node.child(&["EXTENSION"]).filter(|e| e.name().eq_ignore_ascii_case("PROJ4"));
+    if extension.and_then(|e| e.texts.get(1)).is_some_and(|text| Parameters::parse(text).is_web_mercator()) {
+        return Ok(Parameters::parse(WEB_MERCATOR));
     }
 
     let projection = METHODS.iter().find(|(_, names)| names.contains(&method.as_str()));
@@ -125,7 +134,7 @@ fn projected(node: &Node) -> Result<Parameters, String> {
         complete_polar(&mut parameters, &method);
     }
     if parameters.get("proj") == Some("webmerc") {
-        return Ok(Parameters::parse("+proj=webmerc +datum=WGS84"));
+        return Ok(Parameters::parse(WEB_MERCATOR));
     }
     ellipsoid(base, &mut parameters)?;
     if unit_m != 1.0 {
@@ -414,6 +423,21 @@ mod tests {
             AXIS[\"northing (X)\",north,ORDER[1],LENGTHUNIT[\"metre\",1]],\
             AXIS[\"easting (Y)\",east,ORDER[2],LENGTHUNIT[\"metre\",1]],ID[\"EPSG\",4549]]";
         assert_eq!(parse(text).unwrap().epsg, Some(4549));
+    }
+
+    #[test]
+    fn web_mercator_of_gdal_is_told_by_its_extension() {
+        let text = |extension: &str| {
+            format!(
+                "PROJCS[\"WGS 84 / Pseudo-Mercator\",GEOGCS[\"WGS 84\",DATUM[\"WGS_1984\",SPHEROID[\"WGS 84\",6378137,298.257223563]],\
+                 PRIMEM[\"Greenwich\",0],UNIT[\"degree\",0.0174532925199433]],PROJECTION[\"Mercator_1SP\"],\
+                 PARAMETER[\"central_meridian\",0],PARAMETER[\"scale_factor\",1],PARAMETER[\"false_easting\",0],\
+                 PARAMETER[\"false_northing\",0],UNIT[\"metre\",1],AXIS[\"Easting\",EAST],AXIS[\"Northing\",NORTH]{extension}]"
+            )
+        };
+        let proj = ",EXTENSION[\"PROJ4\",\"+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext\"]";
+        assert_eq!(parse(&text(proj)).unwrap().epsg, Some(3857));
+        assert_eq!(parse(&text("")).unwrap().epsg, Some(3395));
     }
 
     #[test]

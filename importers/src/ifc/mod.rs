@@ -7,7 +7,7 @@
 mod class;
 mod georeference;
 mod parse;
-mod place;
+pub(crate) mod place;
 mod product;
 mod step;
 #[cfg(test)]

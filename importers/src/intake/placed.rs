@@ -110,6 +110,9 @@ fn missing_crs(source: &Source) -> String {
         text += &format!(" that is understood (it says: {short})");
     }
     text += "; say which one with --crs EPSG:CODE";
+    if crate::cloud::PLACEABLE.contains(&source.format.name) {
+        text += ", or where its own coordinates go with --map place=x,y[,z[,rotation in degrees]] in the city's";
+    }
     if let Some(extent) = source.probe.source_extent {
         let likely = Crs::likely(extent);
         if !likely.is_empty() {
