@@ -30,7 +30,7 @@ const SHOWN: usize = 3;
 const MOST_RULE_BYTES: u64 = 16 << 20;
 
 #[derive(clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["sources", "city"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["sources", "city", "list"]))]
 pub struct Args {
     /// Files and folders to check; nothing is written.
     sources: Vec<PathBuf>,
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long)]
     geojson: Option<PathBuf>,
     /// Print the rules and end.
-    #[arg(long, conflicts_with = "what")]
+    #[arg(long)]
     list: bool,
     /// Coordinate system of the sources, such as EPSG:4549.
     #[arg(long)]
@@ -155,6 +155,10 @@ fn of_sources(
     };
     let mut checker = checker.into_inner().unwrap_or_else(PoisonError::into_inner);
     for source in report.sources.iter().filter(|s| s.error.is_none()) {
+        if source.layer.is_empty() {
+            checker.import(source);
+            continue;
+        }
         let crs =
             source.crs.as_deref().and_then(|label| label.strip_prefix("EPSG:")).and_then(|code| code.parse().ok());
         checker.layer(&source.layer, &LayerFacts { crs, vertical });
