@@ -280,6 +280,9 @@ mod tests {
 
     #[test]
     fn the_principal_soil_stands_in_capitals_or_in_chinese() {
+        for (word, _) in SOILS {
+            assert!(groundline_engine::model::Soil::parse(word).is_some(), "{word} has no colour");
+        }
         for (text, soil) in [
             ("MADE GROUND: Dark brown sandy GRAVEL of brick", Some("made_ground")),
             ("Brown clayey, sandy slightly gravelly TOPSOIL.", Some("topsoil")),

@@ -149,6 +149,53 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// Principal soil or rock of a stratum (岩土大类), as the attribute `soil` has it.
+    Soil {
+        /// Fill of any kind.
+        MadeGround = "made_ground", "填土";
+        /// Topsoil.
+        Topsoil = "topsoil", "耕土";
+        /// Paving, foundations.
+        Concrete = "concrete", "混凝土";
+        /// Any rock.
+        Rock = "rock", "岩石";
+        /// Peat and organic soil.
+        Peat = "peat", "泥炭";
+        /// Mud, alluvium.
+        Mud = "mud", "淤泥";
+        /// Cobbles, boulders.
+        Cobbles = "cobbles", "卵石";
+        /// Gravel.
+        Gravel = "gravel", "砾石";
+        /// Clay.
+        Clay = "clay", "黏性土";
+        /// Silt.
+        Silt = "silt", "粉土";
+        /// Sand.
+        Sand = "sand", "砂土";
+    }
+}
+
+impl Soil {
+    /// Drawing colour, sRGB: the usual ones of engineering-geological sections, our own choice of tones.
+    pub fn rgb(self) -> [u8; 3] {
+        match self {
+            Soil::MadeGround => [168, 132, 118],
+            Soil::Topsoil => [104, 78, 52],
+            Soil::Concrete => [176, 178, 182],
+            Soil::Rock => [148, 112, 168],
+            Soil::Peat => [62, 50, 40],
+            Soil::Mud => [92, 100, 108],
+            Soil::Cobbles => [222, 148, 70],
+            Soil::Gravel => [232, 170, 84],
+            Soil::Clay => [196, 128, 82],
+            Soil::Silt => [214, 190, 130],
+            Soil::Sand => [246, 222, 110],
+        }
+    }
+}
+
 impl PipeKind {
     /// Drawing colour, sRGB (CJJ 61-2017 App. B). Storm and sewage share 排水's (76,57,38) there;
     /// they are told apart here by lighter tones of it, and black 工业 is lifted so that it shows on dark ground.

@@ -13,7 +13,7 @@ mod report;
 mod sensor;
 
 pub use attribute::{Attribute, Origin, Value};
-pub use class::{Class, Domain, PipeKind, Stage};
+pub use class::{Class, Domain, PipeKind, Soil, Stage};
 pub use extent::Extent;
 pub use geometry::{
     Area, Block, Geometry, HeightGrid, Instance, InstanceModel, Line, Mesh, MeshPart, Picture, Point, PointBatch,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{model::Model, scene::Tint};
 use super::Ground;
-use crate::model::{CityObject, Class, Geometry, InstanceModel, PipeKind, Stage, Vertical};
+use crate::model::{CityObject, Class, Geometry, InstanceModel, PipeKind, Soil, Stage, Vertical};
 
 /// What is needed of an object to draw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,7 @@ pub(super) struct Sketch {
     pub name: String,
     pub facade: Facade,
     pub pipe_kind: Option<PipeKind>,
+    pub soil: Option<Soil>,
     pub geometry: Geometry,
 }
 
@@ -44,6 +45,7 @@ impl Sketch {
             facade: choose_facade(object),
             pipe_kind: kind
                 .and_then(|k| PipeKind::parse(k).or_else(|| PipeKind::ALL.iter().copied().find(|p| p.zh() == k))),
+            soil: object.value("soil").and_then(|v| v.as_str()).and_then(Soil::parse),
             geometry: object.geometry.clone(),
         }
     }
@@ -190,9 +192,9 @@ fn draw_shape(scene: &mut Scene, sketch: &Sketch, ground: &Ground, detail: Detai
     }
 }
 
-/// Standard colour of the pipe's kind, else `default`.
+/// Standard colour of the pipe's kind or of a stratum's soil, else `default`.
 fn pipe_colour(sketch: &Sketch, default: [u8; 3]) -> [u8; 3] {
-    sketch.pipe_kind.map_or(default, PipeKind::rgb)
+    sketch.pipe_kind.map(PipeKind::rgb).or(sketch.soil.map(Soil::rgb)).unwrap_or(default)
 }
 
 /// How large an object looks, metres: what is missed when it is left out.
