@@ -131,6 +131,33 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_is_imported_as_the_folder_in_it() {
+        use crate::intake::{Request, import};
+        let place = tempfile::tempdir().unwrap();
+        groundline_sample::make(&groundline_sample::Recipe::tiny(), place.path(), &mut |_| {}).unwrap();
+        let sewers = place.path().join("地下管线/污水");
+        let files: Vec<(String, Vec<u8>)> = std::fs::read_dir(&sewers)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (format!("污水/{}", path.file_name().unwrap().to_string_lossy()), std::fs::read(path).unwrap()))
+            .collect();
+        let named: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        let (_folder, path) = archive(&named);
+        let of = |source: PathBuf, city: &str| {
+            let crs = Some(groundline_engine::crs::Crs::from_epsg(4549).unwrap());
+            let options = crate::Options { crs, ..crate::Options::default() };
+            let city = place.path().join(city);
+            import(&Request { sources: vec![source], city, options, ..Request::default() }, &mut |_| {}).unwrap()
+        };
+        let (open, packed) = (of(sewers, "a.city"), of(path, "b.city"));
+        assert!(open.objects > 50);
+        assert_eq!((packed.objects, packed.tiles), (open.objects, open.tiles));
+        let source = packed.sources.iter().find(|s| s.objects > 0).unwrap();
+        assert!(source.path.ends_with("survey.zip/污水/WS_管线.csv"), "{}", source.path);
+        assert_eq!(source.layer, "WS_管线");
+    }
+
+    #[test]
     fn names_that_lead_out_are_refused() {
         for name in ["../evil.txt", "a/../../evil.txt", "/etc/evil", "..\\evil.txt", "C:\\evil.txt"] {
             let (_folder, path) = archive(&[(name, b"x")]);

@@ -12,6 +12,8 @@ pub mod citygml;
 pub mod cityjson;
 mod citymodel;
 mod cloud;
+#[cfg(test)]
+mod damage_test;
 pub mod dxf;
 pub mod e57;
 pub mod encoding;

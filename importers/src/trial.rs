@@ -164,14 +164,27 @@ pub(crate) fn miscounts_in(
     options: &Options,
     city: u32,
 ) -> Vec<String> {
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).expect("the whole file");
+    miscounts_of(folder, format, name, name, bytes, options, city)
+}
+
+/// As [`miscounts_in`], where the file that is read is not the one that is damaged but one that it belongs to.
+pub(crate) fn miscounts_of(
+    folder: &Path,
+    format: &'static Format,
+    read: &str,
+    name: &str,
+    bytes: &[u8],
+    options: &Options,
+    city: u32,
+) -> Vec<String> {
+    let (path, damaged_path) = (folder.join(read), folder.join(name));
+    std::fs::write(&damaged_path, bytes).expect("the whole file");
     let whole = Trial::of(format, &path, options, city);
     assert!(whole.probe.is_some() && whole.outcome.is_ok(), "the whole file is read: {:?}", whole.outcome);
     assert!(!whole.objects.is_empty(), "the whole file holds objects");
     let mut found = Vec::new();
     for (what, copy) in damaged(bytes) {
-        std::fs::write(&path, copy).expect("the damaged file");
+        std::fs::write(&damaged_path, copy).expect("the damaged file");
         let (sender, receiver) = mpsc::channel();
         let (path, options) = (path.clone(), options.clone());
         std::thread::spawn(move || {

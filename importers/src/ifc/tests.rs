@@ -8,17 +8,7 @@ use groundline_engine::{
 };
 
 use super::*;
-
-struct Collector(Vec<CityObject>);
-
-impl Out for Collector {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-
-    fn progress(&mut self, _: f32) {}
-}
+use crate::trial::Kept;
 
 struct Outcome {
     objects: Vec<CityObject>,
@@ -54,7 +44,7 @@ fn import(path: &Path, options: Options, city: u32) -> Result<Outcome, ImportErr
     let crs = options.crs.clone().or_else(|| probe.crs.clone()).unwrap_or_else(|| city.clone());
     let transform = Transform::new(&crs, &city)?;
     let job = Job { path, probe: &probe, layer: "b", city_from_source: &transform, crs: &crs, options: &options };
-    let mut out = Collector(Vec::new());
+    let mut out = Kept::default();
     let mut report = SourceReport::default();
     read(&job, &mut out, &mut report)?;
     Ok(Outcome { objects: out.0, report, probe })

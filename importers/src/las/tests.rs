@@ -6,6 +6,7 @@ use groundline_engine::crs::{Crs, Transform};
 use groundline_engine::model::Geometry;
 
 use super::*;
+pub(crate) use crate::trial::Kept;
 
 /// Folder with real files of other people; CI has it, other machines may not.
 pub(crate) fn shared_data() -> Option<PathBuf> {
@@ -19,20 +20,6 @@ pub(crate) fn shared_data() -> Option<PathBuf> {
         println!("no shared data here: set GROUNDLINE_DATA");
     }
     found
-}
-
-/// Keeps what an importer emits.
-#[derive(Default)]
-pub(crate) struct Kept(pub Vec<CityObject>);
-
-impl Out for Kept {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-    fn progress(&mut self, fraction: f32) {
-        assert!((0.0..=1.0).contains(&fraction), "{fraction}");
-    }
 }
 
 /// Metric system in which tests place files: nothing is converted.

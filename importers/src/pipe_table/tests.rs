@@ -8,17 +8,7 @@ use groundline_engine::{
 };
 
 use super::*;
-
-struct Collector(Vec<CityObject>);
-
-impl Out for Collector {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-
-    fn progress(&mut self, _: f32) {}
-}
+use crate::trial::Kept;
 
 fn crs() -> Crs {
     Crs::from_epsg(4549).unwrap()
@@ -53,7 +43,7 @@ fn import_with(path: &Path, options: Options) -> Result<Outcome, ImportError> {
     let crs = crs();
     let transform = Transform::new(&crs, &crs)?;
     let job = Job { path, probe: &probe, layer: "t", city_from_source: &transform, crs: &crs, options: &options };
-    let mut out = Collector(Vec::new());
+    let mut out = Kept::default();
     let mut report = SourceReport::default();
     read(&job, &mut out, &mut report)?;
     Ok(Outcome { objects: out.0, report, probe })

@@ -8,16 +8,7 @@ use groundline_engine::{
 use glam::DVec3;
 
 use super::*;
-
-struct Kept(Vec<CityObject>);
-
-impl Out for Kept {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-    fn progress(&mut self, _fraction: f32) {}
-}
+use crate::trial::Kept;
 
 fn import(path: &Path, epsg: u32) -> (Probe, Vec<Sensor>, SourceReport, Vec<CityObject>) {
     let options = Options::default();
@@ -33,7 +24,7 @@ fn import(path: &Path, epsg: u32) -> (Probe, Vec<Sensor>, SourceReport, Vec<City
         crs: &crs,
         options: &options,
     };
-    let mut kept = Kept(Vec::new());
+    let mut kept = Kept::default();
     let mut report = SourceReport::default();
     read(&job, &mut kept, &mut report).unwrap();
     let sensors = kept.0.iter().filter_map(Sensor::from_object).collect();

@@ -99,7 +99,8 @@ impl Table {
                 raw_name: raw[..name_end].to_vec(),
                 name: "".into(),
                 kind,
-                start,
+                // A column that begins beyond the record holds nothing, at its end.
+                start: start.min(record_length),
                 length: kept,
                 decimals: if kind == b'C' { 0 } else { decimals },
             });

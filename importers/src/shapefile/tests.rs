@@ -10,6 +10,7 @@ use groundline_engine::{
 
 use super::*;
 use crate::format::Options;
+use crate::trial::Kept;
 
 /// A layer of square buildings.
 struct Layer {
@@ -70,18 +71,6 @@ impl Layer {
         let outcome = super::read(&job, &mut kept, &mut report);
         (kept.0, report, outcome)
     }
-}
-
-#[derive(Default)]
-struct Kept(Vec<CityObject>);
-
-impl Out for Kept {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-
-    fn progress(&mut self, _: f32) {}
 }
 
 fn header() -> Vec<u8> {

@@ -1,51 +1,15 @@
 //! Extracts of OpenStreetMap, held against what pyosmium and GDAL count in them.
-//!
-//! The files lie outside the repository; where they are absent the tests say so and pass.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use groundline_engine::{
-    crs::{Crs, Transform},
-    model::{CityObject, Class, Domain, Geometry, SourceReport, Value},
-};
-use groundline_importers::{ImportError, Job, Options, Out, osm};
+use groundline_engine::model::{CityObject, Class, Domain, Geometry, SourceReport, Value};
+use groundline_importers::osm;
 
-/// The folder of real input files: `GROUNDLINE_DATA`, or `shared/data` beside or above the repository.
-fn data() -> Option<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let named = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from);
-    let near = ["../../shared/data", "../shared/data", "../../../shared/data"].map(|way| here.join(way));
-    let found = named.into_iter().chain(near).find(|path| path.is_dir());
-    if found.is_none() {
-        println!("no input files (set GROUNDLINE_DATA): nothing tested");
-    }
-    found
-}
-
-#[derive(Default)]
-struct Kept(Vec<CityObject>);
-
-impl Out for Kept {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-
-    fn progress(&mut self, fraction: f32) {
-        assert!((0.0..=1.0).contains(&fraction));
-    }
-}
+use super::{data, import_in};
 
 /// Objects and account, in degrees.
 fn import(path: &Path) -> (Vec<CityObject>, SourceReport) {
-    let options = Options::default();
-    let probe = (osm::FORMAT.probe)(path, &options).unwrap().expect("an OSM file");
-    let crs = Crs::from_epsg(4326).unwrap();
-    let transform = Transform::new(&crs, &crs).unwrap();
-    let job = Job { path, probe: &probe, layer: "osm", city_from_source: &transform, crs: &crs, options: &options };
-    let (mut kept, mut report) = (Kept::default(), SourceReport::default());
-    (osm::FORMAT.read)(&job, &mut kept, &mut report).unwrap_or_else(|error| panic!("{error}"));
-    (kept.0, report)
+    import_in(&osm::FORMAT, path, 4326)
 }
 
 fn has(object: &CityObject, key: &str) -> bool {

@@ -1,10 +1,8 @@
 //! City models of other people, held against what other programs say about them.
-//!
-//! The files lie outside the repository; where they are absent the tests say so and pass.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use glam::DVec3;
@@ -13,35 +11,11 @@ use groundline_engine::{
     model::{CityObject, Class, Domain, Extent, Geometry, SourceReport, Value},
 };
 use groundline_importers::{
-    ImportError, Job, Options, Out, Probe, citygml, cityjson,
+    ImportError, Job, Options, Probe, citygml, cityjson,
     intake::{self, Request},
 };
 
-/// The folder of real input files: `GROUNDLINE_DATA`, or `shared/data` beside or above the repository.
-fn data() -> Option<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let named = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from);
-    let near = ["../../shared/data", "../shared/data", "../../../shared/data"].map(|way| here.join(way));
-    let found = named.into_iter().chain(near).find(|path| path.is_dir());
-    if found.is_none() {
-        println!("no input files (set GROUNDLINE_DATA): nothing tested");
-    }
-    found
-}
-
-#[derive(Default)]
-struct Kept(Vec<CityObject>);
-
-impl Out for Kept {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0.push(object);
-        Ok(())
-    }
-
-    fn progress(&mut self, fraction: f32) {
-        assert!((0.0..=1.0).contains(&fraction));
-    }
-}
+use super::{Kept, data};
 
 struct Imported {
     probe: Probe,

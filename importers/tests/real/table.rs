@@ -1,22 +1,10 @@
 //! Tables of other people: that only those with coordinates are taken, and where their points lie.
-//!
-//! The files lie outside the repository; where they are absent the tests say so and pass.
 
 use std::path::{Path, PathBuf};
 
 use groundline_importers::{FORMATS, Format, Kind, Options, Probe};
 
-/// The folder of real input files: `GROUNDLINE_DATA`, or `shared/data` beside or above the repository.
-fn data() -> Option<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let named = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from);
-    let near = ["../../shared/data", "../shared/data", "../../../shared/data"].map(|way| here.join(way));
-    let found = named.into_iter().chain(near).find(|path| path.is_dir());
-    if found.is_none() {
-        println!("no input files (set GROUNDLINE_DATA): nothing tested");
-    }
-    found
-}
+use super::data;
 
 fn detected(path: &Path) -> Option<(&'static Format, Probe)> {
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
