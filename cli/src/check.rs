@@ -32,7 +32,7 @@ const MOST_RULE_BYTES: u64 = 16 << 20;
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["sources", "city", "list"]))]
 pub struct Args {
-    /// Files and folders to check; nothing is written.
+    /// Files, folders and .zip archives to check; nothing is written.
     sources: Vec<PathBuf>,
     /// A city to check instead.
     #[arg(long)]

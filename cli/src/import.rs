@@ -18,7 +18,7 @@ use crate::outcome::{Ask, Outcome, Told, UsageError, bytes, grouped, print_json}
 #[derive(clap::Args)]
 #[command(after_help = formats())]
 pub struct Args {
-    /// Files and folders to read.
+    /// Files, folders and .zip archives to read.
     #[arg(required = true)]
     sources: Vec<PathBuf>,
     /// Folder of the city; made when it holds none yet.
