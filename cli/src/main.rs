@@ -18,6 +18,10 @@ use clap::{Parser, Subcommand};
 
 use outcome::Outcome;
 
+/// Millions of small objects are made on one thread and dropped on another, which the system's allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One live 3D model of the city, above and below the ground line.
 ///
 /// Every subcommand ends with 0 = done, 1 = failed, 2 = wrong usage, 3 = done, but data was skipped.

@@ -1,8 +1,9 @@
 //! Standard attributes by the names that sources give their fields.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use groundline_engine::model::Value;
+use rustc_hash::FxHashMap;
 
 /// A standard attribute found in a field's name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,10 +57,10 @@ impl Unit {
 }
 
 /// Finds standard attributes by field names, with the user's `--map` first. Names are looked at once and remembered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recogniser {
     mapped: Vec<(&'static str, String)>,
-    seen: HashMap<Arc<str>, Option<Recognised>>,
+    seen: FxHashMap<Arc<str>, Option<Recognised>>,
 }
 
 /// A record of bounded size has no more distinct field names than this; further ones are looked at anew each time.
@@ -72,7 +73,17 @@ impl Recogniser {
             let key = KEYS.iter().map(|(key, _)| *key).find(|k| k == key)?;
             Some((key, field.clone()))
         };
-        Self { mapped: map.iter().filter_map(known).collect(), seen: HashMap::new() }
+        Self { mapped: map.iter().filter_map(known).collect(), seen: FxHashMap::default() }
+    }
+
+    /// Remembers the names that another one looked at.
+    pub fn learn(&mut self, other: Self) {
+        for (name, found) in other.seen {
+            if self.seen.len() >= MAX_REMEMBERED {
+                return;
+            }
+            self.seen.entry(name).or_insert(found);
+        }
     }
 
     /// The standard attribute that the field holds.

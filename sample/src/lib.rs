@@ -15,6 +15,7 @@ mod drain;
 mod finding;
 mod gallery;
 mod layer;
+pub mod mass;
 mod network;
 mod note;
 mod outline;

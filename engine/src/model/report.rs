@@ -78,6 +78,19 @@ impl SourceReport {
         }
     }
 
+    /// Adds the warnings and skips of `other`, which speaks of later records of the same source.
+    pub fn absorb(&mut self, other: SourceReport) {
+        for warning in other.warnings {
+            match self.warnings.iter_mut().find(|w| w.code == warning.code) {
+                Some(known) => known.count += warning.count,
+                None => self.warnings.push(warning),
+            }
+        }
+        self.skipped += other.skipped;
+        let free = 100 - self.skips.len().min(100);
+        self.skips.extend(other.skips.into_iter().take(free));
+    }
+
     /// Counts a record that could not be taken over.
     pub fn skip(&mut self, record: u64, reason: impl Into<String>) {
         self.skipped += 1;

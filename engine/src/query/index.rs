@@ -4,7 +4,9 @@ use std::{cmp::Ordering, collections::BinaryHeap, path::PathBuf};
 
 use glam::{DVec2, DVec3};
 
-use crate::model::Extent;
+use rayon::prelude::*;
+
+use crate::{model::Extent, store::hilbert};
 
 /// Children of a node.
 const NODE: usize = 16;
@@ -120,6 +122,26 @@ impl BoxTree {
             levels.push(above);
         }
         Self { origin, levels }
+    }
+
+    /// The tree over boxes in any order, with the order along a Hilbert curve in which it holds them: number `i` of its
+    /// answers is box `order[i]`.
+    pub fn packed(boxes: &[Extent]) -> (Self, Vec<u32>) {
+        let whole = boxes.iter().filter(|b| !b.is_empty()).fold(Extent::EMPTY, |mut whole, b| {
+            whole.merge(b);
+            whole
+        });
+        // The curve counts in metres over ±2²⁶; whatever the unit, the boxes are spread over half of that.
+        let scale = (1u64 << 26) as f64 / whole.size().truncate().max_element().max(f64::MIN_POSITIVE);
+        let curve = |b: &Extent| hilbert((b.centre() - whole.centre()).truncate() * scale);
+        let mut order: Vec<(u64, u32)> = boxes
+            .par_iter()
+            .enumerate()
+            .map(|(number, b)| (if b.is_empty() { 0 } else { curve(b) }, number as u32))
+            .collect();
+        order.par_sort_unstable();
+        let sorted: Vec<Extent> = order.iter().map(|(_, number)| boxes[*number as usize]).collect();
+        (Self::new(&sorted), order.into_iter().map(|(_, number)| number).collect())
     }
 
     /// How many boxes it holds.
@@ -259,6 +281,19 @@ mod tests {
 
     fn distance(extent: &Extent, at: DVec3) -> f64 {
         (extent.min - at).max(at - extent.max).max(DVec3::ZERO).length()
+    }
+
+    #[test]
+    fn boxes_in_any_order_are_found_by_their_numbers() {
+        let mut dice = Dice(7);
+        let mut boxes = dice.boxes(3000);
+        boxes.reverse();
+        let (tree, order) = BoxTree::packed(&boxes);
+        let wanted = boxes[1234];
+        let found: Vec<u32> = tree.in_box(&wanted).into_iter().map(|i| order[i as usize]).collect();
+        assert!(found.contains(&1234));
+        assert!(found.iter().all(|i| distance(&boxes[*i as usize], wanted.centre()) <= wanted.size().length()));
+        assert_eq!(BoxTree::packed(&[]).0.len(), 0);
     }
 
     #[test]

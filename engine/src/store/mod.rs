@@ -42,9 +42,7 @@ pub use error::StoreError;
 pub(crate) use json::read_values;
 pub(crate) use path::join_inside;
 pub(crate) use read::{RowReader, Rows};
-#[cfg(test)]
-pub(crate) use row::hilbert;
-pub(crate) use row::{Row, read_time};
+pub(crate) use row::{Row, hilbert, read_time};
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
 /// A source that went into a layer.

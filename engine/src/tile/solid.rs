@@ -99,7 +99,7 @@ impl SolidTiler {
             self.undrawn.add(object.id.as_str(), "a shape without vertices");
             return Ok(());
         }
-        let record = serde_json::to_vec(&Sketch::of(object)).map_err(|e| TileError::Spill(e.to_string()))?;
+        let record = postcard::to_allocvec(&Sketch::of(object)).map_err(|e| TileError::Spill(e.to_string()))?;
         let place = self.spill.write(&record)?;
         let (weight, far_weight) = shape::weights(geometry);
         self.entries.push(Entry {
@@ -187,7 +187,7 @@ impl SolidTiler {
         for pick in &plan.picks {
             let entry = &self.entries[*pick];
             let record = self.spill.read(entry.place)?;
-            let sketch: Sketch = serde_json::from_slice(&record).map_err(|e| TileError::Spill(e.to_string()))?;
+            let sketch: Sketch = postcard::from_bytes(&record).map_err(|e| TileError::Spill(e.to_string()))?;
             sketches.push((sketch, entry.place));
         }
         sketches.sort_by(|a, b| (&a.0.id, a.1).cmp(&(&b.0.id, b.1)));

@@ -258,7 +258,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     if !has_entities {
         return Err(bad(job.path, "end", "it has no section ENTITIES"));
     }
-    drawing.maker.finish(drawing.report);
+    drawing.maker.finish(drawing.out, drawing.report)?;
     Ok(())
 }
 

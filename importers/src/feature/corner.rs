@@ -49,6 +49,18 @@ impl Corners {
         }
     }
 
+    /// Whether more corners would tell nothing new.
+    pub fn has_enough(&self) -> bool {
+        self.seen >= ENOUGH
+    }
+
+    /// Adds what others counted.
+    pub fn merge(&mut self, other: &Corners) {
+        self.seen += other.seen;
+        self.right += other.right;
+        self.right_if_swapped += other.right_if_swapped;
+    }
+
     /// The sentence to warn with, where the corners speak clearly against the order as it is.
     pub fn verdict(&self) -> Option<String> {
         let share = |count: u32| f64::from(count) / f64::from(self.seen);

@@ -43,7 +43,7 @@ impl Context<'_> {
     /// Makes the shapes; the error is the reason to skip the feature.
     pub fn make(&self, mut shape: Shape, fields: &Fields<'_>, report: &mut SourceReport) -> Result<Made, String> {
         let place = || format!("record {}", self.record);
-        let was_empty = shape.vertices().is_empty();
+        let was_empty = shape.count() == 0;
         let (polygons, lost) = cleaned(std::mem::take(&mut shape.polygons));
         shape.polygons = polygons;
         if lost > 0 {
@@ -70,7 +70,7 @@ impl Context<'_> {
             made.shapes.push(Geometry::None);
             return Ok(made);
         }
-        if shape.vertices().is_empty() {
+        if shape.count() == 0 {
             return Err("its rings or faces have no area or its lines no length".into());
         }
         self.faces(&mut shape, fields, &mut made);

@@ -35,7 +35,7 @@ impl Shape {
     }
 
     /// All vertices, in the order of [`Shape::for_each_mut`].
-    pub fn vertices(&self) -> Vec<DVec3> {
+    pub fn all(&self) -> impl Iterator<Item = DVec3> {
         let rings = self.polygons.iter().flat_map(|p| std::iter::once(&p.outer).chain(&p.holes));
         self.points
             .iter()
@@ -43,7 +43,35 @@ impl Shape {
             .chain(rings.flatten())
             .chain(self.triangles.iter().flatten())
             .copied()
-            .collect()
+    }
+
+    /// [`Shape::all`] as a list.
+    pub fn vertices(&self) -> Vec<DVec3> {
+        let mut all = Vec::with_capacity(self.count());
+        all.extend(self.all());
+        all
+    }
+
+    /// How many vertices it has.
+    pub fn count(&self) -> usize {
+        let rings = self.polygons.iter().map(|p| p.outer.len() + p.holes.iter().map(Vec::len).sum::<usize>());
+        self.points.len()
+            + self.lines.iter().map(Vec::len).sum::<usize>()
+            + rings.sum::<usize>()
+            + 3 * self.triangles.len()
+    }
+
+    /// Puts as many of `moved` in the vertices' places; `false` when one of them is no place.
+    pub fn replace(&mut self, moved: &mut impl Iterator<Item = DVec3>) -> bool {
+        let mut is_sound = true;
+        self.for_each_mut(|v| match moved.next() {
+            Some(to) => {
+                is_sound &= to.is_finite();
+                *v = to;
+            }
+            None => is_sound = false,
+        });
+        is_sound
     }
 
     /// Changes every vertex.
@@ -59,7 +87,7 @@ impl Shape {
 
     /// How z is to be read: sources that have a z column and nothing in it write 0 everywhere.
     pub fn vertical(&self) -> Vertical {
-        let has_height = self.has_z && self.vertices().iter().any(|v| v.z != 0.0);
+        let has_height = self.has_z && self.all().any(|v| v.z != 0.0);
         if has_height { Vertical::Absolute } else { Vertical::AboveTerrain }
     }
 }

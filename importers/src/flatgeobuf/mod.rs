@@ -286,7 +286,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         }
     }
     account(&layer, features.record, report);
-    maker.finish(report);
+    maker.finish(out, report)?;
     Ok(())
 }
 

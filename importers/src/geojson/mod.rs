@@ -16,11 +16,11 @@ use groundline_engine::{
     crs::Crs,
     model::{SourceReport, Value},
 };
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, value::RawValue};
 
 use crate::{
     encoding,
-    feature::{Feature, Look, Maker, has_swapped_axes, suggest},
+    feature::{BLOCK, Feature, Look, Maker, Names, has_swapped_axes, suggest},
     format::{Format, ImportError, Job, Kind, Options, Out, Probe},
 };
 pub use sequence::FORMAT as SEQUENCE;
@@ -40,6 +40,8 @@ pub static FORMAT: Format = Format {
 const HEAD_BYTES: u64 = 4 << 20;
 const TAIL_BYTES: u64 = 64 << 10;
 const FEATURES_A_STEP: u64 = 1024;
+/// Bytes of features that are made together at most, but for the last.
+const BLOCK_BYTES: usize = 16 << 20;
 
 fn io_error(path: &Path) -> impl Fn(std::io::Error) -> ImportError + '_ {
     move |source| ImportError::Io { path: path.into(), source }
@@ -59,16 +61,17 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     let mut bytes = Vec::new();
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(io_error(path))?;
     let mut head = Head::default();
-    let mut record = 0;
+    let (mut record, mut names) = (0, Names::default());
     // A cut beginning ends in an error, which tells nothing.
     let _ = stream::read(&bytes[..], |member, _| {
         match member {
             Member::Type(kind) => head.is_geojson |= is_geojson(kind),
             Member::Crs(crs) => head.crs_text = head.crs_text.take().or_else(|| crs_text(&crs)),
-            Member::Feature(json) => {
+            Member::Feature(text) => {
+                let Ok(json) = serde_json::from_str::<Json>(text.get()) else { return Ok(()) };
                 record += 1;
                 head.is_geojson |= json.get("type").and_then(Json::as_str) == Some("Feature");
-                if let Ok(feature) = feature(record, json) {
+                if let Ok(feature) = feature(record, json, &mut names) {
                     head.look.take(feature, has_swapped_axes(&options.map));
                 }
             }
@@ -152,7 +155,7 @@ fn crs_in_tail(file: &mut File, length: u64) -> std::io::Result<Option<String>> 
 }
 
 /// A feature out of its JSON; the error is the reason to skip it.
-fn feature(record: u64, json: Json) -> Result<Feature, String> {
+fn feature(record: u64, json: Json, names: &mut Names) -> Result<Feature, String> {
     let Json::Object(mut object) = json else { return Err("it is no object".into()) };
     let id = match object.get("id") {
         Some(Json::String(id)) => Some(id.clone()),
@@ -162,7 +165,7 @@ fn feature(record: u64, json: Json) -> Result<Feature, String> {
     let is_feature = object.get("type").and_then(Json::as_str) == Some("Feature");
     let (shape, fields) = if is_feature {
         let properties = match object.remove("properties") {
-            Some(Json::Object(properties)) => fields(properties),
+            Some(Json::Object(properties)) => fields(properties, names),
             _ => Vec::new(),
         };
         let shape = match object.remove("geometry") {
@@ -176,7 +179,7 @@ fn feature(record: u64, json: Json) -> Result<Feature, String> {
     Ok(Feature { record, id, shape, fields })
 }
 
-fn fields(properties: Map<String, Json>) -> Vec<(Arc<str>, Value)> {
+fn fields(properties: Map<String, Json>, names: &mut Names) -> Vec<(Arc<str>, Value)> {
     let values = properties.into_iter().filter_map(|(name, json)| {
         let value = match json {
             Json::Null => return None,
@@ -189,9 +192,34 @@ fn fields(properties: Map<String, Json>) -> Vec<(Arc<str>, Value)> {
             // Lists and objects have no column to stand in; they stay readable.
             nested => Value::Text(nested.to_string()),
         };
-        Some((Arc::from(name), value))
+        Some((names.get(&name), value))
     });
     values.collect()
+}
+
+/// Texts of features that wait until they are made together: number, byte at which it ends, text.
+#[derive(Default)]
+struct Waiting {
+    records: Vec<(u64, u64, Box<RawValue>)>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn make(&mut self, maker: &mut Maker<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+        self.bytes = 0;
+        let read = |(record, at, text): (u64, u64, Box<RawValue>), names: &mut Names, report: &mut SourceReport| {
+            // What is no JSON has ended the reading already; what is left is nested too deep, or a number too large.
+            let json = serde_json::from_str(text.get()).map_err(|error| error.to_string());
+            match json.and_then(|json| feature(record, json, names)) {
+                Ok(feature) => Some(feature),
+                Err(reason) => {
+                    report.skip(record, format!("byte {at}: {reason}"));
+                    None
+                }
+            }
+        };
+        maker.take_block(std::mem::take(&mut self.records), read, out, report)
+    }
 }
 
 fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
@@ -203,26 +231,25 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     }
     let mut record = 0;
     let mut late_crs = None;
+    let mut waiting = Waiting::default();
     let outcome = stream::read(file, |member, at| {
-        let json = match member {
-            Member::Feature(json) => json,
-            Member::Crs(json) => {
-                late_crs = crs_text(&json);
-                return Ok(());
+        match member {
+            Member::Feature(text) => {
+                record += 1;
+                waiting.bytes += text.get().len();
+                waiting.records.push((record, at, text));
             }
-            Member::Type(_) => return Ok(()),
-        };
-        record += 1;
-        match feature(record, json) {
-            Ok(feature) => maker.take(feature, out, report)?,
-            Err(reason) => report.skip(record, format!("byte {at}: {reason}")),
+            Member::Crs(json) => late_crs = crs_text(&json),
+            Member::Type(_) => {}
         }
-        if record % FEATURES_A_STEP == 0 {
+        if waiting.records.len() >= BLOCK || waiting.bytes >= BLOCK_BYTES {
+            waiting.make(&mut maker, out, report)?;
             out.progress((at as f64 / length.max(1) as f64) as f32);
         }
         Ok(())
     });
-    maker.finish(report);
+    waiting.make(&mut maker, out, report)?;
+    maker.finish(out, report)?;
     // A crs between head and tail of a large file was not seen by the first look.
     if let Some(text) = late_crs.filter(|_| job.options.crs.is_none()) {
         let is_other = Crs::parse(&text).map_or(true, |crs| crs.label() != job.crs.label());

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::{FEATURES_A_STEP, HEAD_BYTES, crs_text, encoding_hint, feature, io_error, refuse_impossible_degrees};
 use crate::{
-    feature::{Look, Maker, has_swapped_axes},
+    feature::{Look, Maker, Names, has_swapped_axes},
     format::{Format, ImportError, Job, Options, Out, Probe},
 };
 
@@ -149,7 +149,7 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
         count += 1;
         crs = crs.or_else(|| json.get("crs").and_then(crs_text));
         for json in features(json) {
-            if let Ok(feature) = feature(count, json) {
+            if let Ok(feature) = feature(count, json, &mut Names::default()) {
                 look.take(feature, has_swapped_axes(&options.map));
             }
         }
@@ -172,7 +172,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     if let Some(extent) = job.probe.source_extent.filter(|_| !has_swapped_axes(&job.options.map)) {
         refuse_impossible_degrees(job, extent)?;
     }
-    let (mut number, mut good) = (0, 0_u64);
+    let (mut number, mut good, mut names) = (0, 0_u64, Names::default());
     while let Some(Record { at, text }) = records.next().map_err(io_error(job.path))? {
         let json = text.and_then(|text| parsed(&text)).and_then(|json| match is_geojson(&json) {
             true => Ok(json),
@@ -185,7 +185,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
                 }
                 for json in features(json) {
                     number += 1;
-                    match feature(number, json) {
+                    match feature(number, json, &mut names) {
                         Ok(feature) => maker.take(feature, out, report)?,
                         Err(reason) => report.skip(number, format!("byte {at}: {reason}")),
                     }
@@ -205,7 +205,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         let message = "the last record does not end in a line break: the file may be cut off";
         report.warn("unended_record", message, format!("byte {length}"));
     }
-    maker.finish(report);
+    maker.finish(out, report)?;
     match good {
         0 if number > 0 => {
             let reason = report.skips.last().map(|skip| skip.reason.clone()).unwrap_or_default();

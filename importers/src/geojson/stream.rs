@@ -7,8 +7,8 @@ use std::{
     rc::Rc,
 };
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value as Json;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value as Json, value::RawValue};
 
 use super::encoding_hint;
 use crate::format::ImportError;
@@ -24,8 +24,8 @@ pub(super) enum Member<'m> {
     Type(&'m str),
     /// The `crs` member of the older version.
     Crs(Json),
-    /// A feature, or the one geometry that is the whole text.
-    Feature(Json),
+    /// The text of a feature, or of the one geometry that is the whole text.
+    Feature(Box<RawValue>),
 }
 
 /// Why reading stopped.
@@ -171,7 +171,8 @@ impl<'de, F: FnMut(Member<'_>, u64) -> Result<(), ImportError>> Visitor<'de> for
             }
         }
         if !is_collection && single.len() > 1 {
-            self.0.give(Member::Feature(Json::Object(single)))?;
+            let text = serde_json::value::to_raw_value(&single).map_err(A::Error::custom)?;
+            self.0.give(Member::Feature(text))?;
         }
         Ok(())
     }
@@ -196,20 +197,10 @@ impl<'de, F: FnMut(Member<'_>, u64) -> Result<(), ImportError>> Visitor<'de> for
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(feature) = list.next_element_seed(OneFeature)? {
+        while let Some(feature) = list.next_element()? {
             self.0.give(Member::Feature(feature))?;
         }
         Ok(())
-    }
-}
-
-struct OneFeature;
-
-impl<'de> DeserializeSeed<'de> for OneFeature {
-    type Value = Json;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        Json::deserialize(deserializer)
     }
 }
 

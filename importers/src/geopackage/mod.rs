@@ -363,7 +363,7 @@ impl Reading<'_> {
                 tell(out, (count as f64 / of as f64).min(1.0));
             }
         }
-        maker.finish(report);
+        maker.finish(out, report)?;
         account(table, count, report);
         tell(out, 1.0);
         Ok(())

@@ -270,7 +270,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         account(group, start + rows, record, failure.as_ref(), report);
         start += rows;
     }
-    maker.finish(report);
+    maker.finish(out, report)?;
     match failure {
         Some((group, reason)) if good == 0 => Err(bad(job.path, format!("row group {}", group + 1), reason)),
         _ => Ok(()),

@@ -24,8 +24,12 @@ use groundline_engine::{
 use super::{Progress, Request, placed::Placed};
 use crate::{ImportError, Job, Out};
 
-/// Objects that may wait between the importer's thread and the store's.
-const QUEUE: usize = 256;
+/// Messages that may wait between the importer's thread and the store's.
+const QUEUE: usize = 8;
+/// Objects that are handed over together: waking a thread costs more than taking an object.
+const BATCH: usize = 32;
+/// Vertices of meshes that are handed over together.
+const BATCH_VERTICES: usize = 1 << 16;
 /// Layers that are read at the same time at most: each may need the memory of a large file's parser.
 pub(super) const MOST_LAYERS: usize = 4;
 
@@ -85,7 +89,7 @@ pub(super) fn read_all<'a>(
     let workers = thread::available_parallelism().map_or(1, |n| n.get()).min(most_layers).min(tasks.len()).max(1);
     let queue = Mutex::new(VecDeque::from(tasks));
     let stop = AtomicBool::new(false);
-    let (sender, receiver) = mpsc::sync_channel(QUEUE);
+    let (sender, receiver) = mpsc::sync_channel(TELL_EVERY);
     let work = |events: mpsc::SyncSender<Event>| {
         while !stop.load(Ordering::Relaxed) {
             let Some(mut task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
@@ -169,7 +173,7 @@ enum ReadError {
 }
 
 enum Message {
-    Object(Box<CityObject>),
+    Objects(Vec<CityObject>),
     Fraction(f32),
 }
 
@@ -230,29 +234,34 @@ fn read_one(
     let (outcome, store_error) = thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         let reader = scope.spawn(|| {
-            let mut out = Channel { sender };
-            (format.read)(&job, &mut out, account)
+            let mut out = Channel { sender, waiting: Vec::new(), vertices: 0 };
+            (format.read)(&job, &mut out, account).and_then(|()| out.flush())
         });
         let mut store_error = None;
-        let (mut fraction, mut untold) = (0.0, 0_u64);
+        let (mut fraction, mut untold) = (0.0, 0);
         for message in receiver {
             if stop.load(Ordering::Relaxed) {
                 break; // dropping the receiver stops the reader
             }
-            untold += 1;
             match message {
                 Message::Fraction(f) => (fraction, untold) = (f, TELL_EVERY),
-                Message::Object(object) => {
-                    extent.merge(&object.geometry.extent());
-                    if let Geometry::Points(batch) = &object.geometry {
-                        points += batch.positions.len() as u64;
-                    }
-                    objects.count(&object);
-                    if let Err(error) = take(*object) {
-                        store_error = Some(error);
-                        break;
+                Message::Objects(batch) => {
+                    untold += batch.len();
+                    for object in batch {
+                        extent.merge(&object.geometry.extent());
+                        if let Geometry::Points(batch) = &object.geometry {
+                            points += batch.positions.len() as u64;
+                        }
+                        objects.count(&object);
+                        if let Err(error) = take(object) {
+                            store_error = Some(error);
+                            break;
+                        }
                     }
                 }
+            }
+            if store_error.is_some() {
+                break;
             }
             if untold >= TELL_EVERY {
                 untold = 0;
@@ -279,7 +288,7 @@ fn read_one(
 }
 
 /// Objects after which the watcher hears of them.
-const TELL_EVERY: u64 = 64;
+const TELL_EVERY: usize = 256;
 
 /// Counts objects; the batches of one scan, the grids of one DEM are one object.
 #[derive(Default)]
@@ -301,12 +310,32 @@ impl Objects {
 
 struct Channel {
     sender: mpsc::SyncSender<Message>,
+    waiting: Vec<CityObject>,
+    vertices: usize,
+}
+
+impl Channel {
+    fn flush(&mut self) -> Result<(), ImportError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.vertices = 0;
+        let batch = std::mem::replace(&mut self.waiting, Vec::with_capacity(BATCH));
+        let sent = self.sender.send(Message::Objects(batch));
+        sent.map_err(|_| ImportError::Stopped("the city took no more objects".into()))
+    }
 }
 
 impl Out for Channel {
     fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        let sent = self.sender.send(Message::Object(Box::new(object)));
-        sent.map_err(|_| ImportError::Stopped("the city took no more objects".into()))
+        // Points and rasters are large: they wait for nobody.
+        self.vertices += match &object.geometry {
+            Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_) => BATCH_VERTICES,
+            Geometry::Mesh(mesh) => mesh.parts.iter().map(|part| part.positions.len()).sum(),
+            _ => 0,
+        };
+        self.waiting.push(object);
+        if self.vertices >= BATCH_VERTICES || self.waiting.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
     fn progress(&mut self, fraction: f32) {

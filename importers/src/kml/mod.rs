@@ -182,7 +182,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             }
         })
     })?;
-    maker.finish(report);
+    maker.finish(out, report)?;
     Ok(())
 }
 

@@ -226,7 +226,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         }
     }
     things.out.progress(1.0);
-    things.finish();
+    things.finish()?;
     Ok(())
 }
 

@@ -218,8 +218,8 @@ impl<'a> Things<'a> {
     }
 
     /// Says what could only be known at the end.
-    pub fn finish(self) {
-        self.maker.finish(self.report);
+    pub fn finish(self) -> Result<(), ImportError> {
+        self.maker.finish(self.out, self.report)
     }
 }
 

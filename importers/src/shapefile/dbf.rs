@@ -3,13 +3,14 @@
 use std::{
     collections::HashSet,
     io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     sync::Arc,
 };
 
 use chrono::{DateTime, NaiveDate};
 use groundline_engine::model::{SourceReport, Value};
 
-use crate::encoding::EncodingFound;
+use crate::{encoding::EncodingFound, feature::Names};
 
 /// A table with more columns than this is none (dBASE allows 255, FoxPro 2046).
 const MAX_FIELDS: usize = 4096;
@@ -54,15 +55,17 @@ pub(super) struct Reader<R> {
     table: Table,
     encoding: EncodingFound,
     record: u64,
-    buffer: Vec<u8>,
 }
 
-/// One record.
-pub(super) enum Record {
-    /// Its values, without empty ones.
-    Row(Vec<(Arc<str>, Value)>),
-    /// It carries the mark of a deleted record.
-    Deleted,
+/// Where a record lies.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// Its number, from 1.
+    record: u64,
+    /// Its bytes in the block that it was read into.
+    range: Range<usize>,
+    /// Whether it carries the mark of a deleted record.
+    pub is_deleted: bool,
 }
 
 impl Table {
@@ -171,50 +174,59 @@ impl<R: Read + Seek> Reader<R> {
     /// Reads the table's records from the first on.
     pub fn new(mut source: R, table: Table, encoding: EncodingFound) -> io::Result<Self> {
         source.seek(SeekFrom::Start(table.header_length))?;
-        let buffer = vec![0; table.record_length];
-        Ok(Self { source, table, encoding, record: 0, buffer })
+        Ok(Self { source, table, encoding, record: 0 })
     }
 
-    /// The next record; `None` after the last whole one.
-    pub fn next(&mut self, report: &mut SourceReport) -> Option<io::Result<Record>> {
+    /// Appends the next record to `block` and says where it lies there; `None` after the last whole one.
+    pub fn next(&mut self, block: &mut Vec<u8>) -> Option<io::Result<Row>> {
         if self.record >= self.table.records() {
             return None;
         }
         self.record += 1;
-        if let Err(error) = self.source.read_exact(&mut self.buffer) {
+        let from = block.len();
+        block.resize(from + self.table.record_length, 0);
+        if let Err(error) = self.source.read_exact(&mut block[from..]) {
             return Some(Err(error));
         }
-        if self.buffer[0] == b'*' {
-            return Some(Ok(Record::Deleted));
-        }
-        let mut row = Vec::with_capacity(self.table.fields.len());
+        Some(Ok(Row { record: self.record, range: from..block.len(), is_deleted: block[from] == b'*' }))
+    }
+
+    /// The values of a record, without empty ones.
+    pub fn values(
+        &self,
+        row: &Row,
+        block: &[u8],
+        names: &mut Names,
+        report: &mut SourceReport,
+    ) -> Vec<(Arc<str>, Value)> {
+        let buffer = &block[row.range.clone()];
+        let mut values = Vec::with_capacity(self.table.fields.len());
         for field in &self.table.fields {
-            let bytes = &self.buffer[field.start..field.start + field.length];
-            match field.value(bytes, &self.encoding) {
-                Ok(Some(value)) => row.push((field.name.clone(), value)),
+            match field.value(&buffer[field.start..field.start + field.length], &self.encoding) {
+                Ok(Some(value)) => values.push((names.get(&field.name), value)),
                 Ok(None) => {}
                 Err((code, reason)) => {
-                    let place = format!("record {}, field {}", self.record, field.name);
+                    let place = format!("record {}, field {}", row.record, field.name);
                     report.warn(code, format!("{reason}; taken as empty"), place);
                 }
             }
         }
-        Some(Ok(Record::Row(row)))
+        values
     }
 }
 
 impl Field {
     /// The value in its bytes; `None` when empty, an error with its code when there is something that is no such value.
     fn value(&self, bytes: &[u8], encoding: &EncodingFound) -> Result<Option<Value>, (&'static str, String)> {
-        let ascii = || String::from_utf8_lossy(trimmed(bytes)).trim().to_string();
+        let ascii = || String::from_utf8_lossy(trimmed(bytes));
         match self.kind {
-            b'N' | b'F' => number(&ascii(), self.decimals),
+            b'N' | b'F' => number(ascii().trim(), self.decimals),
             b'L' => Ok(match bytes.first() {
                 Some(b'T' | b't' | b'Y' | b'y') => Some(Value::Bool(true)),
                 Some(b'F' | b'f' | b'N' | b'n') => Some(Value::Bool(false)),
                 _ => None,
             }),
-            b'D' => date(&ascii()),
+            b'D' => date(ascii().trim()),
             b'I' | b'+' if bytes.len() == 4 => {
                 Ok(Some(Value::Int(i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))))
             }

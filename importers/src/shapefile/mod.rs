@@ -17,7 +17,7 @@ use groundline_engine::{
 
 use crate::{
     encoding::{self, EncodingFound},
-    feature::{Feature, Maker, Sample, has_swapped_axes, suggest},
+    feature::{BLOCK, Feature, Maker, Names, Sample, has_swapped_axes, suggest},
     format::{Format, ImportError, Job, Kind, Options, Out, Probe},
 };
 
@@ -35,8 +35,8 @@ pub static FORMAT: Format = Format {
 const MAX_TEXT_BYTES: u64 = 64 * 1024;
 /// Buffer of each file; records are some hundred bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Progress is told every so many records.
-const RECORDS_A_STEP: u64 = 4096;
+/// Bytes of records that are made together at most, but for the last.
+const BLOCK_BYTES: usize = 32 << 20;
 
 /// The files of one shapefile.
 struct Files {
@@ -174,10 +174,11 @@ fn first_values(attributes: &Attributes) -> io::Result<Vec<(std::sync::Arc<str>,
     let mut values = Vec::new();
     // Nothing is reported twice: this look is thrown away.
     let mut unused = SourceReport::default();
+    let (mut block, mut names) = (Vec::new(), Names::default());
     for _ in 0..32 {
-        match rows.next(&mut unused) {
-            Some(Ok(dbf::Record::Row(row))) => values.extend(row),
-            Some(Ok(dbf::Record::Deleted)) => {}
+        match rows.next(&mut block) {
+            Some(Ok(row)) if row.is_deleted => {}
+            Some(Ok(row)) => values.extend(rows.values(&row, &block, &mut names, &mut unused)),
             _ => break,
         }
     }
@@ -202,54 +203,117 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     let mut maker = Maker::new(job);
     let mut rows = rows(&files, job, &mut maker, report)?;
     let expected = rows.as_ref().map(|(_, records)| *records).max(indexed);
-    let mut record = 0;
-    let mut deleted = 0;
-    let mut missing_rows = 0;
-    while let Some(shape) = shapes.next() {
-        record += 1;
-        let row = match &mut rows {
-            Some((reader, _)) => match reader.next(report) {
-                Some(row) => Some(row.map_err(io_error(path))?),
-                None => {
-                    missing_rows += 1;
-                    None
-                }
-            },
-            None => None,
-        };
-        let fields = match row {
-            Some(dbf::Record::Deleted) => {
-                deleted += 1;
-                continue;
-            }
-            Some(dbf::Record::Row(fields)) => fields,
-            None => Vec::new(),
-        };
-        match shape {
-            Ok(shape) => maker.take(Feature { record, id: None, shape, fields }, out, report)?,
-            Err(shp::Fault::Record(reason)) => report.skip(record, reason),
-            Err(shp::Fault::Io(source)) => return Err(io_error(path)(source)),
-            Err(shp::Fault::End(reason)) => {
-                report.warn(
-                    "truncated",
-                    format!("the .shp is damaged or cut off: {reason}"),
-                    format!("record {record}"),
-                );
-                report.skip(record, reason);
-                break;
-            }
+    let mut count = Count::default();
+    loop {
+        let mut block = Block::default();
+        let is_over = block.fill(&mut shapes, rows.as_mut().map(|(rows, _)| rows), &mut count, path)?;
+        let Block { bytes, records, .. } = &mut block;
+        let (records, bytes) = (std::mem::take(records), &*bytes);
+        let rows = rows.as_ref().map(|(rows, _)| rows);
+        maker.take_block(records, |raw, names, report| raw.feature(bytes, rows, names, report), out, report)?;
+        if is_over {
+            break;
         }
-        if record % RECORDS_A_STEP == 0 {
-            out.progress((shapes.position() as f64 / length.max(1) as f64) as f32);
-        }
+        out.progress((shapes.position() as f64 / length.max(1) as f64) as f32);
     }
+    let Count { record, deleted, missing_rows } = count;
     if deleted > 0 {
         let message = format!("{deleted} records are marked as deleted in the .dbf and were left out");
         report.warn("deleted_records", message, "");
     }
     account(record, missing_rows, expected, report);
-    maker.finish(report);
-    Ok(())
+    maker.finish(out, report)
+}
+
+/// What was met so far.
+#[derive(Default)]
+struct Count {
+    record: u64,
+    deleted: u64,
+    missing_rows: u64,
+}
+
+/// Records as they stand in the files, to be made together.
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+    records: Vec<Raw>,
+}
+
+/// One record as it stands in the files.
+struct Raw {
+    record: u64,
+    shape: Result<shp::Content, shp::Fault>,
+    row: Option<dbf::Row>,
+}
+
+impl Block {
+    /// Reads records until the block is full; `true` when there are no more.
+    fn fill(
+        &mut self,
+        shapes: &mut shp::Reader<BufReader<File>>,
+        mut rows: Option<&mut dbf::Reader<BufReader<File>>>,
+        count: &mut Count,
+        path: &Path,
+    ) -> Result<bool, ImportError> {
+        while self.records.len() < BLOCK && self.bytes.len() < BLOCK_BYTES {
+            let Some(shape) = shapes.next(&mut self.bytes) else { return Ok(true) };
+            count.record += 1;
+            let row = match &mut rows {
+                Some(reader) => match reader.next(&mut self.bytes) {
+                    Some(row) => Some(row.map_err(io_error(path))?),
+                    None => {
+                        count.missing_rows += 1;
+                        None
+                    }
+                },
+                None => None,
+            };
+            if row.as_ref().is_some_and(|row| row.is_deleted) {
+                count.deleted += 1;
+                continue;
+            }
+            match shape {
+                Err(shp::Fault::Io(source)) => return Err(io_error(path)(source)),
+                shape => {
+                    let is_end = matches!(shape, Err(shp::Fault::End(_)));
+                    self.records.push(Raw { record: count.record, shape, row });
+                    if is_end {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Raw {
+    fn feature(
+        self,
+        bytes: &[u8],
+        rows: Option<&dbf::Reader<BufReader<File>>>,
+        names: &mut Names,
+        report: &mut SourceReport,
+    ) -> Option<Feature> {
+        let record = self.record;
+        let fields = match (&self.row, rows) {
+            (Some(row), Some(rows)) => rows.values(row, bytes, names, report),
+            _ => Vec::new(),
+        };
+        let reason = match self.shape.map(|content| content.shape(bytes)) {
+            Ok(Ok(shape)) => return Some(Feature { record, id: None, shape, fields }),
+            Ok(Err(reason)) | Err(shp::Fault::Record(reason)) => reason,
+            Err(shp::Fault::End(reason)) => {
+                let message = format!("the .shp is damaged or cut off: {reason}");
+                report.warn("truncated", message, format!("record {record}"));
+                reason
+            }
+            Err(shp::Fault::Io(source)) => source.to_string(),
+        };
+        report.skip(record, reason);
+        None
+    }
 }
 
 /// Says where the counts of the files differ: a file that lacks records must not look whole.

@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     path::Path,
 };
 
@@ -54,7 +55,14 @@ pub(super) struct Reader<R> {
     /// Offsets of the records in bytes, from the .shx; without it records follow one another.
     offsets: Option<Vec<u64>>,
     next: usize,
-    buffer: Vec<u8>,
+}
+
+/// Where the content of a record lies.
+pub(super) struct Content {
+    /// First byte of the record in the file.
+    start: u64,
+    /// Its bytes in the block that it was read into.
+    range: Range<usize>,
 }
 
 impl Header {
@@ -115,7 +123,7 @@ pub(super) fn read_index(path: &Path, shp_length: u64) -> io::Result<Result<Vec<
 impl<R: Read + Seek> Reader<R> {
     /// Reads records of a file of `length` bytes, by the index where there is one.
     pub fn new(source: R, length: u64, offsets: Option<Vec<u64>>) -> Self {
-        Self { source, length, at: u64::MAX, offsets, next: 0, buffer: Vec::new() }
+        Self { source, length, at: u64::MAX, offsets, next: 0 }
     }
 
     /// Bytes read so far.
@@ -123,8 +131,8 @@ impl<R: Read + Seek> Reader<R> {
         if self.at == u64::MAX { 100 } else { self.at }
     }
 
-    /// The next record's shape; `None` after the last.
-    pub fn next(&mut self) -> Option<Result<Shape, Fault>> {
+    /// Appends the content of the next record to `block` and says where it lies there; `None` after the last.
+    pub fn next(&mut self, block: &mut Vec<u8>) -> Option<Result<Content, Fault>> {
         let start = match &self.offsets {
             Some(offsets) => *offsets.get(self.next)?,
             None => self.position(),
@@ -133,10 +141,10 @@ impl<R: Read + Seek> Reader<R> {
             return None;
         }
         self.next += 1;
-        Some(self.record(start))
+        Some(self.record(start, block))
     }
 
-    fn record(&mut self, start: u64) -> Result<Shape, Fault> {
+    fn record(&mut self, start: u64, block: &mut Vec<u8>) -> Result<Content, Fault> {
         let lost = |reason: String, has_index: bool| if has_index { Fault::Record(reason) } else { Fault::End(reason) };
         let has_index = self.offsets.is_some();
         if start + 8 > self.length {
@@ -155,10 +163,18 @@ impl<R: Read + Seek> Reader<R> {
                 format!("byte {start}: it would take {content} bytes, but the file ends at byte {}", self.length);
             return Err(lost(reason, has_index));
         }
-        self.buffer.resize(content as usize, 0);
-        read_whole(&mut self.source, &mut self.buffer)?;
+        let from = block.len();
+        block.resize(from + content as usize, 0);
+        read_whole(&mut self.source, &mut block[from..])?;
         self.at += content;
-        shape(&self.buffer).map_err(|reason| Fault::Record(format!("byte {start}: {reason}")))
+        Ok(Content { start, range: from..block.len() })
+    }
+}
+
+impl Content {
+    /// The shape; the error is the reason to skip the record.
+    pub fn shape(&self, block: &[u8]) -> Result<Shape, String> {
+        shape(&block[self.range.clone()]).map_err(|reason| format!("byte {}: {reason}", self.start))
     }
 }
 
@@ -221,6 +237,9 @@ fn parts(bytes: &[u8], has_z: bool, has_types: bool) -> Result<(Vec<Vec<DVec3>>,
         return Err(format!("{part_count} parts do not fit into {} bytes", bytes.len()));
     }
     let all = vertices(bytes, head, point_count, has_z)?;
+    if part_count == 1 && !has_types && le_u32(bytes, 44) == 0 {
+        return Ok((vec![all], Vec::new()));
+    }
     let starts: Vec<usize> = (0..part_count).map(|i| le_u32(bytes, 44 + 4 * i) as usize).collect();
     let kinds = (0..part_count * (words_a_part - 1)).map(|i| le_u32(bytes, 44 + 4 * (part_count + i))).collect();
     let ends = starts.iter().skip(1).copied().chain([point_count]);

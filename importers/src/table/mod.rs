@@ -201,7 +201,7 @@ fn read_table(job: &Job<'_>, table: &Table, out: &mut dyn Out, report: &mut Sour
         let message = format!("{undecoded} cells hold bytes that are no text in the encoding: give --encoding");
         report.warn("text_damaged", message, label);
     }
-    maker.finish(report);
+    maker.finish(out, report)?;
     Ok(())
 }
 
