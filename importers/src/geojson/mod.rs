@@ -293,7 +293,23 @@ fn encoding_hint(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Options, trial};
+    use crate::{
+        Options,
+        trial::{self, Trial},
+    };
+
+    #[test]
+    fn a_feature_nested_too_deep_costs_itself_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep.geojson");
+        let good = r#"{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":[120.1,36.1]}}"#;
+        let deep = format!(r#"{{"type":"Feature","a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        std::fs::write(&path, format!(r#"{{"type":"FeatureCollection","features":[{good},{deep},{good}]}}"#)).unwrap();
+        let trial = Trial::of(&super::FORMAT, &path, &Options::default(), 4549);
+        assert!(trial.outcome.is_ok(), "{:?}", trial.outcome);
+        assert_eq!((trial.objects.len(), trial.report.skipped), (2, 1));
+        assert!(trial.report.skips[0].reason.contains("recursion limit"), "{:?}", trial.report.skips);
+    }
 
     #[test]
     fn no_damage_makes_it_panic_hang_or_miscount_silently() {

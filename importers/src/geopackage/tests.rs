@@ -165,7 +165,9 @@ fn bad_rows_cost_themselves_only() {
     );
     let read = package.read(Options::default());
     assert_eq!((read.objects.len(), read.report.skipped), (4, 2), "{:?}", read.report);
-    assert_eq!(codes(&read.report), ["no_geometry", "bad_text", "binary_column"]);
+    let mut codes = codes(&read.report);
+    codes.sort_unstable();
+    assert_eq!(codes, ["bad_text", "binary_column", "no_geometry"]);
     assert!(read.report.skips[0].reason.contains("row 3"), "{:?}", read.report.skips);
 }
 
