@@ -183,10 +183,16 @@ fn geojson(checked: &Checked, crs: &Crs) -> Result<Value> {
     let mut features = Vec::new();
     for count in &checked.rules {
         for finding in &count.findings {
-            let Some(place) = finding.place.and_then(|place| to_degrees.point(DVec3::from(place))) else { continue };
+            let point = |at: [f64; 3]| to_degrees.point(DVec3::from(at)).map(|at| [at.x, at.y, at.z]);
+            let Some(place) = finding.place.and_then(point) else { continue };
+            let edges: Vec<_> = finding.edges.iter().filter_map(|[a, b]| Some([point(*a)?, point(*b)?])).collect();
+            let geometry = match edges.is_empty() {
+                true => json!({"type": "Point", "coordinates": place}),
+                false => json!({"type": "MultiLineString", "coordinates": edges}),
+            };
             features.push(json!({
                 "type": "Feature",
-                "geometry": {"type": "Point", "coordinates": [place.x, place.y, place.z]},
+                "geometry": geometry,
                 "properties": {
                     "rule": count.rule.id, "severity": count.rule.severity, "verdict": finding.verdict,
                     "standard": count.rule.standard, "clause": count.rule.clause, "tag": count.rule.tag,

@@ -24,7 +24,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
             .iter()
             .map(|layer| {
                 json!({
-                    "name": layer.name, "classes": layer.classes, "objects": layer.objects, "points": layer.points,
+                    "name": layer.name, "classes": layer.classes, "parts": layer.parts, "objects": layer.objects, "points": layer.points,
                     "tiles": layer.tiles, "bytes": layer.bytes, "extent": layer.extent, "sources": layer.sources,
                 })
             })
@@ -67,7 +67,14 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     println!("{}: {}  ({} {})", ask.say("version", "版本"), city.version(), versions.len(), ask.say("kept", "个保留"));
     println!("{}:", ask.say("layers", "图层"));
     for layer in city.layers() {
-        let classes: Vec<String> = layer.classes.iter().map(|(class, n)| format!("{class} {}", grouped(*n))).collect();
+        let count = |(class, all): (&String, &u64)| match layer.parts.get(class) {
+            None => format!("{class} {}", grouped(*all)),
+            Some(parts) => {
+                let whole = grouped(all.saturating_sub(*parts));
+                format!("{class} {whole} + {} {}", grouped(*parts), ask.say("parts", "个部分"))
+            }
+        };
+        let classes: Vec<String> = layer.classes.iter().map(count).collect();
         println!(
             "  {}: {} {}{}, {} {}, {}  [{}]",
             layer.name,

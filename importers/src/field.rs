@@ -187,6 +187,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ]),
     ("storeys_below", &["地下层数", "buildinglevelsunderground", "basementlevels", "dxcs"]),
     ("min_height_m", &["minheight", "renderminheight", "buildingminheight", "离地高度", "底高"]),
+    ("first_storey", &["buildingminlevel", "minlevel"]),
     ("top_m", &["topelevation", "roofelevation", "顶板高程", "屋顶高程", "顶面高程"]),
     ("base_m", &["baseelevation", "底板高程", "地面高程", "底面高程", "基底高程", "groundelevation", "groundlevel", "maaiveld"]),
     ("roof", &["roofshape", "buildingroofshape", "屋顶形式", "屋顶类型", "rooftype"]),

@@ -13,9 +13,9 @@ use super::{
     attribute::{self, Outcome, PASS},
     network::Networks,
     rule::Test,
-    shape,
+    shape::{self, Judged},
 };
-use crate::model::{CityObject, Geometry, SourceReport};
+use crate::model::{CityObject, Class, Geometry, SourceReport};
 
 /// Findings of a rule that are kept one by one; all are counted.
 const KEPT: usize = 1000;
@@ -44,6 +44,9 @@ pub struct Finding {
     pub record: u64,
     /// Where, in the city's frame.
     pub place: Option<[f64; 3]>,
+    /// Edges that are wrong, in the city's frame: where a solid is open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<[[f64; 3]; 2]>,
     /// What is wrong, in Chinese.
     pub zh: String,
     /// The same in English.
@@ -92,7 +95,20 @@ pub struct Checker {
     ids: HashSet<u64>,
     places: HashMap<u64, String>,
     shapes: HashMap<u64, String>,
+    /// Objects that name another as their whole: hash of its id, own id, record, layer, class, place.
+    children: Vec<Child>,
     networks: Networks,
+}
+
+/// An object that is part of another.
+struct Child {
+    parent: u64,
+    name: String,
+    id: String,
+    record: u64,
+    layer: std::sync::Arc<str>,
+    class: Class,
+    place: Option<DVec3>,
 }
 
 impl Checker {
@@ -113,6 +129,7 @@ impl Checker {
             ids: HashSet::new(),
             places: HashMap::new(),
             shapes: HashMap::new(),
+            children: Vec::new(),
             networks: Networks::default(),
         }
     }
@@ -132,6 +149,7 @@ impl Checker {
     /// Looks at one object of a layer.
     pub fn push(&mut self, layer: &str, object: &CityObject) {
         self.objects += 1;
+        let is_first = self.remember_id(object);
         let kind = object.value("pipe_kind").map(|v| v.to_string()).unwrap_or_default();
         for at in 0..self.counts.len() {
             let rule = &self.counts[at].rule;
@@ -139,18 +157,27 @@ impl Checker {
                 continue;
             }
             let found = match &rule.test {
-                Test::UniqueId {} => self.double_id(object),
-                Test::SamePlace { tolerance_m } => self.double_place(at, layer, object, *tolerance_m),
-                Test::SameShape {} => self.double_shape(at, layer, object),
+                Test::UniqueId {} => is_first.map(|is_first| {
+                    let double = || (Verdict::Fail, object.id.0.clone(), String::new());
+                    of_place((if is_first { PASS } else { double() }, None))
+                }),
+                Test::SamePlace { tolerance_m } => self.double_place(at, layer, object, *tolerance_m).map(of_place),
+                Test::SameShape {} => self.double_shape(at, layer, object).map(of_place),
                 test => {
-                    attribute::look(test, object).map(|outcome| (outcome, None)).or_else(|| shape::look(test, object))
+                    let of_attribute = attribute::look(test, object).map(|outcome| of_place((outcome, None)));
+                    of_attribute.or_else(|| shape::look(test, object))
                 }
             };
-            if let Some((outcome, place)) = found {
+            if let Some(Judged { outcome, place, edges }) = found {
+                let is_noted = outcome.0 != Verdict::Pass && self.counts[at].findings.len() < KEPT;
                 let place = place.or_else(|| middle(object));
                 self.counts[at].note(outcome, layer, object.id.as_str(), object.record, place);
+                if let Some(finding) = self.counts[at].findings.last_mut().filter(|_| is_noted) {
+                    finding.edges = edges.iter().map(|ends| ends.map(|at| at.to_array())).collect();
+                }
             }
         }
+        self.remember_parent(layer, object);
         self.networks.layer(layer).take(object);
     }
 
@@ -204,6 +231,13 @@ impl Checker {
         self.networks.join();
         for count in &mut self.counts {
             let rule = count.rule.clone();
+            if matches!(rule.test, Test::ParentExists {}) && self.ids.len() < MOST_REMEMBERED {
+                for child in self.children.iter().filter(|child| rule.applies_to(child.class)) {
+                    let is_there = self.ids.contains(&child.parent);
+                    let outcome = if is_there { PASS } else { (Verdict::Fail, child.name.clone(), String::new()) };
+                    count.note(outcome, &child.layer, &child.id, child.record, child.place);
+                }
+            }
             self.networks.judge(
                 &rule.test,
                 |class, kind| rule.applies_to(class) && is_of_kind(&rule, kind),
@@ -215,13 +249,31 @@ impl Checker {
         Checked { objects: self.objects, rules: self.counts }
     }
 
-    fn double_id(&mut self, object: &CityObject) -> Option<(Outcome, Option<DVec3>)> {
-        let is_part = matches!(object.geometry, Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_));
-        if is_part || self.ids.len() >= MOST_REMEMBERED {
+    fn remember_parent(&mut self, layer: &str, object: &CityObject) {
+        let Some(parent) = &object.parent else { return };
+        if self.children.len() >= MOST_REMEMBERED || self.ids.len() >= MOST_REMEMBERED {
+            return;
+        }
+        let known = self.children.last().map(|child| &child.layer).filter(|known| &***known == layer);
+        self.children.push(Child {
+            parent: self.hasher.hash_one(parent.as_str()),
+            name: parent.0.clone(),
+            id: object.id.0.clone(),
+            record: object.record,
+            layer: known.cloned().unwrap_or_else(|| layer.into()),
+            class: object.class,
+            place: middle(object),
+        });
+    }
+
+    /// Whether no object so far has the id; `None` for parts of one object and beyond what is remembered.
+    fn remember_id(&mut self, object: &CityObject) -> Option<bool> {
+        if self.ids.len() >= MOST_REMEMBERED {
             return None;
         }
         let is_new = self.ids.insert(self.hasher.hash_one(object.id.as_str()));
-        Some((if is_new { PASS } else { (Verdict::Fail, object.id.0.clone(), String::new()) }, None))
+        let is_part = matches!(object.geometry, Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_));
+        (!is_part).then_some(is_new)
     }
 
     fn double_place(
@@ -258,6 +310,10 @@ impl Checker {
         let key = self.hasher.hash_one((rule, layer, object.class, text));
         Some((first_or_other(&mut self.shapes, key, object), None))
     }
+}
+
+fn of_place((outcome, place): (Outcome, Option<DVec3>)) -> Judged {
+    Judged { outcome, place, edges: Vec::new() }
 }
 
 fn first_or_other(seen: &mut HashMap<u64, String>, key: u64, object: &CityObject) -> Outcome {
@@ -304,6 +360,7 @@ impl RuleCount {
             id: id.into(),
             record,
             place: place.map(|p| p.to_array()),
+            edges: Vec::new(),
             zh: fill(zh),
             en: fill(en),
         });

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use glam::DVec3;
+use glam::{DVec2, DVec3};
 
 use super::{
     Verdict,
     attribute::{self, Outcome, PASS},
     rule::Test,
+    shape,
 };
 use crate::model::{CityObject, Class, Geometry, Value};
 
@@ -31,6 +32,10 @@ pub(super) struct Line {
     pub kind: String,
     pub ends: [Option<String>; 2],
     pub places: [DVec3; 2],
+    /// The places next to the ends, in plan: where the line goes from there.
+    next: [DVec2; 2],
+    /// Whether its heights are assumed, so that they prove nothing.
+    is_guessed: bool,
     /// From the first end to the second, where the source says which way it flows.
     pub is_forward: Option<bool>,
 }
@@ -42,6 +47,8 @@ pub(super) struct Node {
     pub class: Class,
     pub kind: String,
     pub place: DVec3,
+    /// Height of the bottom of a well.
+    bottom: Option<f64>,
     /// Words of its attributes, for rules about nodes of a kind.
     words: Vec<(String, String)>,
     links: u32,
@@ -79,11 +86,15 @@ impl Network {
                     kind,
                     ends: [tube.from.clone(), tube.to.clone()],
                     places: [*first, *last],
+                    next: [tube.axis.get(1).unwrap_or(last), tube.axis.iter().nth_back(1).unwrap_or(first)]
+                        .map(|v| v.truncate()),
+                    is_guessed: object.attributes.iter().any(|a| a.is_defaulted() && shape::is_height(&a.key)),
                     is_forward: text(object, "flow").and_then(|flow| direction(&flow)),
                 });
             }
             _ if matches!(object.class, Class::PipeNode | Class::Manhole) => {
                 let place = object.geometry.extent();
+                let is_guessed = object.attributes.iter().any(|a| a.is_defaulted());
                 let words = ["feature", "appurtenance"];
                 let words = words.iter().filter_map(|key| Some(((*key).to_owned(), text(object, key)?))).collect();
                 let key = object.id.0.split_once('/').map_or(object.id.as_str(), |(_, key)| key);
@@ -94,6 +105,10 @@ impl Network {
                     class: object.class,
                     kind,
                     place: if place.is_empty() { DVec3::ZERO } else { place.centre().with_z(place.max.z) },
+                    bottom: match &object.geometry {
+                        Geometry::Shaft(shaft) => Some(shaft.top.z - shaft.depth_m).filter(|_| !is_guessed),
+                        _ => None,
+                    },
                     words,
                     links: 0,
                     low: f64::INFINITY,
@@ -106,6 +121,54 @@ impl Network {
 
     fn node(&self, key: &str) -> Option<usize> {
         self.by_key.get(key).map(|n| *n as usize)
+    }
+}
+
+/// Loose ends that lie close to another loose end: each pair once. An end is loose where no other line of its kind names
+/// its node or ends at its place.
+fn gaps<'a>(lines: &[&'a Line], tolerance_m: f64, reach_m: f64, say: &mut impl FnMut(Judged<'a>)) {
+    let reach = reach_m.max(1e-3);
+    let cell = |place: DVec3| (place.truncate() / reach).floor().to_array().map(|v| v as i64);
+    let mut named: HashMap<&str, u32> = HashMap::new();
+    let mut grid: HashMap<[i64; 2], Vec<(u32, u8)>> = HashMap::new();
+    for (number, line) in lines.iter().enumerate() {
+        for end in 0..2 {
+            if let Some(key) = line.ends[end].as_deref() {
+                *named.entry(key).or_default() += 1;
+            }
+            grid.entry(cell(line.places[end])).or_default().push((number as u32, end as u8));
+        }
+    }
+    let near = |line: usize, end: usize| {
+        let place = lines[line].places[end];
+        let [x, y] = cell(place);
+        let around = (-1..=1).flat_map(move |dx| (-1..=1).map(move |dy| [x + dx, y + dy]));
+        let all = around.filter_map(|key| grid.get(&key)).flatten();
+        let others = all.filter(move |(number, _)| *number as usize != line);
+        let alike = others.filter(move |(number, _)| lines[*number as usize].kind == lines[line].kind);
+        alike.map(move |(n, e)| {
+            (*n as usize, usize::from(*e), lines[*n as usize].places[usize::from(*e)].distance(place))
+        })
+    };
+    let is_loose = |line: usize, end: usize| {
+        let is_joined = lines[line].ends[end].as_deref().is_some_and(|key| named.get(key).is_some_and(|n| *n > 1));
+        !is_joined && near(line, end).all(|(_, _, distance)| distance > tolerance_m)
+    };
+    for (number, line) in lines.iter().enumerate() {
+        for end in 0..2 {
+            let closest = near(number, end).filter(|(_, _, distance)| *distance <= reach);
+            let closest = closest.min_by(|a, b| a.2.total_cmp(&b.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+            let outcome = match closest {
+                Some((other, at, distance)) if is_loose(number, end) && is_loose(other, at) => {
+                    if other < number {
+                        continue; // told by the other
+                    }
+                    (Verdict::Review, format!("{distance:.3}"), lines[other].id.clone())
+                }
+                _ => PASS,
+            };
+            say(Judged { id: &line.id, record: line.record, place: line.places[end], outcome });
+        }
     }
 }
 
@@ -217,6 +280,63 @@ impl Networks {
                     };
                     say(layer, Judged { id: &line.id, record: line.record, place: on_line(line), outcome });
                 }),
+                Test::AtNode { tolerance_m } => lines.for_each(|line| {
+                    for (end, place) in line.places.iter().enumerate() {
+                        // A node that does not exist is another rule's business.
+                        let node = line.ends[end].as_deref().and_then(|key| self.find(at, key));
+                        let Some((of, node)) = node else { continue };
+                        let off = self.layers[of].1.nodes[node].place.truncate().distance(place.truncate());
+                        let outcome = match off > *tolerance_m {
+                            true => (Verdict::Fail, format!("{off:.2}"), tolerance_m.to_string()),
+                            false => PASS,
+                        };
+                        say(layer, Judged { id: &line.id, record: line.record, place: *place, outcome });
+                    }
+                }),
+                Test::InWell { tolerance_m } => lines.for_each(|line| {
+                    for (end, place) in line.places.iter().enumerate() {
+                        let node = line.ends[end].as_deref().and_then(|key| self.find(at, key));
+                        let Some(node) = node.map(|(of, node)| &self.layers[of].1.nodes[node]) else { continue };
+                        let Some(bottom) = node.bottom else { continue };
+                        let outcome = match (bottom - place.z, place.z - node.place.z) {
+                            _ if line.is_guessed => (Verdict::Unknown, "z".into(), String::new()),
+                            (below, _) if below > *tolerance_m => {
+                                (Verdict::Review, format!("-{below:.2}"), node.id.clone())
+                            }
+                            (_, above) if above > *tolerance_m => {
+                                (Verdict::Review, format!("+{above:.2}"), node.id.clone())
+                            }
+                            _ => PASS,
+                        };
+                        say(layer, Judged { id: &line.id, record: line.record, place: *place, outcome });
+                    }
+                }),
+                Test::Gap { tolerance_m, reach_m } => {
+                    let lines: Vec<&Line> = lines.collect();
+                    gaps(&lines, *tolerance_m, *reach_m, &mut |judged| say(layer, judged));
+                }
+                Test::Turn { min } => {
+                    let mut meeting: HashMap<&str, Vec<(&Line, usize)>> = HashMap::new();
+                    for line in lines {
+                        for end in 0..2 {
+                            if let Some(key) = line.ends[end].as_deref() {
+                                meeting.entry(key).or_default().push((line, end));
+                            }
+                        }
+                    }
+                    let mut meeting: Vec<_> = meeting.into_iter().filter(|(_, ends)| ends.len() == 2).collect();
+                    meeting.sort_unstable_by_key(|(key, _)| *key);
+                    for (key, ends) in meeting {
+                        let (line, end) = ends[0];
+                        let away = |(line, end): &(&Line, usize)| line.next[*end] - line.places[*end].truncate();
+                        let angle = away(&ends[0]).angle_to(away(&ends[1])).abs().to_degrees();
+                        let outcome = match angle < *min {
+                            true => (Verdict::Review, format!("{angle:.0}"), key.to_owned()),
+                            false => PASS,
+                        };
+                        say(layer, Judged { id: &line.id, record: line.record, place: line.places[end], outcome });
+                    }
+                }
                 Test::NodeLinked {} => nodes.for_each(|node| {
                     let outcome = if node.links == 0 { (Verdict::Fail, String::new(), String::new()) } else { PASS };
                     say(layer, Judged { id: &node.id, record: node.record, place: node.place, outcome });

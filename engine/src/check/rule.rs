@@ -40,11 +40,23 @@ pub enum Tag {
     G,
 }
 
+/// Type of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Type {
+    /// Any number, also as text.
+    Number,
+    /// A number without a fraction.
+    Whole,
+    /// Anything.
+    Text,
+}
+
 /// What is tested, with its limits.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "check", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Test {
-    /// Every one of these attributes is there.
+    /// Every one of these attributes is there; `a|b` asks for one of the two.
     Required {
         /// Attributes.
         fields: Vec<String>,
@@ -63,6 +75,26 @@ pub enum Test {
         /// Most.
         max: Option<f64>,
     },
+    /// The attribute, where it is there, is of this type.
+    Type {
+        /// Attribute; `id` is the object's id without its layer.
+        field: String,
+        /// What it is.
+        is: Type,
+        /// Most characters, as people count them.
+        most_chars: Option<usize>,
+    },
+    /// One number, divided by another where that is named, lies within limits.
+    Ratio {
+        /// Attribute above.
+        field: String,
+        /// Attribute below.
+        by: String,
+        /// Least.
+        min: Option<f64>,
+        /// Most.
+        max: Option<f64>,
+    },
     /// The attribute is one of these words.
     Values {
         /// Attribute.
@@ -72,6 +104,8 @@ pub enum Test {
     },
     /// No other object has the id.
     UniqueId {},
+    /// The object that it is part of is there.
+    ParentExists {},
     /// No other object of the layer and class lies at the same place.
     SamePlace {
         /// Places closer than this are the same, metres.
@@ -81,8 +115,13 @@ pub enum Test {
     SameShape {},
     /// Rings of areas and footprints do not cross themselves or each other and enclose an area.
     SimpleRings {},
-    /// Every edge of a mesh belongs to two triangles.
+    /// Every edge of a mesh belongs to two triangles or more: nothing is open.
     ClosedSolid {
+        /// Corners closer than this are one, metres.
+        tolerance_m: f64,
+    },
+    /// No edge of a mesh belongs to more than two triangles, and two run through it in opposite directions.
+    ManifoldSolid {
         /// Corners closer than this are one, metres.
         tolerance_m: f64,
     },
@@ -98,10 +137,44 @@ pub enum Test {
         /// Degrees from level.
         max: f64,
     },
+    /// A line is not longer than its diameter allows.
+    Spacing {
+        /// Diameter up to, millimetres, with the most metres.
+        steps: Vec<[f64; 2]>,
+    },
+    /// A line slopes at least as much as its diameter asks for.
+    LeastSlope {
+        /// Diameter up to, millimetres, with the least slope (rise by run).
+        steps: Vec<[f64; 2]>,
+        /// Heights are not surer than this, metres.
+        tolerance_m: f64,
+    },
     /// A line does not end where it starts.
     EndsDiffer {},
     /// The nodes at both ends of a line exist.
     EndsExist {},
+    /// A line ends at the place of the node that it names.
+    AtNode {
+        /// In plan, metres.
+        tolerance_m: f64,
+    },
+    /// A line that ends in a well does so between its bottom and its cover.
+    InWell {
+        /// Up to this below or above is survey noise, metres.
+        tolerance_m: f64,
+    },
+    /// No loose end lies close to another loose end without meeting it.
+    Gap {
+        /// Ends closer than this meet, metres.
+        tolerance_m: f64,
+        /// Ends farther apart than this have nothing to do with each other, metres.
+        reach_m: f64,
+    },
+    /// Where two lines meet in a node they do not turn back.
+    Turn {
+        /// Least angle between them in plan, degrees.
+        min: f64,
+    },
     /// Some line meets in the node.
     NodeLinked {},
     /// No two lines join the same two nodes.

@@ -117,10 +117,177 @@ fn outlines_and_solids() {
         area("bow tie", &[(0.0, 0.0), (10.0, 10.0), (10.0, 0.0), (0.0, 10.0), (0.0, 0.0)]),
         tetrahedron("closed", &whole),
         tetrahedron("open", &whole[..3]),
+        tetrahedron("turned", &[[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 3, 0]]),
+        tetrahedron("doubled", &[[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3], [2, 0, 3]]),
     ];
     let checked = run(&objects, &Rules::standard());
     assert_eq!(counts(&checked, "geometry/simple-rings"), [1, 1, 0, 0]);
-    assert_eq!(counts(&checked, "geometry/closed-solid"), [1, 0, 0, 1]);
+    assert_eq!(counts(&checked, "geometry/closed-solid"), [3, 0, 0, 1]);
+    let open = checked.rules.iter().find(|c| c.rule.id == "geometry/closed-solid").unwrap();
+    assert_eq!((open.findings[0].id.as_str(), open.findings[0].edges.len()), ("JS/open", 3), "a triangle is missing");
+    let corners: Vec<[f64; 3]> = open.findings[0].edges.iter().flatten().copied().collect();
+    for corner in [at(0.0, 0.0, 0.0), at(0.0, 1.0, 0.0), at(0.0, 0.0, 1.0)] {
+        assert_eq!(corners.iter().filter(|c| **c == corner.to_array()).count(), 2, "{corners:?}");
+    }
+    assert_eq!(counts(&checked, "geometry/manifold-solid"), [2, 0, 0, 2], "one face turned, one face twice");
+    let ids: Vec<&str> = checked
+        .rules
+        .iter()
+        .find(|c| c.rule.id == "geometry/manifold-solid")
+        .unwrap()
+        .findings
+        .iter()
+        .map(|f| f.id.as_str())
+        .collect();
+    assert_eq!(ids, ["JS/turned", "JS/doubled"]);
+}
+
+/// Pipes of a clean storm drain: 30 m apart, falling, in wells that hold them.
+fn drain() -> Vec<CityObject> {
+    let place = |n: f64, z: f64| at(n * 30.0, 0.0, z);
+    let mut objects = vec![
+        node("A", place(0.0, 5.0), "起点"),
+        node("B", place(1.0, 5.0), "直线点"),
+        node("C", place(2.0, 5.0), "直线点"),
+        node("D", place(3.0, 5.0), "终点"),
+    ];
+    for (n, [from, to]) in [["A", "B"], ["B", "C"], ["C", "D"]].into_iter().enumerate() {
+        let z = |end: f64| 4.0 - (n as f64 + end) * 0.4;
+        let mut pipe = pipe(&n.to_string(), from, to, [place(n as f64, z(0.0)), place(n as f64 + 1.0, z(1.0))]);
+        pipe.attributes.retain(|a| &*a.key != "diameter_mm");
+        let more = [
+            ("diameter_mm", Value::Real(300.0)),
+            ("depth_start_m", Value::Real(1.5)),
+            ("depth_end_m", Value::Real(1.6)),
+            ("year", Value::Int(1998)),
+            ("flow", Value::Text("1".into())),
+            ("owner", Value::Text("排水公司".into())),
+            ("holes", Value::Int(6)),
+            ("holes_used", Value::Int(4)),
+        ];
+        pipe.attributes.extend(more.map(|(key, value)| Attribute::read(&key.into(), value)));
+        objects.push(pipe);
+    }
+    objects
+}
+
+/// The rules that find something wrong, with how many objects.
+fn findings(objects: &[CityObject]) -> Vec<(String, u64)> {
+    let checked = run(objects, &Rules::standard());
+    let wrong = checked.rules.iter().map(|c| (c.rule.id.clone(), c.fail + c.review));
+    wrong.filter(|(_, n)| *n > 0).collect()
+}
+
+#[test]
+fn each_made_error_is_found_once_and_clean_data_have_none() {
+    assert_eq!(findings(&drain()), vec![]);
+    let set = |object: &mut CityObject, key: &str, value: Option<Value>| {
+        object.attributes.retain(|a| &*a.key != key);
+        object.attributes.extend(value.map(|value| Attribute::read(&key.into(), value)));
+    };
+    let tube = |object: &mut CityObject, change: &dyn Fn(&mut Tube)| {
+        let Geometry::Tube(tube) = &mut object.geometry else { panic!() };
+        change(tube);
+    };
+    type Fault<'a> = (&'a str, &'a dyn Fn(&mut Vec<CityObject>));
+    let faults: [Fault<'_>; 20] = [
+        ("pipe/size-given", &|o| set(&mut o[4], "diameter_mm", None)),
+        ("pipe/depth-given", &|o| {
+            set(&mut o[4], "depth_start_m", None);
+            set(&mut o[4], "depth_end_m", None);
+        }),
+        ("pipe/year-given", &|o| set(&mut o[4], "year", None)),
+        ("pipe/year", &|o| set(&mut o[4], "year", Some(Value::Text("1998-99".into())))),
+        ("pipe/year-range", &|o| set(&mut o[4], "year", Some(Value::Int(998)))),
+        ("pipe/depth-start", &|o| set(&mut o[4], "depth_start_m", Some(Value::Real(150.0)))),
+        ("pipe/depth-end", &|o| set(&mut o[4], "depth_end_m", Some(Value::Real(1600.0)))),
+        ("drain/flow-given", &|o| set(&mut o[4], "flow", None)),
+        ("drain/least-diameter", &|o| set(&mut o[4], "diameter_mm", Some(Value::Real(150.0)))),
+        ("drain/least-slope", &|o| tube(&mut o[4], &|t| t.axis[0].z = t.axis[1].z)),
+        ("drain/spacing", &|o| {
+            set(&mut o[4], "diameter_mm", Some(Value::Real(500.0)));
+            tube(&mut o[4], &|t| t.axis[0].x -= 50.0);
+            let Geometry::Shaft(shaft) = &mut o[0].geometry else { panic!() };
+            shaft.top.x -= 50.0;
+        }),
+        ("duct/holes-used", &|o| set(&mut o[4], "holes_used", Some(Value::Int(8)))),
+        ("network/at-node", &|o| tube(&mut o[4], &|t| t.axis[0].x += 0.4)),
+        ("network/in-well", &|o| {
+            tube(&mut o[4], &|t| t.axis[0].z = 5.9);
+        }),
+        ("network/in-well", &|o| tube(&mut o[6], &|t| t.axis[1].z = 2.5)),
+        ("identity/parent", &|o| o[5].parent = Some(ObjectId::new("JS", "gallery"))),
+        ("identity/length", &|o| {
+            o[5].id = ObjectId::new("JS", "0123456789012345678901234567890123");
+        }),
+        ("gas/pressure-given", &|o| {
+            set(&mut o[4], "pipe_kind", Some(Value::Text("gas".into())));
+        }),
+        ("network/node-linked", &|o| o.push(node("E", at(300.0, 0.0, 5.0), "起点"))),
+        ("geometry/same-shape", &|o| {
+            let mut twin = o[0].clone();
+            twin.id = ObjectId::new("JS", "A2");
+            twin.geometry = Geometry::Area(Area { polygons: vec![], vertical: Vertical::Absolute });
+            twin.class = Class::LandUse;
+            let mut other = twin.clone();
+            other.id = ObjectId::new("JS", "A3");
+            o.extend([twin, other]);
+        }),
+    ];
+    for (rule, make) in faults {
+        let mut objects = drain();
+        make(&mut objects);
+        assert_eq!(findings(&objects), vec![(rule.to_owned(), 1)]);
+    }
+}
+
+#[test]
+fn lines_that_turn_back_and_loose_ends_that_nearly_meet() {
+    let mut objects = drain();
+    // C–D turns back towards B.
+    let Geometry::Tube(tube) = &mut objects[6].geometry else { panic!() };
+    tube.axis[1] = at(40.0, 10.0, 3.4);
+    let Geometry::Shaft(shaft) = &mut objects[3].geometry else { panic!() };
+    shaft.top = at(40.0, 10.0, 5.0);
+    assert_eq!(findings(&objects), vec![("drain/turn".to_owned(), 1)]);
+
+    let loose = |key: &str, ends: [DVec3; 2], kind: &str| {
+        let mut line = drain().remove(4);
+        line.id = ObjectId::new("JS", key);
+        line.attributes.retain(|a| &*a.key != "pipe_kind");
+        line.attributes.push(Attribute::read(&"pipe_kind".into(), Value::Text(kind.into())));
+        let Geometry::Tube(tube) = &mut line.geometry else { panic!() };
+        (tube.axis, tube.from, tube.to) = (ends.to_vec(), None, None);
+        line
+    };
+    let gaps = |objects: &[CityObject]| counts(&run(objects, &Rules::standard()), "network/gap");
+    let first = [at(0.0, 0.0, 3.0), at(30.0, 0.0, 3.0)];
+    let apart = |gap: f64| [at(30.0 + gap, 0.0, 3.0), at(60.0, 0.0, 3.0)];
+    let pair = |gap: f64, kind: &str| [loose("1", first, "water"), loose("2", apart(gap), kind)];
+    assert_eq!(gaps(&pair(0.0, "water")), [4, 0, 0, 0], "they meet");
+    assert_eq!(gaps(&pair(0.2, "water"))[3], 1, "told once");
+    assert_eq!(gaps(&pair(2.0, "water")), [4, 0, 0, 0], "far apart");
+    assert_eq!(gaps(&pair(0.2, "gas")), [4, 0, 0, 0], "of two networks");
+    let mut three = pair(0.2, "water").to_vec();
+    three.push(loose("3", [at(30.2, 0.0, 3.0), at(30.0, 0.0, 3.0)], "water"));
+    assert_eq!(gaps(&three)[3], 0, "a short piece joins them");
+}
+
+#[test]
+fn a_storey_of_thirty_metres_and_what_is_assumed() {
+    let building = |key: &str, height: Attribute, storeys: i64| {
+        let mut object = CityObject::new(ObjectId::new("JS", key), Class::Building, Geometry::None);
+        object.attributes = vec![height, Attribute::read(&"storeys".into(), Value::Int(storeys))];
+        object
+    };
+    let height = |metres: f64| Attribute::read(&"height_m".into(), Value::Real(metres));
+    let guess = Attribute::defaulted("height_m", Value::Real(6.0), "6 m assumed");
+    let all = [building("1", height(18.0), 6), building("2", height(180.0), 6), building("3", guess, 2)];
+    let checked = run(&all, &Rules::standard());
+    assert_eq!(counts(&checked, "building/storey-height"), [1, 1, 1, 0]);
+    let rule = checked.rules.iter().find(|c| c.rule.id == "building/storey-height").unwrap();
+    assert_eq!(rule.findings[1].en, "unknown: height_m (6 m assumed) is missing or assumed");
+    assert!(rule.findings[0].zh.contains("30.00") && rule.findings[0].zh.contains("2–12"), "{:?}", rule.findings[0]);
 }
 
 #[test]

@@ -95,4 +95,9 @@ impl Attribute {
     pub fn defaulted(key: &str, value: Value, why: &str) -> Self {
         Self { key: key.into(), value, field: "".into(), origin: Origin::Defaulted(why.into()) }
     }
+
+    /// Whether nobody delivered the value.
+    pub fn is_defaulted(&self) -> bool {
+        matches!(self.origin, Origin::Defaulted(_))
+    }
 }

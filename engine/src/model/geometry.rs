@@ -72,6 +72,10 @@ pub struct Block {
     pub base_m: Option<f64>,
     /// From base to the top of the roof, metres, above 0.
     pub height_m: f64,
+    /// Where the body begins, metres above the base, below `height_m`; 0 for what stands on its base, more for a part
+    /// over a passage or a bridge between two towers.
+    #[serde(default)]
+    pub lift_m: f64,
     /// Storeys above ground, where known.
     pub storeys: Option<u16>,
     /// Roof, where known.
@@ -290,7 +294,7 @@ impl Geometry {
             Geometry::Block(block) => {
                 let base = block.base_m.unwrap_or(0.0);
                 let flat = block.footprint.iter().flat_map(|p| p.outer.iter());
-                let mut extent = Extent::around(flat.map(|v| v.truncate().extend(base)));
+                let mut extent = Extent::around(flat.map(|v| v.truncate().extend(base + block.lift_m)));
                 if !extent.is_empty() {
                     extent.max.z = base + block.height_m;
                 }

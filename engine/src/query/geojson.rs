@@ -45,7 +45,13 @@ pub fn to_json(found: &Found) -> Json {
         "extent": found.extent,
         "distance_m": found.distance_m,
         "attributes": attributes,
+        "assumed": assumed(found),
     })
+}
+
+/// The attributes that nobody delivered, with what was assumed and why.
+fn assumed(found: &Found) -> Json {
+    Json::Object(found.assumed.iter().map(|(key, why)| (key.to_string(), json!(&**why))).collect())
 }
 
 fn of_value(value: &Value) -> Json {
@@ -58,7 +64,7 @@ fn of_value(value: &Value) -> Json {
 }
 
 /// The hit as a GeoJSON feature: footprint or axis as geometry, attributes as properties beside `class`, `layer`,
-/// `stage`, `domain`, `name`, `z_min`, `z_max` and `distance_m`.
+/// `stage`, `domain`, `name`, `z_min`, `z_max` and `distance_m`; `assumed` says of which attributes the value was assumed, and why.
 pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
     let mut properties = Map::new();
     for (key, value) in &found.attributes {
@@ -71,6 +77,9 @@ pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, Stor
         ("domain", found.domain.word()),
     ] {
         properties.insert(key.into(), json!(word));
+    }
+    if !found.assumed.is_empty() {
+        properties.insert("assumed".into(), assumed(found));
     }
     if let Some(name) = &found.name {
         properties.insert("name".into(), json!(name));

@@ -103,6 +103,8 @@ pub struct Found {
     pub distance_m: Option<f64>,
     /// Its attributes.
     pub attributes: Vec<(std::sync::Arc<str>, Value)>,
+    /// Of them, those that nobody delivered, each with what was assumed and why.
+    pub assumed: Vec<(std::sync::Arc<str>, std::sync::Arc<str>)>,
     /// Its footprint or axis as ISO WKB in the city's frame; empty when it has none.
     pub footprint_wkb: Vec<u8>,
 }

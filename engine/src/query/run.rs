@@ -7,7 +7,7 @@ use glam::{DVec2, DVec3};
 use super::{Found, Query, Shape, index};
 use crate::{
     model::{Extent, Value},
-    store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_footprint, read_values},
+    store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_values},
 };
 
 /// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`,
@@ -184,6 +184,7 @@ fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Res
         extent: row.extent,
         distance_m,
         attributes,
+        assumed: read_assumed(&row.provenance).map_err(|e| damaged(row, e))?,
         footprint_wkb: row.wkb.clone(),
     }))
 }

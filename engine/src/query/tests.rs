@@ -27,6 +27,7 @@ fn building(number: u32) -> CityObject {
         footprint: vec![Polygon { outer, holes: vec![] }],
         base_m: Some(5.0),
         height_m: f64::from(number % 40) + 3.0,
+        lift_m: 0.0,
         storeys: None,
         roof: None,
     };

@@ -49,6 +49,7 @@ pub(super) async fn layers(State(hall): State<Arc<Hall>>) -> Result<Json<Value>,
                 json!({
                     "name": layer.name,
                     "classes": layer.classes,
+                    "parts": layer.parts,
                     "objects": layer.objects,
                     "points": layer.points,
                     "tiles": layer.tiles,

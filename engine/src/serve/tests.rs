@@ -27,6 +27,7 @@ fn city(folder: &std::path::Path) -> City {
             footprint: vec![Polygon { outer: corners.map(|c| low + c).to_vec(), holes: vec![] }],
             base_m: Some(0.0),
             height_m: 10.0,
+            lift_m: 0.0,
             storeys: None,
             roof: None,
         };

@@ -161,6 +161,21 @@ impl Origins {
     }
 }
 
+/// The attributes that nobody delivered, each with what was assumed and why, in the order of their keys.
+pub(crate) fn read_assumed(provenance: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, Broken> {
+    // Most objects have none, and the text need not be taken apart.
+    if !provenance.contains("\"defaulted\"") {
+        return Ok(Vec::new());
+    }
+    let assumed = read_origins(provenance)?.into_iter().filter_map(|(key, (_, origin))| match origin {
+        Origin::Defaulted(why) => Some((key.into(), why)),
+        _ => None,
+    });
+    let mut assumed: Vec<(Arc<str>, Arc<str>)> = assumed.collect();
+    assumed.sort();
+    Ok(assumed)
+}
+
 fn read_origins(text: &str) -> Result<HashMap<String, (Arc<str>, Origin)>, Broken> {
     const BAD: Broken = Broken("provenance is not as it was written");
     let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|_| BAD)?;

@@ -19,7 +19,7 @@ use super::{
     wkb,
 };
 use crate::{
-    model::{CityObject, Geometry, HeightGrid, Picture, Warning},
+    model::{CityObject, Class, Geometry, HeightGrid, Picture, Warning},
     tile::{LayerTiler, LayerTiles, Surroundings},
 };
 
@@ -30,6 +30,7 @@ pub(super) struct LayerDraft {
     sorter: Sorter,
     tiler: LayerTiler,
     classes: BTreeMap<String, u64>,
+    parts: BTreeMap<String, u64>,
     pub shapes: BTreeMap<String, u64>,
     objects: u64,
     points: u64,
@@ -60,6 +61,7 @@ impl LayerDraft {
             tiler: LayerTiler::new(name, &inner)?,
             spill,
             classes: BTreeMap::new(),
+            parts: BTreeMap::new(),
             shapes: BTreeMap::new(),
             objects: 0,
             points: 0,
@@ -98,6 +100,9 @@ impl LayerDraft {
         if !kind.has_parts() || self.in_parts.insert(row.id.clone()) {
             self.objects += 1;
             *self.classes.entry(row.class.word().into()).or_default() += 1;
+            if object.parent.is_some() && matches!(row.class, Class::Building | Class::Bridge | Class::Tunnel) {
+                *self.parts.entry(row.class.word().into()).or_default() += 1;
+            }
         }
         match object.geometry {
             Geometry::Heights(grid) => self.grids.push(grid),
@@ -192,6 +197,7 @@ impl LayerDraft {
             name: name.into(),
             sources: self.sources,
             classes: self.classes,
+            parts: self.parts,
             shapes: self.shapes,
             objects: self.objects,
             points: self.points,

@@ -46,6 +46,9 @@ pub(crate) struct LayerRecord {
     pub name: String,
     pub sources: Vec<SourceRef>,
     pub classes: BTreeMap<String, u64>,
+    /// Of them, those that are parts of another object, such as the parts of a building.
+    #[serde(default)]
+    pub parts: BTreeMap<String, u64>,
     /// Rows per kind of shape.
     pub shapes: BTreeMap<String, u64>,
     pub objects: u64,
@@ -98,6 +101,7 @@ impl LayerRecord {
             name: self.name.clone(),
             sources: self.sources.clone(),
             classes: self.classes.clone(),
+            parts: self.parts.clone(),
             objects: self.objects,
             points: self.points,
             tiles: self.tiles,

@@ -39,7 +39,7 @@ pub use city::{City, Damage, Objects, VersionInfo};
 pub use draft::{Draft, LayerWriter};
 pub use error::StoreError;
 
-pub(crate) use json::read_values;
+pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
 pub(crate) use read::{RowReader, Rows};
 pub(crate) use row::{Row, hilbert, read_time};
@@ -63,6 +63,9 @@ pub struct LayerEntry {
     pub sources: Vec<SourceRef>,
     /// Objects per class word.
     pub classes: std::collections::BTreeMap<String, u64>,
+    /// Of them, parts of another building, bridge or tunnel, per class word: 3 buildings of which one has 4 parts count
+    /// 7 above and 4 here.
+    pub parts: std::collections::BTreeMap<String, u64>,
     /// Objects.
     pub objects: u64,
     /// Scan points.

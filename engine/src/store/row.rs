@@ -238,6 +238,7 @@ mod tests {
             footprint: vec![Polygon { outer, holes: vec![] }],
             base_m: None,
             height_m: 24.3,
+            lift_m: 0.0,
             storeys: Some(8),
             roof: Some(crate::model::Roof::Hip),
         };
@@ -266,8 +267,11 @@ mod tests {
             heights: vec![1.5, -0.0, 3.25, f32::MIN],
         };
         let pipe = CityObject::new(ObjectId::new("p", 9), Class::Pipe, Geometry::Tube(tube));
+        let mut bridge = building();
+        let Geometry::Block(block) = &mut bridge.geometry else { panic!() };
+        block.lift_m = 9.5;
         let dem = CityObject::new(ObjectId::new("dem", 0), Class::Terrain, Geometry::Heights(grid));
-        for object in [building(), pipe, dem] {
+        for object in [building(), bridge, pipe, dem] {
             let row = Row::new(&object, 3).unwrap();
             let back = Row::decode(&row.encode()).unwrap();
             assert_eq!(back, row);

@@ -11,8 +11,11 @@ use crate::model::{
     Tube, Vertical,
 };
 
-/// First byte of every shape.
+/// First byte of a shape.
 const FORMAT: u8 = 1;
+/// First byte of a block that begins above its base: its fields and then the lift. A reader that knows format 1 alone
+/// refuses it instead of drawing it down to the ground.
+const FORMAT_LIFTED: u8 = 2;
 
 /// Most pixels of a picture that is read back: 2³⁰ are 3 GiB.
 const MOST_PIXELS: u64 = 1 << 30;
@@ -109,7 +112,11 @@ pub(crate) fn encode(geometry: &Geometry) -> Result<Vec<u8>, Broken> {
     if kind == Kind::None || kind.is_in_tiles_only() {
         return Ok(Vec::new());
     }
-    let mut out = Sink(vec![FORMAT, kind as u8]);
+    let format = match geometry {
+        Geometry::Block(block) if block.lift_m != 0.0 => FORMAT_LIFTED,
+        _ => FORMAT,
+    };
+    let mut out = Sink(vec![format, kind as u8]);
     match geometry {
         Geometry::None | Geometry::Mesh(_) | Geometry::Points(_) => {}
         Geometry::Point(point) => {
@@ -132,6 +139,9 @@ pub(crate) fn encode(geometry: &Geometry) -> Result<Vec<u8>, Broken> {
             out.u32(block.storeys.map_or(u32::MAX, u32::from));
             out.u8(block.roof.map_or(0, |roof| roof as u8 + 1));
             put_polygons(&mut out, &block.footprint);
+            if format == FORMAT_LIFTED {
+                out.f64(block.lift_m);
+            }
         }
         Geometry::Tube(tube) => {
             out.u8(vertical_code(tube.vertical));
@@ -192,7 +202,9 @@ pub(crate) fn decode(kind: Kind, bytes: &[u8]) -> Result<Geometry, Broken> {
         return Ok(Geometry::None);
     }
     let mut from = Source(bytes);
-    if from.u8()? != FORMAT || from.u8()? != kind as u8 {
+    let format = from.u8()?;
+    let is_known = format == FORMAT || (format == FORMAT_LIFTED && kind == Kind::Block);
+    if !is_known || from.u8()? != kind as u8 {
         return Err(Broken("a shape of an unknown format or of another kind"));
     }
     Ok(match kind {
@@ -218,7 +230,9 @@ pub(crate) fn decode(kind: Kind, bytes: &[u8]) -> Result<Geometry, Broken> {
                 _ => return Err(Broken("an unknown roof")),
             };
             let storeys = u16::try_from(storeys).ok();
-            Geometry::Block(Block { footprint: take_polygons(&mut from)?, base_m, height_m, storeys, roof })
+            let footprint = take_polygons(&mut from)?;
+            let lift_m = if format == FORMAT_LIFTED { from.f64()? } else { 0.0 };
+            Geometry::Block(Block { footprint, base_m, height_m, lift_m, storeys, roof })
         }
         Kind::Tube => {
             let vertical = take_vertical(&mut from)?;
@@ -345,7 +359,7 @@ pub(crate) fn is_finite(geometry: &Geometry) -> bool {
         Geometry::Area(a) => rings_fine(&a.polygons),
         // The plan is what counts: z of a footprint is not used and may be anything.
         Geometry::Block(b) => {
-            fine(&[b.base_m.unwrap_or(0.0), b.height_m])
+            fine(&[b.base_m.unwrap_or(0.0), b.height_m, b.lift_m])
                 && b.footprint
                     .iter()
                     .flat_map(|p| p.outer.iter().chain(p.holes.iter().flatten()))

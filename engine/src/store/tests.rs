@@ -38,6 +38,7 @@ fn building(number: u64) -> CityObject {
         footprint: vec![square(x, y, 12.0)],
         base_m: None,
         height_m: 6.0 + (number % 20) as f64,
+        lift_m: 0.0,
         storeys: Some(2),
         roof: None,
     };
@@ -128,6 +129,7 @@ fn what_is_imported_comes_back() {
     assert_eq!(names, ["buildings", "dem", "photo", "pipes"]);
     assert_eq!(city.layers()[0].objects, 500);
     assert_eq!(city.layers()[0].classes["building"], 500);
+    assert_eq!(city.layers()[0].parts, std::collections::BTreeMap::new());
     assert!(city.layers()[0].extent.min.z >= 42.0, "buildings stand on the terrain");
     assert_eq!(city.ground().unwrap().height_at(CORNER), Some(42.0));
     let Geometry::Picture(expected) = photo().geometry else { unreachable!() };

@@ -345,6 +345,7 @@ fn is_finite(geometry: &Geometry) -> bool {
             block.footprint.iter().all(polygon)
                 && block.base_m.is_none_or(|b| b.abs() <= FARTHEST_M)
                 && block.height_m.abs() <= FARTHEST_M
+                && measure(block.lift_m)
         }
         Geometry::Tube(tube) => {
             tube.axis.iter().all(near) && measure(tube.section.size_m()) && measure(tube.section.height_m())

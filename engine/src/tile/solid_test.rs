@@ -38,7 +38,7 @@ fn block(id: usize, x: f64, y: f64, side: f64, height_m: f64) -> CityObject {
     let corners = [(0.0, 0.0), (side, 0.0), (side, side), (0.0, side)];
     let outer = corners.iter().map(|(dx, dy)| CITY + DVec3::new(x + dx, y + dy, 0.0)).collect();
     let footprint = vec![Polygon { outer, holes: vec![] }];
-    let block = Block { footprint, base_m: None, height_m, storeys: None, roof: None };
+    let block = Block { footprint, base_m: None, height_m, lift_m: 0.0, storeys: None, roof: None };
     CityObject::new(ObjectId::new("buildings", id), Class::Building, Geometry::Block(block))
 }
 
@@ -270,7 +270,7 @@ fn a_pipe_is_one_instance_a_segment_and_one_ball_a_bend() {
 fn what_cannot_be_drawn_is_named_and_counted_and_the_list_is_bounded() {
     let ring = |vertices: Vec<DVec3>| {
         let footprint = vec![Polygon { outer: vertices, holes: vec![vec![CITY; 2]] }];
-        Geometry::Block(Block { footprint, base_m: None, height_m: 10.0, storeys: Some(0), roof: None })
+        Geometry::Block(Block { footprint, base_m: None, height_m: 10.0, lift_m: 0.0, storeys: Some(0), roof: None })
     };
     let mut shapes = vec![
         ring(vec![]),

@@ -313,7 +313,7 @@ impl<'a> Composer<'a> {
         }
         let storeys = measures.storeys.and_then(|n| u16::try_from(n).ok());
         // The edge of a roof or of the ground at whatever height: the building stands on the terrain.
-        Some(Geometry::Block(Block { footprint, base_m: None, height_m, storeys, roof: None }))
+        Some(Geometry::Block(Block { footprint, base_m: None, height_m, lift_m: 0.0, storeys, roof: None }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The shape that a class is drawn with, made of a feature's shape and fields.
 
 use groundline_engine::model::{
-    Area, Attribute, Block, Class, Geometry, InstanceModel, Line, Roof, SourceReport, Value, Vertical,
+    Area, Attribute, Block, Class, Geometry, InstanceModel, Line, Origin, Roof, SourceReport, Value, Vertical,
 };
 
 use super::{
@@ -128,13 +128,69 @@ impl Context<'_> {
             _ => None,
         };
         let storeys = self.storeys(fields, made, report);
-        let height_m = match self.height_between(base_m, fields, made) {
+        let mut height_m = match self.height_between(base_m, fields, made) {
             Some(metres) => metres,
             None => self.building_height(fields, storeys, made, report),
         };
+        let lift_m = self.lift(fields, storeys, &mut height_m, made, report);
         made.attributes.extend(["year_built", "storeys_below"].iter().filter_map(|key| fields.read(key)));
         let roof = fields.text("roof").and_then(roof);
-        made.shapes.push(Geometry::Block(Block { footprint: polygons, base_m, height_m, storeys, roof }));
+        made.shapes.push(Geometry::Block(Block { footprint: polygons, base_m, height_m, lift_m, storeys, roof }));
+    }
+
+    /// Where the body begins above its base: `min_height`, else the first storey (`building:min_level`). Heights and
+    /// storeys count from the base, as OpenStreetMap's Simple 3D Buildings have it.
+    fn lift(
+        &self,
+        fields: &Fields<'_>,
+        storeys: Option<u16>,
+        height_m: &mut f64,
+        made: &mut Made,
+        report: &mut SourceReport,
+    ) -> f64 {
+        let attribute = match (fields.numbers("min_height_m").next(), fields.numbers("first_storey").next()) {
+            (Some(number), _) => number.attribute_m("min_height_m"),
+            (None, Some(number)) => {
+                let storey = storeys.map_or(STOREY_M, |n| *height_m / f64::from(n.max(1)));
+                let rule =
+                    if storeys.is_some() { "first storey × height of a storey" } else { "first storey × 3.0 m" };
+                Attribute::converted("min_height_m", Value::Real(number.value * storey), number.field, rule)
+            }
+            (None, None) => return 0.0,
+        };
+        let lift = attribute.value.as_f64().unwrap_or(0.0);
+        if lift == 0.0 {
+            return 0.0;
+        }
+        let place = || format!("record {}", self.record);
+        if !(lift > 0.0 && lift < MAX_BUILDING_M) {
+            let message = format!("a beginning of {lift} m above the ground is not believed; drawn from the ground up");
+            report.warn("implausible_min_height", message, place());
+            return 0.0;
+        }
+        if lift >= *height_m {
+            let known = made.attributes.iter_mut().find(|a| &*a.key == "height_m");
+            match known.map(|a| (a.is_defaulted(), matches!(a.origin, Origin::Converted(_)), a)) {
+                Some((true, _, assumed)) => {
+                    *height_m = lift + STOREY_M;
+                    let why = "neither height nor storeys known: one storey above its beginning assumed";
+                    *assumed = Attribute::defaulted("height_m", Value::Real(*height_m), why);
+                }
+                // Storeys of the part alone, not from the ground.
+                Some((_, true, made)) if storeys.is_some() => {
+                    *height_m += lift;
+                    let rule = "min_height + storeys × 3.0 m: the storeys end below where it begins";
+                    *made = Attribute::converted("height_m", Value::Real(*height_m), &made.field, rule);
+                }
+                _ => {
+                    let message = "buildings that begin above their top (min_height); drawn from the ground up";
+                    report.warn("min_height_above_top", message, place());
+                    return 0.0;
+                }
+            }
+        }
+        made.attributes.push(attribute);
+        lift
     }
 
     /// Height from the floor to a roof whose level a field names.
@@ -169,7 +225,7 @@ impl Context<'_> {
             key: "storeys".into(),
             value: Value::Int(i64::from(whole)),
             field,
-            origin: groundline_engine::model::Origin::Read,
+            origin: Origin::Read,
         });
         Some(whole)
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use groundline_engine::model::{CityObject, Class, Domain, Geometry, Section, Stage, Vertical};
+use groundline_engine::model::{CityObject, Class, Domain, Geometry, Section, Stage, Value, Vertical};
 
 use super::FORMAT;
 use crate::{Options, trial, trial::Trial};
@@ -216,8 +216,43 @@ fn a_building_with_parts_is_drawn_by_them() {
         assert_eq!(part.parent.as_ref(), Some(&whole.id));
         let Geometry::Block(block) = &part.geometry else { panic!() };
         assert_eq!(block.height_m, height);
+        assert_eq!(block.lift_m, if id == "way/5" { 3.0 } else { 0.0 });
     }
-    assert!(town.report.warnings.iter().any(|w| w.code == "min_height_not_drawn" && w.place == "way/5"));
+    assert_eq!(find(&town, "way/5").value("min_height_m"), Some(&Value::Real(3.0)));
+}
+
+#[test]
+fn parts_begin_where_their_tags_say() {
+    let nodes = [grid(), vec![]].concat();
+    let rings: Vec<[i64; 5]> = (0..8).map(|i| [i + 1, i + 2, i + 12, i + 11, i + 1]).collect();
+    let tags = [
+        "building:part=yes;height=30;building:levels=10;building:min_level=4",
+        "building:part=yes;building:levels=10;building:min_level=4",
+        "building:part=yes;building:levels=2;building:min_level=4",
+        "building:part=yes;min_height=20",
+        "building:part=yes;height=10;min_height=20",
+        "building:part=yes;height=10;min_height=-3",
+        "building:part=yes;height=40 ft;min_height=20'",
+        "building=roof;height=6;min_height=5",
+    ];
+    let all: Vec<(i64, &[i64], &str)> =
+        tags.iter().zip(&rings).enumerate().map(|(i, (tags, ring))| (i as i64 + 1, &ring[..], *tags)).collect();
+    let town = read(&[header(), super::tests::nodes(&nodes), ways(&all)].concat());
+    town.outcome.as_ref().unwrap();
+    let found: Vec<(f64, f64)> = (1..=8)
+        .map(|id| {
+            let Geometry::Block(block) = &find(&town, &format!("way/{id}")).geometry else { panic!() };
+            (block.lift_m, block.height_m)
+        })
+        .collect();
+    let feet = [20.0 * 0.3048, 40.0 * 0.3048];
+    let wanted = [(12.0, 30.0), (12.0, 30.0), (12.0, 18.0), (20.0, 23.0), (0.0, 10.0), (0.0, 10.0)];
+    for (found, wanted) in found.iter().zip(wanted.iter().chain(&[(feet[0], feet[1]), (5.0, 6.0)])) {
+        assert!((found.0 - wanted.0).abs() < 1e-9 && (found.1 - wanted.1).abs() < 1e-9, "{found:?} {wanted:?}");
+    }
+    for code in ["min_height_above_top", "implausible_min_height"] {
+        assert_eq!(town.report.warnings.iter().find(|w| w.code == code).map(|w| w.count), Some(1), "{code}");
+    }
 }
 
 #[test]

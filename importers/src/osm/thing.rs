@@ -203,10 +203,6 @@ impl<'a> Things<'a> {
             }
             Role::Part => {
                 said.parent = self.parts.outline_of(key).map(|outline| ObjectId::new(self.job.layer, outline));
-                if fields.iter().any(|(k, _)| matches!(&**k, "min_height" | "building:min_level")) {
-                    let message = "parts that begin above the ground (min_height) are drawn from the ground up";
-                    self.report.warn("min_height_not_drawn", message, key.to_string());
-                }
             }
         }
         if let Some(below) = found.below {

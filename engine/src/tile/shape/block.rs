@@ -2,7 +2,8 @@
 //!
 //! Where the base is not known, the building stands on the mean height of the terrain under its corners; its
 //! height counts from there. Its walls reach down to the lowest terrain under it, and half a metre below, so that
-//! no gap opens on a slope. One repeat of a facade's texture is one storey by one bay of about three metres.
+//! no gap opens on a slope. What begins above its base (a part over a passage) has a floor there instead, which is
+//! seen from below. One repeat of a facade's texture is one storey by one bay of about three metres.
 
 use glam::{DQuat, DVec2, DVec3, Vec2};
 
@@ -39,8 +40,12 @@ struct Building<'a> {
     facade: Facade,
     tint: Tint,
     roof_tint: Tint,
+    /// Where the walls end below.
     bottom: f64,
+    /// From where height and storeys count.
     base: f64,
+    /// Where the windows begin: the base, or above it.
+    begin: f64,
     height: f64,
     storey: f64,
     block: &'a Block,
@@ -56,6 +61,9 @@ pub(super) fn draw(
     if block.height_m.is_nan() || block.height_m <= 0.0 {
         return Err("a building without height");
     }
+    if block.lift_m < 0.0 || block.lift_m >= block.height_m {
+        return Err("a building that begins above its roof");
+    }
     let parts: Vec<Rings> = block.footprint.iter().filter_map(|p| Rings::of(p, detail.tolerance_m())).collect();
     if parts.is_empty() {
         return Err("a footprint without area");
@@ -64,6 +72,8 @@ pub(super) fn draw(
         Some(base) => (base, base),
         None => stand(&parts, ground),
     };
+    let begin = base + block.lift_m;
+    let bottom = if block.lift_m > 0.0 { begin } else { bottom };
     let dice = Dice::of(&sketch.id);
     let storeys = block.storeys.filter(|s| *s > 0).map_or((block.height_m / 3.0).round().max(1.0), f64::from);
     let roof_colours: &[[u8; 3]] = match sketch.facade {
@@ -80,6 +90,7 @@ pub(super) fn draw(
         roof_tint: Tint::of(sketch.stage, dice.pick(2, roof_colours)),
         bottom,
         base,
+        begin,
         height: block.height_m,
         storey: block.height_m / storeys,
         block,
@@ -87,7 +98,7 @@ pub(super) fn draw(
     if sketch.class == Class::Station {
         let tint = Tint::of(sketch.stage, STATION_COLOUR);
         for rings in &parts {
-            hall(scene, rings, (base, base + block.height_m), tint);
+            hall(scene, rings, (begin, base + block.height_m), tint);
         }
         return Ok(detail.tolerance_m());
     }
@@ -115,16 +126,36 @@ impl Building<'_> {
     fn draw_full(&self, scene: &mut Scene, rings: &Rings) {
         let kind = self.roof_kind(rings);
         let top = self.base + self.height;
+        self.floor(scene, rings);
         let Some((rect, kind)) = kind else {
             self.walls(scene, rings, top);
             self.flat_roof(scene, rings, top);
             return;
         };
-        let rise = (rect.half_width * 0.75).min(self.height * 0.45).clamp(0.3, 6.0);
+        let rise = self.rise(&rect);
         let eaves = top - rise;
         self.walls(scene, rings, eaves);
         let wall = (Look::Facade(self.facade), self.tint);
         roof::draw(scene, &rect, kind, eaves, rise, self.roof_tint, wall);
+    }
+
+    /// From eaves to ridge.
+    fn rise(&self, rect: &TurnedRect) -> f64 {
+        let body = self.height - self.block.lift_m;
+        (rect.half_width * 0.75).min(body * 0.45).clamp(0.3_f64.min(body), 6.0)
+    }
+
+    /// The underside of what begins above its base.
+    fn floor(&self, scene: &mut Scene, rings: &Rings) {
+        if self.block.lift_m > 0.0 {
+            let tint = self.tint.darker(0.6);
+            let corners = rings.vertices().map(|v| v.extend(self.begin));
+            let indices: Vec<u32> =
+                corners.map(|v| scene.vertex(Look::Roof, v, DVec3::NEG_Z, Vec2::ZERO, tint)).collect();
+            for [a, b, c] in rings.triangles() {
+                scene.triangle(Look::Roof, [a, c, b].map(|i| indices[i as usize]));
+            }
+        }
     }
 
     /// The sloped roof this part gets, if any: as the source says, else small old houses have one.
@@ -160,13 +191,14 @@ impl Building<'_> {
             Facade::Residential => self.dice.throw(7) < 0.22,
             _ => false,
         } && self.height > 1.8 * self.storey
+            && self.block.lift_m == 0.0
             && rings.area() > 60.0;
         let look = Look::Facade(self.facade);
-        let first = if has_shops { self.base + self.storey } else { self.base };
+        let first = if has_shops { self.base + self.storey } else { self.begin };
         for (a, b) in rings.edges() {
             let length = a.distance(b);
             let bays = if length < LEAST_BAY_M { 0.0 } else { (length / BAY_M).round().max(1.0) };
-            if self.base - self.bottom > 0.05 {
+            if self.begin - self.bottom > 0.05 {
                 // Plain plaster: the texture's lowest row, stretched.
                 let shade =
                     [self.tint.darker(0.62), self.tint.darker(0.62), self.tint.darker(0.74), self.tint.darker(0.74)];
@@ -186,7 +218,8 @@ impl Building<'_> {
 
     fn flat_roof(&self, scene: &mut Scene, rings: &Rings, top: f64) {
         let area = rings.area();
-        let inner = (area > 50.0 && self.height > 5.0).then(|| rings.inset(PARAPET_WIDTH_M)).flatten();
+        let inner =
+            (area > 50.0 && self.height - self.block.lift_m > 5.0).then(|| rings.inset(PARAPET_WIDTH_M)).flatten();
         let Some(inner) = inner else {
             cap(scene, rings, top, self.deck_tint());
             return;
@@ -256,10 +289,12 @@ impl Building<'_> {
         let tint = Tint(colour);
         let low = tint.darker(0.78);
         // Coarse terrain differs more from the true one, so the walls go deeper.
-        let bottom = if self.block.base_m.is_some() { self.bottom } else { self.bottom - 2.0 };
+        let is_on_terrain = self.block.base_m.is_none() && self.block.lift_m == 0.0;
+        let bottom = if is_on_terrain { self.bottom - 2.0 } else { self.bottom };
+        self.floor(scene, rings);
         let sloped = self.roof_kind(rings);
         let eaves = match &sloped {
-            Some((rect, _)) => top - (rect.half_width * 0.75).min(self.height * 0.45).clamp(0.3, 6.0),
+            Some((rect, _)) => top - self.rise(rect),
             None => top,
         };
         for (a, b) in rings.edges() {
@@ -332,8 +367,18 @@ mod tests {
     const SQUARE: [(f64, f64); 4] = [(0.0, 0.0), (12.0, 0.0), (12.0, 12.0), (0.0, 12.0)];
 
     fn drawn(footprint: Polygon, height_m: f64, storeys: u16, roof: Roof, detail: Detail) -> TileContent {
-        let block =
-            Block { footprint: vec![footprint], base_m: Some(0.0), height_m, storeys: Some(storeys), roof: Some(roof) };
+        drawn_lifted(footprint, (height_m, 0.0), storeys, roof, detail)
+    }
+
+    fn drawn_lifted(
+        footprint: Polygon,
+        (height_m, lift_m): (f64, f64),
+        storeys: u16,
+        roof: Roof,
+        detail: Detail,
+    ) -> TileContent {
+        let (footprint, storeys, roof) = (vec![footprint], Some(storeys), Some(roof));
+        let block = Block { footprint, base_m: Some(0.0), height_m, lift_m, storeys, roof };
         let object = CityObject::new(ObjectId::new("b", 1), Class::Building, Geometry::Block(block.clone()));
         let sketch = Sketch { facade: Facade::Public, ..Sketch::of(&object) };
         let mut scene = Scene::new(DVec3::ZERO);
@@ -381,6 +426,33 @@ mod tests {
             assert!(open_edges(&full).iter().flatten().all(|v| v.z == 0.0), "the parapet closes");
             assert!(volume(&full) < expected && volume(&full) > expected - 144.0 * 0.7);
         }
+    }
+
+    #[test]
+    fn a_part_that_begins_above_the_ground_is_closed_below() {
+        let far = Detail::Far { tolerance_m: 0.5 };
+        for detail in [far, Detail::Full] {
+            let part = drawn_lifted(polygon(&SQUARE, &[]), (20.0, 15.5), 6, Roof::Flat, detail);
+            assert_eq!(open_edges(&part), Vec::<[glam::Vec3; 2]>::new());
+            let low = triangles(&part).flatten().map(|v| v.z).fold(f32::MAX, f32::min);
+            assert_eq!(low, 15.5);
+            assert!((volume(&part) - 144.0 * 4.5).abs() < 0.1, "{}", volume(&part));
+        }
+        let object = |lift_m| {
+            let block = Block {
+                footprint: vec![polygon(&SQUARE, &[])],
+                base_m: None,
+                height_m: 20.0,
+                lift_m,
+                storeys: None,
+                roof: None,
+            };
+            CityObject::new(ObjectId::new("b", 1), Class::Building, Geometry::Block(block))
+        };
+        assert_eq!(object(15.5).geometry.extent().min.z, 15.5);
+        let mut scene = Scene::new(DVec3::ZERO);
+        let sketch = Sketch::of(&object(20.0));
+        assert!(super::super::draw(&mut scene, &sketch, &Ground::default(), far).is_err());
     }
 
     #[test]

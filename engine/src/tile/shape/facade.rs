@@ -208,6 +208,7 @@ mod tests {
             footprint: vec![Polygon { outer, holes: vec![] }],
             base_m: None,
             height_m,
+            lift_m: 0.0,
             storeys: None,
             roof: None,
         };
