@@ -46,6 +46,7 @@ mod source;
 pub mod swmm;
 pub mod table;
 mod text;
+mod texture;
 pub mod tiles3d;
 #[cfg(test)]
 mod trial;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use glam::DVec3;
-use groundline_engine::model::{Extent, Geometry, Mesh, MeshPart};
+use groundline_engine::model::{Extent, Geometry, Mesh, MeshPart, Texture};
 
 /// Colour of a surface whose source names none.
 pub(crate) const PLAIN: [u8; 4] = [200, 200, 200, 255];
@@ -41,6 +41,29 @@ pub(crate) fn parts(
         part
     });
     (made.collect(), wrong)
+}
+
+/// Triangles with a picture, and a place in it for each vertex, as one part.
+pub(crate) fn pictured(
+    positions: &[DVec3],
+    triangles: &[[u32; 3]],
+    uvs: &[[f32; 2]],
+    rgba: [u8; 4],
+    texture: &Texture,
+) -> MeshPart {
+    let mut part = MeshPart { rgba, texture: Some(texture.clone()), ..MeshPart::default() };
+    let mut seen: HashMap<u32, u32> = HashMap::new();
+    let known = |corner: &u32| (*corner as usize) < positions.len().min(uvs.len());
+    for corner in triangles.iter().filter(|t| t.iter().all(known)).flatten() {
+        let next = part.positions.len() as u32;
+        let index = *seen.entry(*corner).or_insert_with(|| {
+            part.positions.extend(positions.get(*corner as usize));
+            part.uvs.extend(uvs.get(*corner as usize));
+            next
+        });
+        part.indices.push(index);
+    }
+    part
 }
 
 fn mean(triangle: &[u32; 3], colours: &[[u8; 4]], plain: [u8; 4]) -> [u8; 4] {

@@ -107,6 +107,7 @@ fn outlines_and_solids() {
             positions: positions.map(|(x, y, z)| DVec3::new(x, y, z)).to_vec(),
             indices: faces.concat(),
             rgba: [255; 4],
+            ..MeshPart::default()
         };
         let mesh = Mesh { origin: at(0.0, 0.0, 0.0), parts: vec![part] };
         CityObject::new(ObjectId::new("JS", key), Class::Building, Geometry::Mesh(mesh))
@@ -197,7 +198,7 @@ fn each_made_error_is_found_once_and_clean_data_have_none() {
             set(&mut o[4], "depth_end_m", None);
         }),
         ("pipe/year-given", &|o| set(&mut o[4], "year", None)),
-        ("pipe/year", &|o| set(&mut o[4], "year", Some(Value::Text("1998-99".into())))),
+        ("pipe/year-range", &|o| set(&mut o[4], "year", Some(Value::Text("1998-99".into())))),
         ("pipe/year-range", &|o| set(&mut o[4], "year", Some(Value::Int(998)))),
         ("pipe/depth-start", &|o| set(&mut o[4], "depth_start_m", Some(Value::Real(150.0)))),
         ("pipe/depth-end", &|o| set(&mut o[4], "depth_end_m", Some(Value::Real(1600.0)))),

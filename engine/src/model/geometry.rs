@@ -3,7 +3,7 @@
 use glam::{DVec2, DVec3};
 use serde::{Deserialize, Serialize};
 
-use super::Extent;
+use super::{Extent, Texture};
 
 /// How z is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,15 +181,22 @@ pub struct Instance {
     pub yaw: f64,
 }
 
-/// Triangles of one colour, relative to the origin of their mesh.
+/// Triangles of one colour or of one picture, relative to the origin of their mesh.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct MeshPart {
     /// Vertices, metres from the mesh's origin.
     pub positions: Vec<DVec3>,
     /// Three indices a triangle, counter-clockwise from outside.
     pub indices: Vec<u32>,
-    /// Colour, sRGB with alpha.
+    /// Colour, sRGB with alpha; of a part with a picture, what is shown where the picture cannot be.
     pub rgba: [u8; 4],
+    /// Places in the picture, one a vertex: 0 to 1 from its left and from its top, beyond them it repeats. Empty when
+    /// there is none.
+    #[serde(default)]
+    pub uvs: Vec<[f32; 2]>,
+    /// The picture.
+    #[serde(default)]
+    pub texture: Option<Texture>,
 }
 
 /// A modelled shape, such as a product of a BIM.

@@ -11,6 +11,7 @@ mod object;
 mod reading;
 mod report;
 mod sensor;
+mod texture;
 
 pub use attribute::{Attribute, Origin, Value};
 pub use class::{Class, Domain, PipeKind, Soil, Stage};
@@ -23,3 +24,4 @@ pub use object::{CityObject, ObjectId};
 pub use reading::{Quality, Reading};
 pub use report::{ImportReport, Skip, SourceReport, Warning};
 pub use sensor::{Payload, Sensor, Threshold};
+pub use texture::Texture;

@@ -188,6 +188,15 @@ impl LayerDraft {
                 count: tiles.undrawn_total,
             });
         }
+        if tiles.plain_surfaces > 0 {
+            warnings.push(Warning {
+                code: "texture_unreadable".into(),
+                message: "surfaces in a plain colour, because their picture is damaged, too large or of a format that is not read"
+                    .into(),
+                place: name.into(),
+                count: tiles.plain_surfaces,
+            });
+        }
         let tile_files = records_of_tiles(&tile_folder, &inner, &tiles)?;
         // Spilled rows and triangles are not needed any more: give the disk back before the next layer.
         let _ = fs::remove_dir_all(&self.spill);

@@ -259,7 +259,12 @@ fn layers_are_replaced_given_back_and_removed_and_old_versions_stay() {
 fn new_terrain_lifts_the_layers_that_stand_on_it() {
     let (_dir, city) = new_city();
     import(&city, &[("buildings", vec![building(1)]), ("pipes", vec![pipe(1)])]).unwrap();
-    let part = MeshPart { positions: vec![DVec3::ZERO, DVec3::X, DVec3::Y], indices: vec![0, 1, 2], rgba: [255; 4] };
+    let part = MeshPart {
+        positions: vec![DVec3::ZERO, DVec3::X, DVec3::Y],
+        indices: vec![0, 1, 2],
+        rgba: [255; 4],
+        ..MeshPart::default()
+    };
     let mesh = Geometry::Mesh(Mesh { origin: CORNER.extend(0.0), parts: vec![part] });
     let mixed = vec![building(7), CityObject::new(ObjectId::new("bim", 1), Class::BuildingElement, mesh)];
     import(&city, &[("bim", mixed)]).unwrap();

@@ -10,6 +10,7 @@
 //!                           └─ everything else ───► SolidTiler ───┘
 //! ```
 
+mod album;
 mod cloud;
 pub mod glb;
 mod ground;
@@ -77,6 +78,8 @@ pub struct LayerTiles {
     pub undrawn: Vec<(String, String)>,
     /// How many objects cannot be drawn.
     pub undrawn_total: u64,
+    /// Surfaces in their plain colour because their picture cannot be decoded or is too large.
+    pub plain_surfaces: u64,
 }
 
 impl LayerTiles {
@@ -145,6 +148,11 @@ impl LayerTiler {
         if let Some(solid) = self.solid {
             undrawn = solid.finish(around, &mut tileset)?;
         }
-        Ok(LayerTiles { undrawn: undrawn.listed, undrawn_total: undrawn.total, ..tileset.finish()? })
+        Ok(LayerTiles {
+            undrawn: undrawn.listed,
+            undrawn_total: undrawn.total,
+            plain_surfaces: undrawn.plain_surfaces,
+            ..tileset.finish()?
+        })
     }
 }

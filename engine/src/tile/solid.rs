@@ -19,6 +19,7 @@ use glam::{DVec2, DVec3};
 
 use super::{
     Ground, LayerTiles, Refine, Surroundings, TileError, TileNode, TilesetBuilder,
+    album::Album,
     shape::{self, Detail, Dice, Scene, Sketch},
     spill::{Place, Spill},
 };
@@ -44,6 +45,8 @@ pub struct Undrawn {
     pub listed: Vec<(String, String)>,
     /// How many.
     pub total: u64,
+    /// Surfaces whose picture cannot be shown.
+    pub plain_surfaces: u64,
 }
 
 impl Undrawn {
@@ -56,6 +59,7 @@ impl Undrawn {
 
     fn merge(&mut self, other: Undrawn) {
         self.total += other.total;
+        self.plain_surfaces += other.plain_surfaces;
         let free = LayerTiles::UNDRAWN_LISTED - self.listed.len();
         self.listed.extend(other.listed.into_iter().take(free));
     }
@@ -77,6 +81,7 @@ struct Entry {
 /// Collects the solid objects of one layer.
 pub struct SolidTiler {
     spill: Spill,
+    album: Album,
     entries: Vec<Entry>,
     undrawn: Undrawn,
 }
@@ -84,7 +89,12 @@ pub struct SolidTiler {
 impl SolidTiler {
     /// A tiler; what does not fit in memory goes to files in `spill`.
     pub fn new(spill: &Path) -> Result<Self, TileError> {
-        Ok(Self { spill: Spill::new(spill), entries: Vec::new(), undrawn: Undrawn::default() })
+        Ok(Self {
+            spill: Spill::new(spill),
+            album: Album::new(spill),
+            entries: Vec::new(),
+            undrawn: Undrawn::default(),
+        })
     }
 
     /// Takes one object.
@@ -98,6 +108,11 @@ impl SolidTiler {
         if extent.is_empty() {
             self.undrawn.add(object.id.as_str(), "a shape without vertices");
             return Ok(());
+        }
+        if let Geometry::Mesh(mesh) = geometry {
+            for texture in mesh.parts.iter().filter_map(|part| part.texture.as_ref()) {
+                self.album.keep(texture)?;
+            }
         }
         let record = postcard::to_allocvec(&Sketch::of(object)).map_err(|e| TileError::Spill(e.to_string()))?;
         let place = self.spill.write(&record)?;
@@ -195,7 +210,7 @@ impl SolidTiler {
         let middle = centres.centre().truncate();
         let z = if ground.is_empty() { centres.centre().z } else { ground.height_at(middle).unwrap_or(0.0) };
         // Whole metres: the same origin whatever the last bits of the sum were.
-        let mut scene = Scene::new(middle.extend(z).round());
+        let mut scene = Scene::with_album(middle.extend(z).round(), &self.album);
         let mut undrawn = Undrawn::default();
         let mut error_m: f64 = f64::from(plan.left_out_m) * LEFT_OUT_ERROR;
         for (sketch, _) in &sketches {
@@ -208,7 +223,14 @@ impl SolidTiler {
             }
         }
         let (origin, extent) = (scene.origin(), scene.extent());
-        let content = if scene.is_empty() { None } else { Some(tileset.write_content(&scene.into_content())?) };
+        let content = match scene.is_empty() {
+            true => None,
+            false => {
+                let (content, plain) = scene.into_content_counted();
+                undrawn.plain_surfaces += if plan.detail == Detail::Full { plain } else { 0 };
+                Some(tileset.write_content(&content)?)
+            }
+        };
         let node = TileNode {
             extent,
             geometric_error_m: error_m,

@@ -225,6 +225,7 @@ fn every_kind_of_object_is_drawn() {
         positions: vec![DVec3::ZERO, DVec3::X, DVec3::Y],
         indices: vec![0, 1, 2],
         rgba: [200, 100, 50, 255],
+        ..Default::default()
     };
     add(Class::BuildingElement, Geometry::Mesh(crate::model::Mesh { origin: at(0.0, 0.0, 5.0), parts: vec![part] }));
     let sensor = Geometry::Point(Point { at: CITY, vertical });
@@ -281,7 +282,12 @@ fn what_cannot_be_drawn_is_named_and_counted_and_the_list_is_bounded() {
         Geometry::Line(Line { paths: vec![vec![CITY; 4], vec![]], vertical: Vertical::Absolute, width_m: 3.0 }),
         Geometry::Mesh(crate::model::Mesh {
             origin: CITY,
-            parts: vec![crate::model::MeshPart { positions: vec![DVec3::ZERO], indices: vec![0, 7, 9], rgba: [0; 4] }],
+            parts: vec![crate::model::MeshPart {
+                positions: vec![DVec3::ZERO],
+                indices: vec![0, 7, 9],
+                rgba: [0; 4],
+                ..Default::default()
+            }],
         }),
         Geometry::Shaft(Shaft { top: CITY, vertical: Vertical::Absolute, depth_m: 0.0, diameter_m: 1.0 }),
     ];
@@ -316,4 +322,51 @@ fn many_objects_in_one_place_do_not_split_for_ever() {
     let objects: Vec<CityObject> = (0..900).map(|i| block(i, 0.0, 0.0, 10.0, 10.0)).collect();
     let tiles = tile(&objects, &Ground::default(), folder.path());
     assert_eq!(tiles.tiles, 1);
+}
+
+#[test]
+fn pictures_of_meshes_are_on_one_sheet_a_tile_and_the_same_each_time() {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_fn(256, 128, |x, _| image::Rgb(if x < 128 { [200, 40, 40] } else { [40, 40, 200] }))
+        .write_to(&mut file, image::ImageFormat::Jpeg)
+        .unwrap();
+    let texture = crate::model::Texture::new(file.into_inner());
+    let wall = |n: u32, low: f32, texture: &crate::model::Texture| {
+        let at = |x: f64, z: f64| DVec3::new(x * 12.0, f64::from(n) * 30.0, z * 9.0);
+        let part = crate::model::MeshPart {
+            positions: vec![at(0.0, 0.0), at(1.0, 0.0), at(1.0, 1.0), at(0.0, 1.0)],
+            indices: vec![0, 1, 2, 0, 2, 3],
+            rgba: [10, 200, 10, 255],
+            uvs: vec![[low, 1.0], [low + 0.5, 1.0], [low + 0.5, 0.0], [low, 0.0]],
+            texture: Some(texture.clone()),
+        };
+        let mesh = crate::model::Mesh { origin: CITY, parts: vec![part] };
+        CityObject::new(ObjectId::new("t", n), Class::Building, Geometry::Mesh(mesh))
+    };
+    let damaged = crate::model::Texture::new(texture.file()[..300].to_vec());
+    let objects: Vec<CityObject> = (0..300)
+        .map(|n| wall(n, if n % 2 == 0 { 0.0 } else { 0.5 }, if n == 7 { &damaged } else { &texture }))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let tiles = tile(&objects, &Ground::default(), folder.path());
+    assert_eq!((tiles.undrawn_total, tiles.plain_surfaces), (0, 1));
+    let (_, tree) = tree(folder.path(), &tiles);
+    let mut sheets = 0;
+    for tile in tree.tiles().iter().filter(|t| t.content.is_some()) {
+        let (glb, binary) = content(folder.path(), tile.content.as_ref().unwrap());
+        let materials = glb["materials"].as_array().unwrap();
+        let material = materials.iter().find(|m| m["name"] == "textured").unwrap();
+        assert_eq!(material["pbrMetallicRoughness"]["baseColorTexture"]["index"], 0);
+        let view = &glb["bufferViews"][glb["images"][0]["bufferView"].as_u64().unwrap() as usize];
+        let start = view["byteOffset"].as_u64().unwrap() as usize;
+        let bytes = &binary[start..start + view["byteLength"].as_u64().unwrap() as usize];
+        let sheet = image::load_from_memory(bytes).unwrap();
+        assert!(sheet.width() <= 2048 && sheet.height() <= 2048);
+        sheets += 1;
+    }
+    assert!(sheets >= 3, "a tile above and leaves: {sheets}");
+    let again = tempfile::tempdir().unwrap();
+    let turned: Vec<CityObject> = objects.into_iter().rev().collect();
+    let second = tile(&turned, &Ground::default(), again.path());
+    assert_eq!(tiles.files, second.files, "whatever the order");
 }

@@ -1,4 +1,5 @@
-//! Materials of surfaces (X3DMaterial). Textures are not read.
+//! Materials of surfaces (X3DMaterial) and their pictures (ParameterizedTexture with coordinates). Where several themes
+//! paint a surface the first is taken.
 
 use std::collections::HashMap;
 
@@ -10,13 +11,23 @@ use super::{
 
 /// Surfaces with a material that are remembered for the whole file.
 const MAX_TARGETS: usize = 8_000_000;
+/// Texture coordinates that are remembered for the whole file.
+const MAX_COORDINATES: usize = 48_000_000;
 
 /// Colours by the hash of the id of their target.
 #[derive(Default)]
 pub(super) struct Materials {
     pub by_target: HashMap<IdHash, [u8; 4]>,
-    /// Whether textures were met.
-    pub has_textures: bool,
+    /// Addresses of pictures.
+    pictures: Vec<String>,
+    /// By the hash of the id of a ring: number of its picture, and where its coordinates are.
+    rings: HashMap<IdHash, (u32, u32, u32)>,
+    /// From the left and from the bottom of the picture.
+    coordinates: Vec<[f32; 2]>,
+    /// Whether pictures were met that are not placed by coordinates.
+    pub has_unplaced: bool,
+    /// Whether texture coordinates were met that are no pairs of numbers.
+    pub has_faults: bool,
     /// Whether there were more targets than could be remembered.
     pub is_cut: bool,
 }
@@ -28,15 +39,30 @@ pub(super) struct Looks<'m> {
     pub all: &'m Materials,
 }
 
-impl Looks<'_> {
+impl<'m> Looks<'m> {
     /// The colour of the material of a surface.
     pub fn get(self, id: IdHash) -> Option<[u8; 4]> {
         let own = self.own.and_then(|own| own.by_target.get(&id));
         own.or_else(|| self.all.by_target.get(&id)).copied()
     }
+
+    /// The picture of a ring: its address, and a place in it for each vertex.
+    pub fn picture(self, ring: IdHash) -> Option<(&'m str, &'m [[f32; 2]])> {
+        self.own.and_then(|own| own.picture(ring)).or_else(|| self.all.picture(ring))
+    }
 }
 
 impl Materials {
+    /// Whether any ring has a picture.
+    pub fn has_pictures(&self) -> bool {
+        !self.rings.is_empty()
+    }
+
+    fn picture(&self, ring: IdHash) -> Option<(&str, &[[f32; 2]])> {
+        let (picture, from, to) = *self.rings.get(&ring)?;
+        Some((self.pictures.get(picture as usize)?, self.coordinates.get(from as usize..to as usize)?))
+    }
+
     /// Takes the materials below an element.
     pub fn take(&mut self, view: View<'_>, root: NodeId) {
         for node in view.children(root) {
@@ -45,7 +71,8 @@ impl Materials {
             }
             match view.local(node) {
                 "X3DMaterial" => self.material(view, node),
-                "ParameterizedTexture" | "GeoreferencedTexture" => self.has_textures = true,
+                "ParameterizedTexture" => self.texture(view, node),
+                "GeoreferencedTexture" => self.has_unplaced = true,
                 _ => self.take(view, node),
             }
         }
@@ -76,6 +103,62 @@ impl Materials {
             // Version 3 has a reference where version 2 has text.
             let text = view.tree.get(target, super::tree::AttributeName::Href).unwrap_or(text);
             self.by_target.entry(id_hash(text)).or_insert(rgba);
+        }
+    }
+
+    fn texture(&mut self, view: View<'_>, node: NodeId) {
+        let Some(address) = view.child(node, "imageURI").map(|child| view.tree.text(child)) else { return };
+        let number = self.pictures.len() as u32;
+        self.pictures.push(address.to_owned());
+        for child in view.children(node) {
+            // `target` in version 2, `textureParameterization` in version 3
+            if matches!(view.local(child), "target" | "textureParameterization") {
+                self.parameterization(view, child, number);
+            }
+        }
+    }
+
+    /// What places a picture stands in elements of different names, one in the other.
+    fn parameterization(&mut self, view: View<'_>, node: NodeId, picture: u32) {
+        for child in view.children(node) {
+            match view.local(child) {
+                "TexCoordList" => self.coordinates(view, child, picture),
+                "TexCoordGen" => self.has_unplaced = true,
+                "TextureAssociation" | "textureParameterization" => self.parameterization(view, child, picture),
+                _ => {}
+            }
+        }
+    }
+
+    fn coordinates(&mut self, view: View<'_>, list: NodeId, picture: u32) {
+        // Version 3 names the rings in elements of their own, in the order of the coordinates.
+        let mut rings = view.children(list).filter(|child| view.local(*child) == "ring");
+        for child in view.children(list).filter(|child| view.local(*child) == "textureCoordinates") {
+            let named = view.tree.get(child, super::tree::AttributeName::Ring);
+            let href = |ring: NodeId| {
+                view.tree.get(ring, super::tree::AttributeName::Href).unwrap_or_else(|| view.tree.text(ring))
+            };
+            let Some(ring) = named.or_else(|| rings.next().map(href)) else { continue };
+            if self.coordinates.len() >= MAX_COORDINATES {
+                self.is_cut = true;
+                return;
+            }
+            let from = self.coordinates.len();
+            let mut numbers = view.tree.text(child).split_ascii_whitespace().map(|part| part.parse::<f32>().ok());
+            let is_whole = loop {
+                match (numbers.next(), numbers.next()) {
+                    (None, _) => break true,
+                    (Some(Some(u)), Some(Some(v))) => self.coordinates.push([u, v]),
+                    _ => break false,
+                }
+            };
+            if !is_whole {
+                self.coordinates.truncate(from);
+                self.has_faults = true;
+                continue;
+            }
+            let entry = (picture, from as u32, self.coordinates.len() as u32);
+            self.rings.entry(id_hash(ring)).or_insert(entry);
         }
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct Geometries {
     pub simple: Vec<Simple>,
     positions: Vec<DVec3>,
     ring_ends: Vec<u32>,
+    /// Hashes of the ids of the rings, 0 for those without.
+    ring_ids: Vec<IdHash>,
     targets: HashMap<IdHash, (u32, u32)>,
     references: Vec<Reference>,
     /// What was wrong, in words.
@@ -101,6 +103,7 @@ impl Geometries {
         self.simple.clear();
         self.positions.clear();
         self.ring_ends.clear();
+        self.ring_ids.clear();
         // Clearing a map takes as long as it is large: one huge member must not slow down all that follow.
         if self.targets.capacity() > 1 << 16 {
             self.targets = HashMap::new();
@@ -186,15 +189,16 @@ impl Geometries {
         for boundary in view.children(node).filter(|b| matches!(view.local(*b), "exterior" | "interior")) {
             // Old files have outer boundaries of several parts; each part is a ring.
             for ring in view.children(boundary) {
-                if let Some(rgba) = view.tree.get(ring, AttributeName::Id).and_then(|id| materials.get(id_hash(id))) {
-                    material = material.or(Some(rgba));
-                }
+                let id = view.tree.get(ring, AttributeName::Id).map(id_hash);
+                material = material.or_else(|| materials.get(id?));
                 is_whole &= self.vertices(view, ring, purpose.dimension);
                 self.ring_ends.push(self.positions.len() as u32);
+                self.ring_ids.push(id.unwrap_or(0));
             }
         }
         if !is_whole || self.ring_ends.len() == first_ring {
             self.ring_ends.truncate(first_ring);
+            self.ring_ids.truncate(first_ring);
             self.positions.truncate(first_position);
             if is_whole {
                 self.fault("a polygon without rings".into());
@@ -312,6 +316,11 @@ impl Geometries {
             from = to;
             vertices
         })
+    }
+
+    /// Hashes of the ids of the rings of a polygon, in the order of [`Geometries::rings`]; 0 for those without.
+    pub fn ring_ids(&self, polygon: &Polygon) -> &[IdHash] {
+        self.ring_ids.get(polygon.rings.0 as usize..polygon.rings.1 as usize).unwrap_or(&[])
     }
 
     /// Whether the polygon faces the other way.

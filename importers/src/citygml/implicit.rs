@@ -19,6 +19,7 @@ const MAX_VERTICES: usize = 4_000_000;
 /// Polygons of a prototype with what they are painted with.
 pub(super) struct Prototype {
     pub polygons: Vec<(Vec<Vec<DVec3>>, Option<[u8; 4]>)>,
+    has_pictures: bool,
 }
 
 /// Prototypes of the members so far, by id: others refer to them.
@@ -34,6 +35,8 @@ pub(super) struct Implicit {
     /// Where the prototype's origin goes.
     pub at: DVec3,
     pub matrix: DMat4,
+    /// Whether some surface of it has a picture, which is not shown.
+    pub has_pictures: bool,
     /// `None` when the shape lies in a file of its own or was not met before.
     pub prototype: Option<Rc<Prototype>>,
     /// The file, where it lies in one.
@@ -66,7 +69,8 @@ impl Prototypes {
             Some(href) => self.by_id.get(&id_hash(href)).cloned(),
             None => Some(self.remember(view, relative, materials)),
         });
-        Ok(Implicit { at, matrix, prototype, library })
+        let has_pictures = prototype.as_ref().is_some_and(|p| p.has_pictures);
+        Ok(Implicit { at, matrix, has_pictures, prototype, library })
     }
 
     fn remember(&mut self, view: View<'_>, relative: NodeId, materials: Looks<'_>) -> Rc<Prototype> {
@@ -87,7 +91,10 @@ impl Prototypes {
             vertices += rings.iter().map(Vec::len).sum::<usize>();
             (rings, polygon.material)
         });
-        let prototype = Rc::new(Prototype { polygons: polygons.collect() });
+        let polygons = polygons.collect();
+        let mut rings = geometries.polygons.iter().flat_map(|polygon| geometries.ring_ids(polygon));
+        let has_pictures = rings.any(|id| *id != 0 && materials.picture(*id).is_some());
+        let prototype = Rc::new(Prototype { polygons, has_pictures });
         let id = view.tree.first_child(relative).and_then(|shape| view.tree.get(shape, AttributeName::Id));
         if let Some(id) = id.map(id_hash) {
             self.by_id.insert(id, prototype.clone());

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     citymodel::{Composer, MAX_VERTICES, Piece, Surfaces, colour, named_crs, pipe_kind},
     format::{ImportError, Job, Out},
+    texture::Pictures,
 };
 
 /// Makes pieces of members.
@@ -22,6 +23,7 @@ pub(super) struct Members<'a> {
     job: &'a Job<'a>,
     composer: Composer<'a>,
     materials: Materials,
+    pictures: Pictures,
     geometries: Geometries,
     attributes: Attributes,
     prototypes: Prototypes,
@@ -37,6 +39,7 @@ impl<'a> Members<'a> {
             job,
             composer: Composer::new(job),
             materials,
+            pictures: Pictures::beside(job.path),
             geometries: Geometries::default(),
             attributes: Attributes::default(),
             prototypes: Prototypes::default(),
@@ -62,8 +65,13 @@ impl<'a> Members<'a> {
 
     /// Says what could only be known at the end.
     pub fn finish(&self, report: &mut SourceReport) {
-        if self.materials.has_textures {
-            report.warn("textures_not_read", "the model has textures; they are not read", "");
+        if self.materials.has_unplaced {
+            let message = "pictures that are placed by the ground (GeoreferencedTexture) or by a formula (TexCoordGen) are not read";
+            report.warn("textures_not_read", message, "");
+        }
+        if self.materials.has_faults {
+            let message = "texture coordinates that are no pairs of numbers; their surfaces have a plain colour";
+            report.warn("texture_coordinates", message, "");
         }
         self.composer.finish(report);
     }
@@ -125,7 +133,9 @@ impl<'a> Members<'a> {
 
     /// Materials within the member, together with those of the whole.
     fn own_materials(&mut self, view: View<'_>) -> Option<Materials> {
-        let has_own = |node: &NodeId| matches!(view.local(*node), "X3DMaterial" | "ParameterizedTexture");
+        let has_own = |node: &NodeId| {
+            matches!(view.local(*node), "X3DMaterial" | "ParameterizedTexture" | "GeoreferencedTexture")
+        };
         if !view.tree.all().any(|node| has_own(&node)) {
             return None;
         }
@@ -133,7 +143,8 @@ impl<'a> Members<'a> {
         for node in view.tree.all().filter(|node| view.local(*node) == "Appearance") {
             own.take(view, node);
         }
-        self.materials.has_textures |= own.has_textures;
+        self.materials.has_unplaced |= own.has_unplaced;
+        self.materials.has_faults |= own.has_faults;
         Some(own)
     }
 
@@ -208,7 +219,7 @@ impl<'a> Members<'a> {
                 .filter(|bit| all & bit != 0 && *bit != best)
                 .filter_map(|bit| lod_word(bit, None))
                 .collect();
-            self.shape(view, &mut piece, number, best, geometries, order, report);
+            self.shape(view, &mut piece, number, best, geometries, own_materials, order, report);
             let implicit = object.implicit.iter().filter(|(lods, _)| *lods == best);
             for (_, node) in implicit {
                 let vertices = piece.anchored.iter().map(|(_, local)| local.positions.len()).sum::<usize>();
@@ -225,6 +236,7 @@ impl<'a> Members<'a> {
                 }
             }
             piece.key = key;
+            self.pictures.tell(report);
             self.composer.take(piece, out, report)?;
         }
         Ok(())
@@ -233,12 +245,13 @@ impl<'a> Members<'a> {
     /// Polygons, else lines, else points of the level of detail `best`.
     #[allow(clippy::too_many_arguments)]
     fn shape(
-        &self,
+        &mut self,
         view: View<'_>,
         piece: &mut Piece,
         number: usize,
         best: Lods,
         geometries: &Geometries,
+        own_materials: Option<&Materials>,
         order: Order,
         report: &mut SourceReport,
     ) {
@@ -252,16 +265,38 @@ impl<'a> Members<'a> {
                 report.skip(piece.record, reason);
                 break;
             }
-            for ring in geometries.rings(polygon) {
-                let mut push = |vertex: &DVec3| piece.surfaces.push_vertex(order.apply(*vertex));
+            let looks = Looks { own: own_materials, all: &self.materials };
+            let picture = picture_of(geometries, polygon, looks);
+            if picture == Err(Mismatch) {
+                let message =
+                    "surfaces with another number of texture coordinates than vertices; they have a plain colour";
+                report.warn("texture_coordinates", message, format!("member {}", piece.record));
+            }
+            let picture = picture.ok().flatten();
+            let texture = picture.as_ref().and_then(|(address, _)| self.pictures.get(address));
+            let uvs = picture.filter(|_| texture.is_some()).map(|(_, uvs)| uvs);
+            for (number, ring) in geometries.rings(polygon).enumerate() {
+                let uvs = uvs.as_ref().and_then(|uvs| uvs.get(number).copied());
+                let mut push = |at: usize| {
+                    let Some(vertex) = ring.get(at).map(|v| order.apply(*v)) else { return };
+                    // A ring that is closed by its first vertex may have a coordinate less.
+                    match uvs.and_then(|uvs| uvs.get(at).or_else(|| uvs.first())) {
+                        Some([u, v]) => piece.surfaces.push_textured(vertex, [*u, 1.0 - v]),
+                        None => piece.surfaces.push_vertex(vertex),
+                    }
+                };
                 match geometries.is_reversed(polygon) {
-                    true => ring.iter().rev().for_each(&mut push),
-                    false => ring.iter().for_each(&mut push),
+                    true => (0..ring.len()).rev().for_each(&mut push),
+                    false => (0..ring.len()).for_each(&mut push),
                 }
                 piece.surfaces.end_ring();
             }
             let semantics = polygon.semantics.map(|node| view.local(node));
-            piece.surfaces.end_polygon(polygon.material.unwrap_or_else(|| colour(class, pipe, semantics)));
+            let rgba = polygon.material.unwrap_or_else(|| colour(class, pipe, semantics));
+            match texture {
+                Some(texture) => piece.surfaces.end_textured(rgba, &texture),
+                None => piece.surfaces.end_polygon(rgba),
+            }
         }
         if !piece.surfaces.is_empty() {
             return;
@@ -274,6 +309,35 @@ impl<'a> Members<'a> {
             }
         }
     }
+}
+
+/// A ring has another number of texture coordinates than vertices.
+#[derive(Debug, PartialEq)]
+struct Mismatch;
+
+/// The picture of a polygon with the coordinates of each of its rings, from the bottom up. Only where all rings have it.
+fn picture_of<'m>(
+    geometries: &Geometries,
+    polygon: &super::geometry::Polygon,
+    looks: Looks<'m>,
+) -> Result<Option<(&'m str, Vec<&'m [[f32; 2]]>)>, Mismatch> {
+    if looks.own.is_none_or(|own| !own.has_pictures()) && !looks.all.has_pictures() {
+        return Ok(None);
+    }
+    let (mut found, mut all): (Option<&str>, Vec<&[[f32; 2]]>) = (None, Vec::new());
+    for (id, ring) in geometries.ring_ids(polygon).iter().zip(geometries.rings(polygon)) {
+        let Some((address, uvs)) = looks.picture(*id).filter(|_| *id != 0) else { return Ok(None) };
+        if found.is_some_and(|first| first != address) {
+            return Ok(None);
+        }
+        let is_closed = ring.len() > 1 && ring.first() == ring.last();
+        if uvs.is_empty() || (uvs.len() != ring.len() && !(is_closed && uvs.len() + 1 == ring.len())) {
+            return Err(Mismatch);
+        }
+        found = Some(address);
+        all.push(uvs);
+    }
+    Ok(found.map(|address| (address, all)))
 }
 
 /// Whether the first object is the second or a part of it.
@@ -356,6 +420,11 @@ fn place_implicit(
     report: &mut SourceReport,
 ) {
     let at = order.apply(implicit.at);
+    if implicit.has_pictures {
+        let message =
+            "pictures on shapes that stand in many places (ImplicitGeometry) are not shown; their colours are";
+        report.warn("implicit_textures_not_read", message, key);
+    }
     let Some(prototype) = implicit.prototype else {
         let message = match &implicit.library {
             Some(file) => format!("shapes in files of their own ({file:.60}) are not read; their places are kept"),

@@ -249,3 +249,78 @@ fn no_damage_makes_it_panic_hang_or_miscount_silently() {
     let found = trial::miscounts(&FORMAT, "a.gml", text.as_bytes(), &Options::default(), 4549);
     assert_eq!(found, Vec::<String>::new());
 }
+
+/// A wall of 4 by 2 m with a window, both rings with names, painted by `halves`.
+fn textured(uri: &str, version: u32) -> String {
+    let ring = |id: &str, corners: &[[f64; 3]]| {
+        let list: Vec<String> = corners.iter().chain(&corners[..1]).map(|[x, y, z]| format!("{x} {y} {z}")).collect();
+        format!("<gml:LinearRing gml:id=\"{id}\"><gml:posList>{}</gml:posList></gml:LinearRing>", list.join(" "))
+    };
+    let outer = [[E, N, 0.0], [E + 4.0, N, 0.0], [E + 4.0, N, 2.0], [E, N, 2.0]];
+    let inner = [[E + 1.0, N, 0.5], [E + 1.0, N, 1.5], [E + 2.0, N, 1.5], [E + 2.0, N, 0.5]];
+    let coordinates = ["0 0 1 0 1 1 0 1 0 0", "0.25 0.25 0.25 0.75 0.5 0.75 0.5 0.25 0.25 0.25"];
+    let list = match version {
+        2 => format!(
+            "<app:target uri=\"#wall\"><app:TexCoordList><app:textureCoordinates ring=\"#outer\">{}</app:textureCoordinates>\
+             <app:textureCoordinates ring=\"#inner\">{}</app:textureCoordinates></app:TexCoordList></app:target>",
+            coordinates[0], coordinates[1]
+        ),
+        _ => format!(
+            "<app:textureParameterization><app:TextureAssociation><app:target>#wall</app:target><app:textureParameterization>\
+             <app:TexCoordList><app:textureCoordinates>{}</app:textureCoordinates><app:textureCoordinates>{}</app:textureCoordinates>\
+             <app:ring>#outer</app:ring><app:ring>#inner</app:ring></app:TexCoordList></app:textureParameterization>\
+             </app:TextureAssociation></app:textureParameterization>",
+            coordinates[0], coordinates[1]
+        ),
+    };
+    let wall = format!(
+        "<gml:Polygon gml:id=\"wall\"><gml:exterior>{}</gml:exterior><gml:interior>{}</gml:interior></gml:Polygon>",
+        ring("outer", &outer),
+        ring("inner", &inner)
+    );
+    format!(
+        "{HEAD}{}<core:cityObjectMember><bldg:Building gml:id=\"b\"><bldg:boundedBy><bldg:WallSurface><bldg:lod2MultiSurface>{}\
+         </bldg:lod2MultiSurface></bldg:WallSurface></bldg:boundedBy></bldg:Building></core:cityObjectMember>\
+         <app:appearanceMember><app:Appearance><app:theme>rgb</app:theme><app:surfaceDataMember><app:ParameterizedTexture>\
+         <app:imageURI>{uri}</app:imageURI>{list}</app:ParameterizedTexture></app:surfaceDataMember></app:Appearance></app:appearanceMember></core:CityModel>",
+        envelope("EPSG:4549").replace("36 120 0", &format!("{E} {N} 0")).replace("36.1 120.1 9", &format!("{E} {N} 9")),
+        surface(&wall)
+    )
+}
+
+#[test]
+fn pictures_are_on_the_surfaces_that_the_appearance_names() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("appearance")).unwrap();
+    std::fs::write(folder.path().join("appearance/wall.png"), crate::texture::tests::halves()).unwrap();
+    let path = folder.path().join("model.gml");
+    let read = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        trial::Trial::of(&FORMAT, &path, &Options::default(), 4549)
+    };
+    for version in [2, 3] {
+        let trial = read(textured("appearance\\wall.png", version));
+        let Geometry::Mesh(mesh) = &trial.objects[0].geometry else { panic!("{:?}", trial.objects) };
+        let part = &mesh.parts[0];
+        assert_eq!((mesh.parts.len(), part.positions.len(), part.uvs.len()), (1, 8, 8));
+        assert_eq!(part.texture.as_ref().unwrap().file(), crate::texture::tests::halves());
+        for (at, uv) in part.positions.iter().zip(&part.uvs) {
+            let at = *at + mesh.origin;
+            // From the left and from the top, where the standard counts from the bottom.
+            let wanted = [((at.x - E) / 4.0) as f32, (1.0 - at.z / 2.0) as f32];
+            assert!(uv.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{at} {uv:?}");
+        }
+        assert_eq!(trial.report.warnings, []);
+    }
+    for (uri, code) in [("../wall.png", "texture_missing"), ("appearance/none.png", "texture_missing")] {
+        let trial = read(textured(uri, 2));
+        let Geometry::Mesh(mesh) = &trial.objects[0].geometry else { panic!() };
+        assert!(mesh.parts[0].texture.is_none() && mesh.parts[0].uvs.is_empty());
+        assert_eq!(trial.report.warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), [code], "{uri}");
+    }
+    let short = textured("appearance/wall.png", 2).replace("0 0 1 0 1 1 0 1 0 0", "0 0 1 0 1 1");
+    let trial = read(short);
+    let Geometry::Mesh(mesh) = &trial.objects[0].geometry else { panic!() };
+    assert!(mesh.parts[0].texture.is_none());
+    assert_eq!(trial.report.warnings[0].code, "texture_coordinates");
+}

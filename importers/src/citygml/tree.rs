@@ -38,7 +38,11 @@ pub(super) enum AttributeName {
     Uom,
     CodeSpace,
     Orientation,
-    /// `ring`, `uri` and the like.
+    /// Target of a texture.
+    Uri,
+    /// Ring that texture coordinates belong to.
+    Ring,
+    /// Anything else.
     Other,
 }
 
@@ -54,6 +58,8 @@ impl AttributeName {
             "uom" => Self::Uom,
             "codeSpace" => Self::CodeSpace,
             "orientation" => Self::Orientation,
+            "uri" => Self::Uri,
+            "ring" => Self::Ring,
             _ => Self::Other,
         }
     }

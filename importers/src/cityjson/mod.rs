@@ -12,6 +12,7 @@ mod text;
 mod vertex;
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fs::File,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
@@ -27,6 +28,7 @@ use crate::{
     citymodel::{Composer, Piece, class_of, named_crs, pipe_kind},
     feature::has_swapped_axes,
     format::{Format, ImportError, Job, Kind, Options, Out, Probe},
+    texture::Pictures,
 };
 use scan::{ScanError, Scanner};
 use shape::{Paint, best_lod, take_shape};
@@ -245,6 +247,7 @@ struct Reader<'a> {
     composer: Composer<'a>,
     is_swapped: bool,
     names: HashMap<String, Arc<str>>,
+    pictures: RefCell<Pictures>,
 }
 
 impl<'a> Reader<'a> {
@@ -254,6 +257,7 @@ impl<'a> Reader<'a> {
             composer: Composer::new(job),
             is_swapped: has_swapped_axes(&job.options.map),
             names: HashMap::new(),
+            pictures: RefCell::new(Pictures::beside(job.path)),
         }
     }
 
@@ -413,9 +417,6 @@ impl<'a> Reader<'a> {
                 format!("objects of types that no module has ({:.40}) are taken as generic ones", object.kind);
             report.warn("unknown_type", message, &id);
         }
-        if object.geometry.iter().flatten().any(|g| g.texture.is_some()) {
-            report.warn("textures_not_read", "the model has textures; they are not read", &id);
-        }
         let class = self.composer.class(&kind);
         let parents = object.parents.as_deref().unwrap_or(&[]);
         if parents.len() > 1 {
@@ -423,10 +424,12 @@ impl<'a> Reader<'a> {
         }
         let mut piece =
             Piece { record, class: Some(class), parent: parents.first().cloned(), kind, ..Piece::default() };
-        let paint = Paint { class, pipe: pipe_kind(&piece.kind), appearance: context.appearance };
+        let paint =
+            Paint { class, pipe: pipe_kind(&piece.kind), appearance: context.appearance, pictures: &self.pictures };
         for reason in take_shape(&mut piece, &object, context.header, context.vertices, paint, parts_lod) {
             report.skip(record, format!("{id}: {reason}"));
         }
+        self.pictures.borrow_mut().tell(report);
         piece.key = id;
         if self.is_swapped {
             let all = piece.surfaces.positions.iter_mut().chain(piece.lines.iter_mut().flatten());

@@ -139,6 +139,22 @@ impl<'v> Beside<'v> {
         }
     }
 
+    /// The numbers of the next ring, which stand in a list of their own.
+    pub fn list(&mut self) -> Option<&'v [u32]> {
+        if self.muted > 0 {
+            return None;
+        }
+        if *self.tokens.get(self.at)? != OPEN {
+            self.next();
+            return None;
+        }
+        let rest = self.tokens.get(self.at + 1..)?;
+        let end = rest.iter().position(|token| matches!(*token, OPEN | CLOSE))?;
+        self.at += 1 + end;
+        self.leave();
+        rest.get(..end)
+    }
+
     /// The value of the next polygon.
     pub fn next(&mut self) -> Option<usize> {
         if self.muted > 0 {

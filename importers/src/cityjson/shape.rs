@@ -1,5 +1,7 @@
 //! Boundaries to polygons, lines and points in the source's coordinates.
 
+use std::cell::RefCell;
+
 use glam::{DMat4, DVec3};
 use groundline_engine::model::{Class, PipeKind};
 
@@ -8,7 +10,10 @@ use super::{
     text::{Appearance, Geometry, Header, Object},
     vertex::Vertices,
 };
-use crate::citymodel::{MAX_VERTICES, Piece, colour};
+use crate::{
+    citymodel::{MAX_VERTICES, Piece, colour},
+    texture::Pictures,
+};
 
 /// Faults of one object that are told in words; more only repeat them.
 const MAX_FAULTS: usize = 20;
@@ -19,6 +24,7 @@ pub(super) struct Paint<'a> {
     pub class: Class,
     pub pipe: Option<PipeKind>,
     pub appearance: &'a Appearance,
+    pub pictures: &'a RefCell<Pictures>,
 }
 
 /// What a geometry is made of, best first.
@@ -242,6 +248,9 @@ fn read_polygons(
     let theme = geometry.material.as_ref().and_then(|themes| themes.0.first()).map(|(_, values)| values);
     let mut materials = Beside::new(theme.and_then(|t| t.values.as_ref()));
     let for_all = theme.and_then(|t| t.value);
+    let theme = geometry.texture.as_ref().and_then(|themes| themes.0.first()).map(|(_, values)| values);
+    let mut pictures = Beside::new(theme.and_then(|t| t.values.as_ref()));
+    let mut cover = Cover::default();
     let (mut depth, mut number, mut is_bad, mut rings) = (0_u32, 0_usize, None, 0_u32);
     let mut look = (None, None);
     for token in geometry.boundaries.0.iter().copied() {
@@ -251,11 +260,16 @@ fn read_polygons(
                 if depth <= lists {
                     kinds.enter();
                     materials.enter();
+                    pictures.enter();
                 } else if depth == lists + 1 {
+                    pictures.enter();
+                    cover = Cover::default();
                     number += 1;
                     rings = 0;
                     is_bad = None;
                     look = (kinds.next(), materials.next().or(for_all));
+                } else if depth == lists + 2 {
+                    cover.start(pictures.list());
                 } else if depth > lists + 2 {
                     is_bad = Some("lists nested too deep".to_owned());
                 }
@@ -263,8 +277,10 @@ fn read_polygons(
             CLOSE => {
                 if depth == lists + 2 {
                     piece.surfaces.end_ring();
+                    cover.end();
                     rings += 1;
                 } else if depth == lists + 1 {
+                    pictures.leave();
                     if rings == 0 {
                         is_bad = is_bad.or(Some("no ring".into()));
                     }
@@ -275,20 +291,71 @@ fn read_polygons(
                         let kind = look.0.and_then(|i: usize| semantics?.surfaces.get(i)).map(|s| s.kind.as_str());
                         let material = look.1.and_then(|i: usize| paint.appearance.materials.get(i)?.rgba());
                         let rgba = material.unwrap_or_else(|| colour(paint.class, paint.pipe, kind));
-                        piece.surfaces.end_polygon(rgba);
+                        let picture = cover.picture().and_then(|i| paint.appearance.textures.get(i));
+                        match picture.and_then(|p| paint.pictures.borrow_mut().get(&p.image)) {
+                            Some(texture) => piece.surfaces.end_textured(rgba, &texture),
+                            None => piece.surfaces.end_polygon(rgba),
+                        }
                     }
                 } else if depth <= lists {
                     kinds.leave();
                     materials.leave();
+                    pictures.leave();
                 }
                 depth = depth.saturating_sub(1);
             }
             index if depth == lists + 2 && is_index(index) => match vertices.vertex(index) {
-                Some(vertex) => piece.surfaces.push_vertex(vertex),
+                Some(vertex) => match cover.next().and_then(|i| paint.appearance.places.get(i)) {
+                    Some([u, v]) => piece.surfaces.push_textured(vertex, [*u, 1.0 - v]),
+                    None => {
+                        cover.is_whole = false;
+                        piece.surfaces.push_vertex(vertex);
+                    }
+                },
                 None => is_bad = Some(format!("vertex {index} of {}", vertices.count())),
             },
             _ if depth > lists => is_bad = Some("something else than an index in its rings".into()),
             _ => fault(faults, || "something else than surfaces in its boundaries".into()),
         }
+    }
+}
+
+/// The picture on one polygon, ring by ring.
+#[derive(Default)]
+struct Cover<'v> {
+    picture: Option<usize>,
+    /// Places of the vertices of the open ring that are still to come.
+    places: &'v [u32],
+    /// Whether all vertices so far have places in one picture.
+    is_whole: bool,
+    has_rings: bool,
+}
+
+impl<'v> Cover<'v> {
+    /// A ring begins: a picture, then a place for each vertex.
+    fn start(&mut self, values: Option<&'v [u32]>) {
+        let (first, places) = match values.and_then(<[u32]>::split_first) {
+            Some((first, places)) if is_index(*first) => (Some(*first as usize), places),
+            _ => (None, &[][..]),
+        };
+        self.is_whole = first.is_some() && (!self.has_rings || (self.is_whole && self.picture == first));
+        (self.picture, self.places, self.has_rings) = (first, places, true);
+    }
+
+    /// The place of the next vertex.
+    fn next(&mut self) -> Option<usize> {
+        let (first, rest) = self.places.split_first()?;
+        self.places = rest;
+        is_index(*first).then_some(*first as usize)
+    }
+
+    /// The ring ends.
+    fn end(&mut self) {
+        self.is_whole &= self.places.is_empty();
+    }
+
+    /// The picture, where all rings have it.
+    fn picture(&self) -> Option<usize> {
+        self.picture.filter(|_| self.is_whole)
     }
 }

@@ -179,3 +179,32 @@ fn no_damage_makes_it_panic_hang_or_miscount_silently() {
     let found = trial::miscounts(&FORMAT, "a.city.jsonl", sequence().as_bytes(), &Options::default(), 4549);
     assert_eq!(found, Vec::<String>::new());
 }
+
+#[test]
+fn pictures_are_on_the_surfaces_whose_rings_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wall.png"), crate::texture::tests::halves()).unwrap();
+    let text = r#"{"type":"CityJSON","version":"2.0",
+    "transform":{"scale":[0.001,0.001,0.001],"translate":[534000.0,3993000.0,0.0]},
+    "metadata":{"referenceSystem":"https://www.opengis.net/def/crs/EPSG/0/4549"},
+    "appearance":{"textures":[{"type":"PNG","image":"wall.png"},{"type":"PNG","image":"../none.png"}],
+      "vertices-texture":[[0.0,0.0],[1.0,0.0],[1.0,1.0],[0.0,1.0]]},
+    "CityObjects":{"b":{"type":"Building","geometry":[{"type":"Solid","lod":"2",
+      "boundaries":[[[[0,1,5,4]],[[1,2,6,5]],[[2,3,7,6]],[[3,0,4,7]]]],
+      "texture":{"winter":{"values":[[[[0,0,1,2,3]],[[null]],[[1,0,1,2,3]],[[0,0,1,2]]]]}}}]}},
+    "vertices":[[0,0,0],[10000,0,0],[10000,10000,0],[0,10000,0],[0,0,5000],[10000,0,5000],[10000,10000,5000],[0,10000,5000]]}"#;
+    let path = folder.path().join("model.city.json");
+    std::fs::write(&path, text).unwrap();
+    let trial = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549);
+    let mesh = mesh(&trial.objects[0]);
+    let pictured: Vec<_> = mesh.parts.iter().filter(|p| p.texture.is_some()).collect();
+    assert_eq!((mesh.parts.len(), pictured.len()), (2, 1), "three walls are plain: without, missing, a place too few");
+    assert_eq!(pictured[0].positions.len(), 4);
+    for (at, uv) in pictured[0].positions.iter().zip(&pictured[0].uvs) {
+        let at = *at + mesh.origin;
+        assert!((at.y - 3_993_000.0).abs() < 1e-6, "the south wall");
+        assert_eq!(*uv, [((at.x - 534_000.0) / 10.0) as f32, (1.0 - at.z / 5.0) as f32]);
+    }
+    let told: Vec<_> = trial.report.warnings.iter().map(|w| (w.code.as_str(), w.count)).collect();
+    assert_eq!(told, [("texture_missing", 1)]);
+}

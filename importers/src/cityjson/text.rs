@@ -5,7 +5,7 @@ use std::fmt;
 use glam::DVec3;
 use serde::{
     Deserialize,
-    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+    de::{Deserializer, MapAccess, Visitor},
 };
 use serde_json::{Map, Value as Json};
 
@@ -61,7 +61,7 @@ pub(super) struct Geometry {
     #[serde(default)]
     pub material: Option<Entries<Values>>,
     #[serde(default)]
-    pub texture: Option<IgnoredAny>,
+    pub texture: Option<Entries<Values>>,
     #[serde(default)]
     pub template: Option<usize>,
     #[serde(default, rename = "transformationMatrix")]
@@ -162,11 +162,23 @@ impl Transform {
     }
 }
 
-/// Materials; textures are left.
+/// Materials and pictures.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Appearance {
     #[serde(default)]
     pub materials: Vec<Material>,
+    #[serde(default)]
+    pub textures: Vec<Picture>,
+    /// Places in pictures, from the left and from the bottom.
+    #[serde(default, rename = "vertices-texture")]
+    pub places: Vec<[f32; 2]>,
+}
+
+/// A picture.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Picture {
+    #[serde(default)]
+    pub image: String,
 }
 
 /// A material.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use earcut::Earcut;
 use glam::{DVec2, DVec3};
-use groundline_engine::model::{Extent, Mesh, MeshPart};
+use groundline_engine::model::{Extent, Mesh, MeshPart, Texture};
 
 /// A polygon whose triangles differ from its area by more than this part of it crosses itself.
 const AREA_TOLERANCE: f64 = 0.01;
@@ -22,20 +22,44 @@ const LEAST_AREA_M2: f64 = 1e-8;
 pub(crate) struct Surfaces {
     /// Vertices of all rings; first in the source's coordinates, then in the city's.
     pub positions: Vec<DVec3>,
+    /// Places in pictures beside the vertices; none while no surface has a picture.
+    uvs: Vec<[f32; 2]>,
     ring_ends: Vec<u32>,
     polygons: Vec<Polygon>,
+    textures: Vec<Texture>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Polygon {
     ring_end: u32,
     rgba: [u8; 4],
+    /// Number of its picture.
+    texture: Option<u32>,
+}
+
+/// A polygon as it is read.
+struct View<'s> {
+    rings: Vec<&'s [DVec3]>,
+    /// Beside the vertices of the rings; empty slices where there is no picture.
+    uvs: Vec<&'s [[f32; 2]]>,
+    rgba: [u8; 4],
+    texture: Option<&'s Texture>,
 }
 
 impl Surfaces {
     /// Takes one vertex of the ring that is open.
     pub fn push_vertex(&mut self, vertex: DVec3) {
         self.positions.push(vertex);
+        if !self.uvs.is_empty() {
+            self.uvs.push([0.0; 2]);
+        }
+    }
+
+    /// Takes one vertex with its place in the polygon's picture: from the left and from the top.
+    pub fn push_textured(&mut self, vertex: DVec3, uv: [f32; 2]) {
+        self.uvs.resize(self.positions.len(), [0.0; 2]);
+        self.positions.push(vertex);
+        self.uvs.push(uv);
     }
 
     /// Ends the ring that is open.
@@ -45,9 +69,23 @@ impl Surfaces {
 
     /// Ends the polygon that is open: the first of its rings is the outer one.
     pub fn end_polygon(&mut self, rgba: [u8; 4]) {
+        self.end(rgba, None);
+    }
+
+    /// Ends a polygon all of whose vertices have places in a picture.
+    pub fn end_textured(&mut self, rgba: [u8; 4], texture: &Texture) {
+        // Most objects show one picture or few.
+        let number = self.textures.iter().rposition(|known| known == texture).unwrap_or_else(|| {
+            self.textures.push(texture.clone());
+            self.textures.len() - 1
+        });
+        self.end(rgba, Some(number as u32));
+    }
+
+    fn end(&mut self, rgba: [u8; 4], texture: Option<u32>) {
         let ring_end = self.ring_ends.len() as u32;
         if self.polygons.last().map_or(0, |p| p.ring_end) < ring_end {
-            self.polygons.push(Polygon { ring_end, rgba });
+            self.polygons.push(Polygon { ring_end, rgba, texture });
         }
     }
 
@@ -56,6 +94,7 @@ impl Surfaces {
         let rings = self.polygons.last().map_or(0, |p| p.ring_end) as usize;
         self.ring_ends.truncate(rings);
         self.positions.truncate(self.ring_ends.last().map_or(0, |end| *end as usize));
+        self.uvs.truncate(self.positions.len());
     }
 
     /// Whether there are none.
@@ -65,26 +104,44 @@ impl Surfaces {
 
     /// Each polygon as its rings and colour.
     pub fn polygons(&self) -> impl Iterator<Item = (Vec<&[DVec3]>, [u8; 4])> {
+        self.views().map(|view| (view.rings, view.rgba))
+    }
+
+    fn views(&self) -> impl Iterator<Item = View<'_>> {
         let mut ring = 0_usize;
         let mut vertex = 0_usize;
         self.polygons.iter().map(move |polygon| {
             let mut rings = Vec::with_capacity(polygon.ring_end as usize - ring);
+            let mut uvs = Vec::with_capacity(rings.capacity());
             while ring < polygon.ring_end as usize {
                 let end = self.ring_ends.get(ring).map_or(vertex, |end| *end as usize);
                 rings.push(self.positions.get(vertex..end).unwrap_or(&[]));
+                uvs.push(self.uvs.get(vertex..end).unwrap_or(&[]));
                 vertex = end;
                 ring += 1;
             }
-            (rings, polygon.rgba)
+            let texture = polygon.texture.and_then(|number| self.textures.get(number as usize));
+            View { rings, uvs, rgba: polygon.rgba, texture }
         })
     }
 
     /// Appends the polygons of another set.
     pub fn append(&mut self, other: &Surfaces) {
         let (vertices, rings) = (self.positions.len() as u32, self.ring_ends.len() as u32);
+        let textures = self.textures.len() as u32;
+        if !self.uvs.is_empty() || !other.uvs.is_empty() {
+            self.uvs.resize(self.positions.len(), [0.0; 2]);
+            self.uvs.extend_from_slice(&other.uvs);
+            self.uvs.resize(self.positions.len() + other.positions.len(), [0.0; 2]);
+        }
+        self.textures.extend_from_slice(&other.textures);
         self.positions.extend_from_slice(&other.positions);
         self.ring_ends.extend(other.ring_ends.iter().map(|end| end + vertices));
-        self.polygons.extend(other.polygons.iter().map(|p| Polygon { ring_end: p.ring_end + rings, ..*p }));
+        self.polygons.extend(other.polygons.iter().map(|p| Polygon {
+            ring_end: p.ring_end + rings,
+            texture: p.texture.map(|number| number + textures),
+            ..*p
+        }));
     }
 }
 
@@ -106,27 +163,37 @@ pub(crate) struct Mesher {
     earcut: Earcut<f64>,
     indices: Vec<u32>,
     corners: Vec<DVec3>,
+    /// Beside the corners.
+    uvs: Vec<[f32; 2]>,
     plane: Vec<DVec2>,
     holes: Vec<u32>,
 }
 
 struct Part {
     mesh: MeshPart,
-    seen: HashMap<[u64; 3], u32>,
+    seen: HashMap<([u64; 3], [u32; 2]), u32>,
 }
 
 impl Mesher {
     /// Without memory of anything.
     pub fn new() -> Self {
-        Self { earcut: Earcut::new(), indices: Vec::new(), corners: Vec::new(), plane: Vec::new(), holes: Vec::new() }
+        Self {
+            earcut: Earcut::new(),
+            indices: Vec::new(),
+            corners: Vec::new(),
+            uvs: Vec::new(),
+            plane: Vec::new(),
+            holes: Vec::new(),
+        }
     }
 
-    /// The mesh of the polygons, one part a colour, around the middle of its box. `None` when no triangle came of them.
+    /// The mesh of the polygons, one part a colour or picture, around the middle of its box. `None` when no triangle came of them.
     pub fn mesh(&mut self, surfaces: &Surfaces) -> (Option<Mesh>, Faults) {
         let mut faults = Faults::default();
         let mut parts: Vec<Part> = Vec::new();
-        for (number, (rings, rgba)) in surfaces.polygons().enumerate() {
-            match self.cut(&rings) {
+        for (number, view) in surfaces.views().enumerate() {
+            let (rgba, texture) = (view.rgba, view.texture);
+            match self.cut(&view) {
                 Ok(Cut::Whole) => {}
                 Ok(Cut::Crossing) => faults.crossing.push(number + 1),
                 Ok(Cut::Bent) => faults.bent.push(number + 1),
@@ -139,14 +206,17 @@ impl Mesher {
                     continue;
                 }
             }
-            let place = parts.iter().position(|p| p.mesh.rgba == rgba).unwrap_or_else(|| {
-                parts.push(Part { mesh: MeshPart { rgba, ..MeshPart::default() }, seen: HashMap::new() });
+            let is_same = |p: &Part| p.mesh.rgba == rgba && p.mesh.texture.as_ref() == texture;
+            let place = parts.iter().position(is_same).unwrap_or_else(|| {
+                let mesh = MeshPart { rgba, texture: texture.cloned(), ..MeshPart::default() };
+                parts.push(Part { mesh, seen: HashMap::new() });
                 parts.len() - 1
             });
             let Some(part) = parts.get_mut(place) else { continue };
             for index in &self.indices {
                 let Some(corner) = self.corners.get(*index as usize) else { continue };
-                part.push(*corner);
+                let uv = self.uvs.get(*index as usize).filter(|_| texture.is_some());
+                part.push(*corner, uv.copied().unwrap_or_default());
             }
         }
         let extent = Extent::around(parts.iter().flat_map(|p| p.mesh.positions.iter().copied()));
@@ -162,22 +232,25 @@ impl Mesher {
     }
 
     /// Cuts one polygon; afterwards `indices` are triangles over `corners`.
-    fn cut(&mut self, rings: &[&[DVec3]]) -> Result<Cut, Fault> {
+    fn cut(&mut self, polygon: &View<'_>) -> Result<Cut, Fault> {
         self.corners.clear();
+        self.uvs.clear();
         self.indices.clear();
         self.holes.clear();
-        for ring in rings {
+        for (ring, uvs) in polygon.rings.iter().zip(&polygon.uvs) {
             let start = self.corners.len();
-            for vertex in *ring {
+            for (number, vertex) in ring.iter().enumerate() {
                 if !vertex.is_finite() {
                     return Err(Fault::NoPlace);
                 }
                 if self.corners.len() == start || self.corners.last() != Some(vertex) {
                     self.corners.push(*vertex);
+                    self.uvs.push(uvs.get(number).copied().unwrap_or_default());
                 }
             }
             while self.corners.len() > start + 1 && self.corners.last() == self.corners.get(start) {
                 self.corners.pop();
+                self.uvs.pop();
             }
             if self.corners.len() < start + 3 {
                 if start == 0 {
@@ -185,6 +258,7 @@ impl Mesher {
                 }
                 // A hole that is a point or a line takes nothing away.
                 self.corners.truncate(start);
+                self.uvs.truncate(start);
             } else if start > 0 {
                 self.holes.push(start as u32);
             }
@@ -251,12 +325,15 @@ enum Fault {
 }
 
 impl Part {
-    fn push(&mut self, corner: DVec3) {
-        let key = corner.to_array().map(f64::to_bits);
+    fn push(&mut self, corner: DVec3, uv: [f32; 2]) {
+        let key = (corner.to_array().map(f64::to_bits), uv.map(f32::to_bits));
         let next = self.mesh.positions.len() as u32;
         let index = *self.seen.entry(key).or_insert(next);
         if index == next {
             self.mesh.positions.push(corner);
+            if self.mesh.texture.is_some() {
+                self.mesh.uvs.push(uv);
+            }
         }
         self.mesh.indices.push(index);
     }
@@ -326,6 +403,32 @@ mod tests {
         assert_eq!(faults, Faults { no_place: vec![3], no_area: vec![2, 5], crossing: vec![4], bent: vec![6] });
         assert!(mesh.is_some());
         assert_eq!(Mesher::new().mesh(&surfaces(&[&[line]])).0, None);
+    }
+
+    #[test]
+    fn pictures_keep_to_their_corners_and_colours_to_theirs() {
+        let texture = Texture::new(vec![1, 2, 3]);
+        let corners = [[0.0, 0.0], [4.0, 0.0], [4.0, 2.0], [0.0, 2.0], [0.0, 0.0]];
+        let mut made = surfaces(&[&[&[[9.0, 0.0, 0.0], [9.0, 1.0, 0.0], [8.0, 1.0, 0.0]]]]);
+        for [x, z] in corners {
+            made.push_textured(DVec3::new(x, 0.0, z), [x as f32 / 4.0, 1.0 - z as f32 / 2.0]);
+        }
+        made.end_ring();
+        made.end_textured([7, 7, 7, 255], &texture);
+        let mut twice = made.clone();
+        twice.append(&made);
+        for all in [made, twice] {
+            let (mesh, faults) = Mesher::new().mesh(&all);
+            let mesh = mesh.unwrap();
+            assert_eq!((mesh.parts.len(), faults), (2, Faults::default()));
+            assert!(mesh.parts[0].uvs.is_empty() && mesh.parts[0].texture.is_none());
+            let wall = &mesh.parts[1];
+            assert_eq!((wall.texture.as_ref(), wall.positions.len(), wall.uvs.len()), (Some(&texture), 4, 4));
+            for (at, uv) in wall.positions.iter().zip(&wall.uvs) {
+                let at = *at + mesh.origin;
+                assert_eq!(*uv, [at.x as f32 / 4.0, 1.0 - at.z as f32 / 2.0]);
+            }
+        }
     }
 
     #[test]

@@ -465,7 +465,10 @@ impl Drawing<'_> {
         let origin = corners[0];
         let positions = corners.iter().map(|v| *v - origin).collect();
         let indices = if corners.len() == 4 { vec![0, 1, 2, 0, 2, 3] } else { vec![0, 1, 2] };
-        let mesh = Mesh { origin, parts: vec![MeshPart { positions, indices, rgba: [200, 196, 188, 255] }] };
+        let mesh = Mesh {
+            origin,
+            parts: vec![MeshPart { positions, indices, rgba: [200, 196, 188, 255], ..MeshPart::default() }],
+        };
         let class = self.class_of(&layer, &Shape::default()).or(self.job.options.class).unwrap_or(Class::Generic);
         let mut object = CityObject::new(ObjectId::new(self.job.layer, id), class, Geometry::Mesh(mesh));
         object.stage = self.job.options.stage.unwrap_or(Stage::Operation);

@@ -89,7 +89,7 @@ pub(super) fn mesh(triangles: &[[DVec3; 3]], class: Class) -> Mesh {
         })
     });
     let indices = indices.collect();
-    Mesh { origin, parts: vec![MeshPart { positions, indices, rgba: colour(class) }] }
+    Mesh { origin, parts: vec![MeshPart { positions, indices, rgba: colour(class), ..MeshPart::default() }] }
 }
 
 fn colour(class: Class) -> [u8; 4] {

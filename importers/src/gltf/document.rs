@@ -1,9 +1,11 @@
 //! glTF 2.0: its JSON, its container and its buffers (Khronos glTF 2.0, chapters 3 and 4).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::folder::Folder;
+use super::{folder::Folder, meshopt::Packed};
 
 /// Bytes of all buffers of one document.
 const MAX_BYTES: u64 = 1 << 30;
@@ -142,12 +144,14 @@ pub(crate) struct Pbr {
 pub(crate) struct TextureUse {
     pub index: usize,
     pub tex_coord: usize,
+    pub extensions: Json,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Texture {
     pub source: Option<usize>,
+    pub extensions: Json,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,6 +166,15 @@ pub(crate) struct Document {
     pub root: Root,
     pub folder: Folder,
     buffers: Vec<Vec<u8>>,
+    /// Bytes of views that were compressed, by number of the view, or why they cannot be had.
+    unpacked: BTreeMap<usize, Result<Vec<u8>, String>>,
+}
+
+/// The extensions by which views are compressed.
+const PACKED: [&str; 2] = ["EXT_meshopt_compression", "KHR_meshopt_compression"];
+
+fn packed(extensions: &Json) -> Option<&Json> {
+    PACKED.iter().find_map(|name| extensions.get(name))
 }
 
 /// JSON and binary chunk of a `.glb`, or the JSON of a `.gltf`.
@@ -216,7 +229,7 @@ impl Document {
         let mut buffers = Vec::with_capacity(root.buffers.len());
         let mut left = MAX_BYTES;
         for (number, buffer) in root.buffers.iter().enumerate() {
-            let is_fallback = buffer.extensions.get("EXT_meshopt_compression").is_some();
+            let is_fallback = packed(&buffer.extensions).is_some();
             let mut bytes = match (&buffer.uri, binary) {
                 (Some(uri), _) => folder.read(uri, left).map_err(|e| format!("buffer {number}: {e}"))?,
                 (None, Some(binary)) if number == 0 => binary.to_vec(),
@@ -234,16 +247,35 @@ impl Document {
             left = left.saturating_sub(bytes.len() as u64);
             buffers.push(bytes);
         }
-        Ok(Self { root, folder, buffers })
+        let mut document = Self { root, folder, buffers, unpacked: BTreeMap::new() };
+        for (number, view) in document.root.buffer_views.iter().enumerate() {
+            if let Some(said) = packed(&view.extensions) {
+                let bytes = document.unpack(said, &mut left);
+                document.unpacked.insert(number, bytes.map_err(|reason| format!("bufferView {number}: {reason}")));
+            }
+        }
+        Ok(document)
+    }
+
+    /// The bytes of a compressed view, of at most `left`.
+    fn unpack(&self, said: &Json, left: &mut u64) -> Result<Vec<u8>, String> {
+        let packed: Packed = serde_json::from_value(said.clone()).map_err(|e| format!("meshopt: {e}"))?;
+        let size = packed.size().filter(|size| *size as u64 <= *left).ok_or("meshopt: it would be too large")?;
+        let buffer = self.buffers.get(packed.buffer).ok_or("meshopt: its buffer is not there")?;
+        let end = packed.byte_offset.checked_add(packed.byte_length);
+        let bytes = end.and_then(|end| buffer.get(packed.byte_offset..end));
+        let made = packed.unpack(bytes.ok_or("meshopt: it exceeds its buffer")?)?;
+        *left -= size as u64;
+        Ok(made)
     }
 
     /// The bytes of a view.
     pub fn view(&self, index: usize) -> Result<&[u8], String> {
         let view = self.root.buffer_views.get(index).ok_or_else(|| format!("there is no bufferView {index}"))?;
-        let bytes = self.buffers.get(view.buffer).ok_or_else(|| format!("there is no buffer {}", view.buffer))?;
-        if bytes.is_empty() && view.extensions.get("EXT_meshopt_compression").is_some() {
-            return Err("it is compressed with EXT_meshopt_compression, which is not read; save it without".into());
+        if let Some(unpacked) = self.unpacked.get(&index) {
+            return unpacked.as_deref().map_err(String::clone);
         }
+        let bytes = self.buffers.get(view.buffer).ok_or_else(|| format!("there is no buffer {}", view.buffer))?;
         let end = view.byte_offset.checked_add(view.byte_length);
         end.and_then(|end| bytes.get(view.byte_offset..end))
             .ok_or_else(|| format!("bufferView {index} exceeds its buffer"))

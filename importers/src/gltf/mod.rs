@@ -6,6 +6,7 @@
 
 pub(crate) mod document;
 pub(crate) mod folder;
+mod meshopt;
 pub(crate) mod object;
 mod paint;
 pub(crate) mod scene;

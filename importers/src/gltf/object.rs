@@ -57,6 +57,10 @@ pub(crate) fn sorted(
             } else {
                 let triangles: Vec<[u32; 3]> =
                     indices.chunks_exact(3).filter_map(|c| Some([*c.first()?, *c.get(1)?, *c.get(2)?])).collect();
+                if let Some((texture, uvs)) = &piece.picture {
+                    drawn.parts.push(mesh::pictured(&positions, &triangles, uvs, piece.plain, texture));
+                    continue;
+                }
                 let (parts, _) = mesh::parts(&positions, &triangles, piece.colours.as_deref(), piece.plain);
                 drawn.parts.extend(parts);
             }

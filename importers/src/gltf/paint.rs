@@ -1,13 +1,17 @@
-//! Colours: of vertices, of materials, and of the textures at the vertices.
+//! Colours: of vertices, of materials, and the pictures on surfaces. Points and lines, which can show no picture, take its
+//! colours at their vertices.
 
 use std::{cell::RefCell, collections::HashMap};
 
+use glam::{Mat2, Vec2};
+use groundline_engine::model::Texture;
 use serde_json::Value as Json;
 
 use super::{
-    document::{Document, Primitive},
+    document::{Document, Material, Primitive, TextureUse},
     vertex::Vertices,
 };
+use crate::texture::picture;
 
 /// Bytes of an image file, and its pixels.
 const MAX_IMAGE_BYTES: u64 = 128 << 20;
@@ -17,11 +21,61 @@ const MAX_PIXELS: u32 = 16_384;
 pub(super) struct Paint<'d> {
     document: &'d Document,
     images: RefCell<HashMap<usize, Result<image::RgbaImage, String>>>,
+    pictures: RefCell<HashMap<usize, Result<Texture, String>>>,
+    notes: RefCell<Vec<(&'static str, String)>>,
 }
+
+/// A picture with a place in it for each vertex.
+pub(super) type Pictured = (Texture, Vec<[f32; 2]>);
 
 impl<'d> Paint<'d> {
     pub fn new(document: &'d Document) -> Self {
-        Self { document, images: RefCell::default() }
+        Self { document, images: RefCell::default(), pictures: RefCell::default(), notes: RefCell::default() }
+    }
+
+    fn note(&self, code: &'static str, message: &str) {
+        let mut notes = self.notes.borrow_mut();
+        if !notes.iter().any(|(c, m)| *c == code && m == message) {
+            notes.push((code, message.into()));
+        }
+    }
+
+    fn material(&self, primitive: &Primitive) -> Option<&'d Material> {
+        self.document.root.materials.get(primitive.material?)
+    }
+
+    /// The picture on the surfaces of a primitive; `None` when there is none that can be shown.
+    pub fn picture(
+        &self,
+        primitive: &Primitive,
+        held: &Vertices<'_>,
+        count: usize,
+    ) -> Result<Option<Pictured>, String> {
+        let Some(pbr) = self.material(primitive).map(|m| &m.pbr_metallic_roughness) else { return Ok(None) };
+        let Some(usage) = &pbr.base_color_texture else { return Ok(None) };
+        let Some(texture) = self.document.root.textures.get(usage.index) else { return Ok(None) };
+        let Some(source) = texture.source else {
+            let known = ["KHR_texture_basisu", "EXT_texture_webp", "EXT_texture_avif"];
+            let by = known.into_iter().find(|name| texture.extensions.get(name).is_some()).unwrap_or("no known kind");
+            self.note(
+                "texture_left_out",
+                &format!("pictures of {by} are not read; their surfaces have the base colour"),
+            );
+            return Ok(None);
+        };
+        let transform = Placing::of(usage);
+        let set = transform.set.unwrap_or(usage.tex_coord);
+        let Some(places) = held.vectors::<2>(&format!("TEXCOORD_{set}"))? else { return Ok(None) };
+        let mut pictures = self.pictures.borrow_mut();
+        let found = pictures.entry(source).or_insert_with(|| self.bytes(source).and_then(picture));
+        let Ok(texture) = found else { return Ok(None) };
+        if places.len() != count {
+            return Err(format!("TEXCOORD_{set} does not hold one place a vertex"));
+        }
+        if pbr.base_color_factor.is_some_and(|factor| factor.iter().take(3).any(|c| (c - 1.0).abs() > 0.02)) {
+            self.note("texture_factor", "pictures are shown as they are, without the colour that is to tint them");
+        }
+        Ok(Some((texture.clone(), places.into_iter().map(|uv| transform.apply(uv)).collect())))
     }
 
     /// Colours of each vertex where they differ, and the colour of all where they do not.
@@ -30,8 +84,9 @@ impl<'d> Paint<'d> {
         primitive: &Primitive,
         held: &Vertices<'_>,
         count: usize,
+        takes_pictures: bool,
     ) -> Result<(Option<Vec<[u8; 4]>>, Option<[u8; 4]>), String> {
-        let material = primitive.material.and_then(|m| self.document.root.materials.get(m));
+        let material = self.material(primitive);
         let factor = material.and_then(|m| {
             // The older way of materials keeps its colour elsewhere.
             let old =
@@ -51,7 +106,8 @@ impl<'d> Paint<'d> {
             let four = |c: &[f64]| std::array::from_fn(|k| c.get(k).copied().unwrap_or(1.0));
             vertices = Some(numbers.chunks_exact(width).map(four).collect());
         }
-        if let Some(texture) = material.and_then(|m| m.pbr_metallic_roughness.base_color_texture.as_ref())
+        if let Some(texture) =
+            material.and_then(|m| m.pbr_metallic_roughness.base_color_texture.as_ref()).filter(|_| takes_pictures)
             && let Some(source) = self.document.root.textures.get(texture.index).and_then(|t| t.source)
             && let Some(places) = held.vectors::<2>(&format!("TEXCOORD_{}", texture.tex_coord))?
         {
@@ -81,13 +137,7 @@ impl<'d> Paint<'d> {
     }
 
     fn image(&self, source: usize) -> Result<image::RgbaImage, String> {
-        let image = self.document.root.images.get(source).ok_or("there is no such image")?;
-        let bytes = match (&image.uri, image.buffer_view) {
-            (Some(uri), _) => self.document.folder.read(uri, MAX_IMAGE_BYTES)?,
-            (None, Some(view)) => self.document.view(view)?.to_vec(),
-            _ => return Err("it has no bytes".into()),
-        };
-        let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes));
+        let mut reader = image::ImageReader::new(std::io::Cursor::new(self.bytes(source)?));
         let mut limits = image::Limits::default();
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_PIXELS), Some(MAX_PIXELS));
         reader.limits(limits);
@@ -95,23 +145,62 @@ impl<'d> Paint<'d> {
         Ok(decoded.to_rgba8())
     }
 
+    fn bytes(&self, source: usize) -> Result<Vec<u8>, String> {
+        let image = self.document.root.images.get(source).ok_or("there is no such image")?;
+        match (&image.uri, image.buffer_view) {
+            (Some(uri), _) => self.document.folder.read(uri, MAX_IMAGE_BYTES),
+            (None, Some(view)) => Ok(self.document.view(view)?.to_vec()),
+            _ => Err("it has no bytes".into()),
+        }
+    }
+
     /// What of the textures was not used.
     pub fn notes(&self) -> Vec<(&'static str, String)> {
-        let mut notes = Vec::new();
+        let mut notes = self.notes.borrow().clone();
         let images = self.images.borrow();
         if images.values().any(Result::is_ok) {
-            notes.push(("texture_sampled", "textures were taken as the colours at the vertices".to_owned()));
+            notes.push((
+                "texture_sampled",
+                "of pictures on points and lines the colours at the vertices were taken".into(),
+            ));
         }
-        if let Some(Err(reason)) = images.values().find(|i| i.is_err()) {
-            notes.push(("texture_left_out", format!("a texture was left out: {reason}")));
-        }
-        let extensions = self.document.root.extensions_required.iter();
-        for extension in
-            extensions.filter(|e| ["KHR_texture_basisu", "EXT_texture_webp", "EXT_texture_avif"].contains(&e.as_str()))
-        {
-            notes.push(("texture_left_out", format!("textures of {extension} were left out")));
+        let pictures = self.pictures.borrow();
+        let reasons =
+            images.values().filter_map(|i| i.as_ref().err()).chain(pictures.values().filter_map(|p| p.as_ref().err()));
+        if let Some(reason) = reasons.min() {
+            notes.push(("texture_left_out", format!("pictures were left out: {reason}")));
         }
         notes
+    }
+}
+
+/// How places are moved before they are looked up (KHR_texture_transform).
+struct Placing {
+    offset: Vec2,
+    turn: Mat2,
+    set: Option<usize>,
+}
+
+impl Placing {
+    fn of(usage: &TextureUse) -> Self {
+        let said = usage.extensions.get("KHR_texture_transform");
+        let pair = |name: &str, usual: f32| {
+            let list = said.and_then(|s| s.get(name));
+            let at = |k: usize| list.and_then(|l| l.get(k)).and_then(Json::as_f64).map_or(usual, |n| n as f32);
+            Vec2::new(at(0), at(1))
+        };
+        let angle = said.and_then(|s| s.get("rotation")).and_then(Json::as_f64).unwrap_or(0.0) as f32;
+        let set = said.and_then(|s| s.get("texCoord")).and_then(Json::as_u64).map(|n| n as usize);
+        // The extension turns clockwise as seen with v down.
+        Self {
+            offset: pair("offset", 0.0),
+            turn: Mat2::from_angle(-angle) * Mat2::from_diagonal(pair("scale", 1.0)),
+            set,
+        }
+    }
+
+    fn apply(&self, uv: [f64; 2]) -> [f32; 2] {
+        (self.offset + self.turn * Vec2::new(uv[0] as f32, uv[1] as f32)).to_array()
     }
 }
 

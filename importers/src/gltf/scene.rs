@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     document::{Document, Primitive},
-    paint::Paint,
+    paint::{Paint, Pictured},
     vertex::Vertices,
 };
 use crate::mesh::PLAIN;
@@ -31,6 +31,7 @@ const UNDERSTOOD: &[&str] = &[
     "CESIUM_mesh_vector",
     "KHR_draco_mesh_compression",
     "EXT_meshopt_compression",
+    "KHR_meshopt_compression",
 ];
 
 /// What a piece is made of.
@@ -59,6 +60,8 @@ pub(crate) struct Piece {
     pub indices: Vec<u32>,
     pub colours: Option<Vec<[u8; 4]>>,
     pub plain: [u8; 4],
+    /// The picture on its triangles.
+    pub picture: Option<Pictured>,
     pub ids: Ids,
     /// The property table that the ids count in.
     pub table: Option<usize>,
@@ -196,7 +199,11 @@ impl Reading<'_> {
             }
         }
         let (ids, table) = self.features(primitive, &vertices, count)?;
-        let (colours, plain) = self.paint.colours(primitive, &vertices, count)?;
+        let picture = match shape {
+            Shape::Triangles => self.paint.picture(primitive, &vertices, count)?,
+            _ => None,
+        };
+        let (colours, plain) = self.paint.colours(primitive, &vertices, count, shape != Shape::Triangles)?;
         let instances = self.instances(extensions)?;
         let copies = instances.as_ref().map_or(1, |i| i.len());
         self.vertices = self.vertices.saturating_add(count.saturating_mul(copies));
@@ -216,6 +223,7 @@ impl Reading<'_> {
                 indices: indices.clone(),
                 colours: colours.clone(),
                 plain: plain.unwrap_or(PLAIN),
+                picture: picture.clone(),
                 ids: id.map_or_else(|| ids.clone(), Ids::One),
                 table: if id.is_some() { instance_table } else { table },
             });

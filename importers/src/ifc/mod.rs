@@ -194,7 +194,7 @@ fn mesh(placing: &Placing<'_>, parts: Vec<Part>, class: Class) -> Result<Geometr
         if class == Class::Space {
             rgba[3] = rgba[3].min(SPACE_ALPHA);
         }
-        made.push(MeshPart { positions, indices: part.indices, rgba });
+        made.push(MeshPart { positions, indices: part.indices, rgba, ..MeshPart::default() });
     }
     let origin = extent.centre();
     for part in &mut made {

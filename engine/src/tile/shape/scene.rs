@@ -4,10 +4,18 @@ use std::collections::BTreeMap;
 
 use glam::{DQuat, DVec3, Vec2, Vec3};
 
-use super::{Facade, Sketch, model::Model, texture};
+use super::{
+    Facade, Sketch,
+    model::Model,
+    sheet::{self, Patch},
+    texture,
+};
 use crate::{
     model::{Extent, Stage},
-    tile::glb::{FeatureTable, Material, TileContent, TileInstances, TileMesh},
+    tile::{
+        album::Album,
+        glb::{FeatureTable, Material, TileContent, TileInstances, TileMesh},
+    },
 };
 
 /// How a surface looks; the order is the order of the materials in a file.
@@ -31,12 +39,13 @@ pub(super) enum Look {
     Solid,
     Glass,
     Model,
+    Textured,
 }
 
 impl Look {
     /// Whether vertices carry texture coordinates.
     pub fn is_textured(self) -> bool {
-        texture::of(self).is_some()
+        self == Look::Textured || texture::of(self).is_some()
     }
 
     fn material(self) -> Material {
@@ -70,6 +79,8 @@ impl Look {
             Look::Solid => Material { double_sided: true, ..plain("solid", 0.8) },
             Look::Glass => Material { double_sided: true, base_colour: [1.0, 1.0, 1.0, 0.45], ..plain("glass", 0.1) },
             Look::Model => plain("model", 0.85),
+            // Its picture is the tile's sheet.
+            Look::Textured => Material { double_sided: true, ..plain("textured", 0.9) },
         }
     }
 }
@@ -99,7 +110,12 @@ impl Tint {
 }
 
 /// Collects what one tile draws. Coordinates given to it are in the city's frame.
-pub(in crate::tile) struct Scene {
+pub(in crate::tile) struct Scene<'a> {
+    /// The pictures of the layer; without them everything is drawn plain.
+    pub(super) album: Option<&'a Album>,
+    /// What the textured mesh shows of pictures.
+    pub(super) patches: Vec<Patch>,
+    plain_surfaces: u64,
     origin: DVec3,
     meshes: BTreeMap<Look, TileMesh>,
     instances: BTreeMap<Model, TileInstances>,
@@ -108,10 +124,18 @@ pub(in crate::tile) struct Scene {
     feature: u32,
 }
 
-impl Scene {
+impl<'a> Scene<'a> {
+    /// An empty tile whose content starts at `origin`, with the pictures of its layer.
+    pub fn with_album(origin: DVec3, album: &'a Album) -> Self {
+        Self { album: Some(album), ..Self::new(origin) }
+    }
+
     /// An empty tile whose content starts at `origin`.
     pub fn new(origin: DVec3) -> Self {
         Self {
+            album: None,
+            patches: Vec::new(),
+            plain_surfaces: 0,
             origin,
             meshes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -199,7 +223,41 @@ impl Scene {
         self.meshes.values().all(|mesh| mesh.indices.is_empty()) && self.instances.is_empty()
     }
 
-    /// The content to write.
+    /// Vertices of a look so far.
+    pub(super) fn count(&self, look: Look) -> u32 {
+        self.meshes.get(&look).map_or(0, |mesh| mesh.positions.len() as u32)
+    }
+
+    /// Counts a surface whose picture cannot be shown.
+    pub(super) fn note_plain(&mut self) {
+        self.plain_surfaces += 1;
+    }
+
+    /// Lays out the sheet of pictures; gives it with how many surfaces are plain for want of their picture.
+    fn lay_out(&mut self) -> Option<Vec<u8>> {
+        let mesh = self.meshes.get_mut(&Look::Textured)?;
+        let laid = self.album.and_then(|album| sheet::lay_out(&self.patches, mesh, album));
+        let Some((sheet, plain)) = laid else {
+            mesh.uvs.clear();
+            self.plain_surfaces += self.patches.len() as u64;
+            return None;
+        };
+        self.plain_surfaces += plain;
+        Some(sheet)
+    }
+
+    /// The content to write, and how many surfaces are plain because their picture cannot be shown.
+    pub fn into_content_counted(mut self) -> (TileContent, u64) {
+        let sheet = self.lay_out();
+        let plain = self.plain_surfaces;
+        let mut content = self.into_content();
+        for material in content.materials.iter_mut().filter(|m| m.name == "textured") {
+            material.texture = sheet.clone();
+        }
+        (content, plain)
+    }
+
+    /// The content without pictures.
     pub fn into_content(self) -> TileContent {
         let mut content = TileContent { features: self.features, ..TileContent::default() };
         let material = |look: Look, materials: &mut Vec<Material>, known: &mut BTreeMap<Look, usize>| {

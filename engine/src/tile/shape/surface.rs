@@ -6,9 +6,10 @@ use super::{
     Detail, Dice, Sketch, ground_at,
     polygon::Rings,
     scene::{Look, Scene, Tint},
+    sheet::{self, Patch},
 };
 use crate::{
-    model::{Area, Class, Mesh, Vertical},
+    model::{Area, Class, Mesh, MeshPart, Vertical},
     tile::Ground,
 };
 
@@ -16,6 +17,10 @@ use crate::{
 const EDGE_M: f64 = 15.0;
 /// Most triangles that one polygon is refined to; beyond it edges are longer.
 const MOST_TRIANGLES: f64 = 60_000.0;
+/// Pixels of pictures on surfaces that are drawn in full.
+const PIXELS_A_METRE: f64 = 16.0;
+/// A picture with pixels of e metres is an error of this many e: whoever tolerates 16 pixels sees none of them.
+const PICTURE_ERROR: f64 = 16.0;
 
 pub(super) fn draw_area(
     scene: &mut Scene,
@@ -120,9 +125,13 @@ fn draped(scene: &mut Scene, look: Look, rings: &Rings, tint: Tint, edge_m: f64,
 }
 
 /// A modelled shape as it is, each triangle lit flat.
-pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh) -> Result<f64, &'static str> {
-    let mut drawn = false;
+pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh, detail: Detail) -> Result<f64, &'static str> {
+    let (mut drawn, mut has_pictures) = (false, false);
     for part in &mesh.parts {
+        if draw_pictured(scene, sketch, mesh.origin, part, detail) {
+            (drawn, has_pictures) = (true, true);
+            continue;
+        }
         let look = if part.rgba[3] < 250 { Look::Glass } else { Look::Solid };
         let tint = Tint::of(sketch.stage, [part.rgba[0], part.rgba[1], part.rgba[2]]);
         for triangle in part.indices.chunks_exact(3) {
@@ -134,7 +143,43 @@ pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh) -> Resu
             }
         }
     }
-    if drawn { Ok(0.0) } else { Err("a mesh without triangles") }
+    match (drawn, detail) {
+        (false, _) => Err("a mesh without triangles"),
+        (true, Detail::Far { tolerance_m }) if has_pictures => Ok(tolerance_m * PICTURE_ERROR),
+        (true, _) => Ok(0.0),
+    }
+}
+
+/// A part with a picture; `false` when it has none that can be shown.
+fn draw_pictured(scene: &mut Scene, sketch: &Sketch, origin: DVec3, part: &MeshPart, detail: Detail) -> bool {
+    let (Some(texture), Some(album)) = (&part.texture, scene.album) else { return false };
+    let pixels_a_metre = match detail {
+        Detail::Full => PIXELS_A_METRE,
+        Detail::Far { tolerance_m } => 1.0 / tolerance_m,
+    };
+    let size = album.size(texture.name());
+    let islands = size.and_then(|size| Some((size, sheet::islands(part, size, pixels_a_metre)?)));
+    let Some((size, islands)) = islands else {
+        scene.note_plain();
+        return false;
+    };
+    let tint = Tint::of(sketch.stage, [255; 3]);
+    for island in islands {
+        let first = scene.count(Look::Textured);
+        for triangle in &island.triangles {
+            let corners = part.indices.get(*triangle as usize * 3..*triangle as usize * 3 + 3).unwrap_or(&[]);
+            let [a, b, c] = *corners else { continue };
+            let places = [a, b, c].map(|i| origin + part.positions[i as usize]);
+            if (places[1] - places[0]).cross(places[2] - places[0]).length_squared() > 1e-16 {
+                scene.facet(Look::Textured, places, [a, b, c].map(|i| Vec2::from(part.uvs[i as usize])), tint);
+            }
+        }
+        let vertices = (first, scene.count(Look::Textured));
+        if vertices.1 > first {
+            scene.patches.extend(Patch::of(&island, part, size, vertices));
+        }
+    }
+    true
 }
 
 #[cfg(test)]
