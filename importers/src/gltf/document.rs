@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::{folder::Folder, meshopt::Packed};
+use super::{first, folder::Folder, meshopt::Packed};
 
 /// Bytes of all buffers of one document.
 const MAX_BYTES: u64 = 1 << 30;
@@ -35,6 +35,13 @@ pub(crate) struct Root {
 #[serde(default)]
 pub(crate) struct Asset {
     pub version: String,
+}
+
+/// What tells the version, which decides how the rest is to be understood.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OnlyAsset {
+    asset: Asset,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,7 +195,14 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
     };
     match u32_at(4) {
         Some(2) => {}
-        Some(1) => return Err("glTF 1.0 is not read; bring it to 2.0 (gltf-pipeline, 3d-tiles-tools upgrade)".into()),
+        Some(1) => {
+            // Length of all, length of the JSON, its format; what follows the JSON is the binary.
+            let (length, json) = (u32_at(8).ok_or("the file ends within its header")?, u32_at(12));
+            let end = json.ok_or("the file ends within its header")? as usize + 20;
+            let body = bytes.get(..length as usize).and_then(|all| Some((all.get(20..end)?, all.get(end..)?)));
+            let (json, binary) = body.ok_or("the binary glTF is shorter than it promises")?;
+            return Ok((json, Some(binary)));
+        }
         _ => return Err("the version of the binary glTF is not known".into()),
     }
     let length = u32_at(8).ok_or("the file ends within its header")? as usize;
@@ -214,7 +228,13 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
 /// Reads the JSON alone.
 pub(crate) fn root_of(json: &[u8]) -> Result<Root, String> {
     let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
-    let root: Root = serde_json::from_slice(json).map_err(|e| format!("JSON: {e}"))?;
+    let said = |e: serde_json::Error| format!("JSON: {e}");
+    let version: OnlyAsset = serde_json::from_slice(json).map_err(said)?;
+    if version.asset.version.starts_with("1.") || version.asset.version == "1" {
+        let old: Json = serde_json::from_slice(json).map_err(said)?;
+        return serde_json::from_value(first::upgraded(&old)?).map_err(said);
+    }
+    let root: Root = serde_json::from_slice(json).map_err(said)?;
     match root.asset.version.split('.').next() {
         Some("2") => Ok(root),
         _ => Err(format!("glTF version {:.10} is not read, only 2.0", root.asset.version)),

@@ -5,6 +5,7 @@
 //! (EXT_mesh_features with EXT_structural_metadata).
 
 pub(crate) mod document;
+mod first;
 pub(crate) mod folder;
 mod meshopt;
 pub(crate) mod object;
