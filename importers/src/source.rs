@@ -124,11 +124,18 @@ pub(crate) fn find(
             Err(error) => unknown.push((path, shown, by_name, Some(error.to_string()))),
         }
     }
+    let models: BTreeSet<&Path> = found
+        .iter()
+        .filter(|(_, _, format, _)| matches!(format.name, "citygml" | "cityjson" | "gltf" | "3dtiles"))
+        .filter_map(|(path, ..)| path.parent())
+        .collect();
     for (path, shown, by_name, error) in unknown {
         let is_known_elsewhere = companions.contains(&path);
         let mut account = SourceReport { path: shown.clone(), ..SourceReport::default() };
         match (error, by_name) {
             _ if is_known_elsewhere => continue,
+            // The textures of a model are read with it.
+            (None, false) if is_picture(&path) && models.iter().any(|folder| path.starts_with(folder)) => continue,
             (Some(error), _) => account.error = Some(error),
             (None, true) => account.error = Some(format!("{shown}: format not recognised; known are: {}", known())),
             (None, false) => account.warn("not_a_source", "no known format; left alone", ""),
@@ -193,8 +200,22 @@ fn known() -> String {
     words.into_iter().map(|w| format!(".{w}")).collect::<Vec<_>>().join(" ")
 }
 
+fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+/// Endings that stand before the last one and say no more than it.
+const INNER_ENDINGS: [&str; 6] = [".osm", ".city", ".copc", ".geo", ".tar", ".topo"];
+
+/// The name of a file without its ending, and without the first half of a double one: `monaco` for `monaco.osm.pbf`.
 fn stem(path: &Path) -> String {
-    path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_inner = |ending: &&&str| {
+        let at = stem.len().checked_sub(ending.len()).filter(|at| *at > 0);
+        at.and_then(|at| stem.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    };
+    let length = INNER_ENDINGS.iter().find(is_inner).map_or(stem.len(), |ending| stem.len() - ending.len());
+    stem.get(..length).unwrap_or(&stem).to_owned()
 }
 
 /// `roads_shp` for `roads.shp`.
@@ -230,4 +251,24 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, bool)>) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn double_endings_are_no_part_of_a_name() {
+        for (file, wanted) in [
+            ("monaco-latest.osm.pbf", "monaco-latest"),
+            ("delft.city.jsonl", "delft"),
+            ("Delft.City.json", "Delft"),
+            ("scan.copc.laz", "scan"),
+            ("给水.管线.csv", "给水.管线"),
+            (".osm.pbf", ".osm"),
+            ("plan.v2.dxf", "plan.v2"),
+        ] {
+            assert_eq!(stem(Path::new(file)), wanted, "{file}");
+        }
+    }
 }

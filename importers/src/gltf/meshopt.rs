@@ -237,7 +237,7 @@ fn triangles(bytes: &[u8], count: usize) -> Option<Vec<u32>> {
     let mut recent = Recent::default();
     let (mut next, mut last) = (0_u32, 0_u32);
     let mut out = Vec::with_capacity(count);
-    let mut new = |next: &mut u32| {
+    let new = |next: &mut u32| {
         let v = *next;
         *next = next.wrapping_add(1);
         v

@@ -217,7 +217,7 @@ fn first_version() -> Vec<u8> {
 fn the_first_version_is_read_with_its_pictures() {
     let trial = trial(&FORMAT, "old.glb", &first_version());
     assert!(trial.outcome.is_ok(), "{:?}", trial.outcome);
-    let meshes: Vec<_> = trial.objects.iter().map(|o| match &o.geometry {
+    let meshes = trial.objects.iter().map(|o| match &o.geometry {
         Geometry::Mesh(mesh) => mesh,
         other => panic!("{other:?}"),
     });

@@ -5,6 +5,7 @@
 //! In these tables X is **north** and Y is **east**.
 
 pub(crate) mod axes;
+mod field;
 pub(crate) mod header;
 mod kind;
 mod linked;
