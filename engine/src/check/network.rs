@@ -47,6 +47,8 @@ pub(super) struct Node {
     pub class: Class,
     pub kind: String,
     pub place: DVec3,
+    /// Whether it has a place; one that has none, such as a pump that is told by its ends alone, is there but not judged.
+    is_placed: bool,
     /// Height of the bottom of a well.
     bottom: Option<f64>,
     /// Words of its attributes, for rules about nodes of a kind.
@@ -105,6 +107,7 @@ impl Network {
                     class: object.class,
                     kind,
                     place: if place.is_empty() { DVec3::ZERO } else { place.centre().with_z(place.max.z) },
+                    is_placed: !place.is_empty(),
                     bottom: match &object.geometry {
                         Geometry::Shaft(shaft) => Some(shaft.top.z - shaft.depth_m).filter(|_| !is_guessed),
                         _ => None,
@@ -232,7 +235,7 @@ impl Networks {
                 continue;
             }
             let lines = network.lines.iter().filter(|l| applies(l.class, &l.kind));
-            let nodes = network.nodes.iter().filter(|n| applies(n.class, &n.kind));
+            let nodes = network.nodes.iter().filter(|n| n.is_placed && applies(n.class, &n.kind));
             let on_line = |line: &Line| line.places[0].midpoint(line.places[1]);
             match test {
                 Test::EndsDiffer {} => lines.for_each(|line| {
@@ -284,7 +287,10 @@ impl Networks {
                     for (end, place) in line.places.iter().enumerate() {
                         // A node that does not exist is another rule's business.
                         let node = line.ends[end].as_deref().and_then(|key| self.find(at, key));
-                        let Some((of, node)) = node else { continue };
+                        let Some((of, node)) = node.filter(|(of, node)| self.layers[*of].1.nodes[*node].is_placed)
+                        else {
+                            continue;
+                        };
                         let off = self.layers[of].1.nodes[node].place.truncate().distance(place.truncate());
                         let outcome = match off > *tolerance_m {
                             true => (Verdict::Fail, format!("{off:.2}"), tolerance_m.to_string()),

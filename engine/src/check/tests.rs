@@ -288,7 +288,7 @@ fn a_storey_of_thirty_metres_and_what_is_assumed() {
     assert_eq!(counts(&checked, "building/storey-height"), [1, 1, 1, 0]);
     let rule = checked.rules.iter().find(|c| c.rule.id == "building/storey-height").unwrap();
     assert_eq!(rule.findings[1].en, "unknown: height_m (6 m assumed) is missing or assumed");
-    assert!(rule.findings[0].zh.contains("30.00") && rule.findings[0].zh.contains("2–12"), "{:?}", rule.findings[0]);
+    assert!(rule.findings[0].zh.contains("30.00") && rule.findings[0].zh.contains("2–20"), "{:?}", rule.findings[0]);
 }
 
 #[test]

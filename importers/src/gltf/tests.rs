@@ -128,6 +128,14 @@ fn real_models_are_read_or_refused_with_a_reason() {
             _ => 0usize,
         };
         let found: usize = trial.objects.iter().map(count).sum();
+        let meshes = trial.objects.iter().filter_map(|o| match &o.geometry {
+            Geometry::Mesh(mesh) => Some(mesh),
+            _ => None,
+        });
+        let pictured = meshes.flat_map(|m| &m.parts).any(|p| p.texture.is_some() && p.uvs.len() == p.positions.len());
+        assert_eq!(pictured, name.contains("MilkTruck"), "{name}: JPEG or PNG alone are shown");
+        let is_told = codes(&trial).contains(&"texture_left_out");
+        assert_eq!(is_told, name.contains("Webp") || name.contains("KTX2"), "{name}: {:?}", codes(&trial));
         assert_eq!((trial.objects.len(), found), (*objects, *triangles), "{name}");
     }
     for (name, reason) in REFUSED {
