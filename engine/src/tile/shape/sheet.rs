@@ -1,7 +1,7 @@
 //! What one tile shows of pictures, cut out and laid side by side on one sheet (a texture atlas).
 //!
-//! A patch is the box in its picture that connected triangles show. It is made as coarse as the tile allows: so many
-//! pixels a metre at most, and fewer where all patches of the tile would not fit on the sheet.
+//! A patch is the box in its picture that connected triangles show. It has so many pixels a metre as its tile asks for,
+//! more while the sheet is small, and fewer where all patches would not fit on the largest sheet.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,6 +23,10 @@ const GUTTER: u32 = 2;
 const QUALITY: u8 = 86;
 /// Pixels of a picture that one pixel of the sheet is the mean of, in each direction, at most.
 const MOST_TAPS: f32 = 8.0;
+/// Pixels of a sheet that is filled with finer patches than the tile asks for.
+const SMALL_SHEET: u64 = 1 << 20;
+/// How much finer they may be.
+pub(super) const FINER: f64 = 4.0;
 /// Each try makes patches this much smaller.
 const SHRINK: f64 = 0.85;
 const MOST_TRIES: u32 = 48;
@@ -34,8 +38,10 @@ pub(super) struct Patch {
     rgb: [u8; 3],
     low: Vec2,
     high: Vec2,
-    /// Pixels that it would have without the limit of the sheet.
+    /// Pixels that the tile asks for.
     size: [f64; 2],
+    /// Pixels that it has where there is room.
+    finest: [f64; 2],
     /// First and end in the tile's textured mesh.
     vertices: (u32, u32),
 }
@@ -46,13 +52,13 @@ pub(super) struct Island {
     pub triangles: Vec<u32>,
     low: Vec2,
     high: Vec2,
-    /// Pixels for each pixel of the picture.
-    scale: f64,
+    /// Pixels for each pixel of the picture: as the tile asks for, and where there is room.
+    scales: [f64; 2],
 }
 
-/// The islands of a part whose picture has this many columns and rows, at most so many pixels a metre fine. `None` when its
-/// places in the picture are not numbers.
-pub(super) fn islands(part: &MeshPart, size: [u32; 2], pixels_a_metre: f64) -> Option<Vec<Island>> {
+/// The islands of a part whose picture has this many columns and rows, so many pixels a metre fine, and where there is
+/// room. `None` when its places in the picture are not numbers.
+pub(super) fn islands(part: &MeshPart, size: [u32; 2], pixels_a_metre: [f64; 2]) -> Option<Vec<Island>> {
     if part.uvs.len() != part.positions.len() || part.uvs.iter().flatten().any(|n| !n.is_finite() || n.abs() > 1e4) {
         return None;
     }
@@ -82,7 +88,7 @@ pub(super) fn islands(part: &MeshPart, size: [u32; 2], pixels_a_metre: f64) -> O
         let at = *number.entry(root(&mut parent, triangle[0])).or_insert(next);
         if at == next {
             let (low, high) = (Vec2::INFINITY, Vec2::NEG_INFINITY);
-            islands.push(Island { triangles: Vec::new(), low, high, scale: 1.0 });
+            islands.push(Island { triangles: Vec::new(), low, high, scales: [1.0; 2] });
             areas.push((0.0, 0.0));
         }
         let [a, b, c] = [0, 1, 2].map(|k| part.positions[triangle[k] as usize]);
@@ -96,8 +102,10 @@ pub(super) fn islands(part: &MeshPart, size: [u32; 2], pixels_a_metre: f64) -> O
         areas[at].1 += f64::from((uvs[1] - uvs[0]).perp_dot(uvs[2] - uvs[0]).abs()) * 0.5 * columns * rows;
     }
     for (island, (metres2, pixels2)) in islands.iter_mut().zip(areas) {
-        let most = (metres2 * pixels_a_metre * pixels_a_metre).max(1.0);
-        island.scale = if pixels2 > most { (most / pixels2).sqrt() } else { 1.0 };
+        island.scales = pixels_a_metre.map(|fine| {
+            let most = (metres2 * fine * fine).max(1.0);
+            if pixels2 > most { (most / pixels2).sqrt() } else { 1.0 }
+        });
     }
     Some(islands)
 }
@@ -106,13 +114,17 @@ impl Patch {
     /// What an island of a part shows, with the vertices that will be drawn of it.
     pub fn of(island: &Island, part: &MeshPart, size: [u32; 2], vertices: (u32, u32)) -> Option<Self> {
         let extent = (island.high - island.low).max(Vec2::ZERO);
-        let pixels = |share: f32, all: u32| (f64::from(share) * f64::from(all) * island.scale).clamp(1.0, MOST_PATCH);
+        let pixels = |scale: f64| {
+            let one = |share: f32, all: u32| (f64::from(share) * f64::from(all) * scale).clamp(1.0, MOST_PATCH);
+            [one(extent.x, size[0]), one(extent.y, size[1])]
+        };
         Some(Self {
             picture: part.texture.as_ref()?.name().clone(),
             rgb: [part.rgba[0], part.rgba[1], part.rgba[2]],
             low: island.low,
             high: island.high,
-            size: [pixels(extent.x, size[0]), pixels(extent.y, size[1])],
+            size: pixels(island.scales[0]),
+            finest: pixels(island.scales[1]),
             vertices,
         })
     }
@@ -160,9 +172,15 @@ pub(super) fn lay_out(patches: &[Patch], mesh: &mut TileMesh, album: &Album) -> 
 fn arrange(patches: &[Patch]) -> Option<(Vec<Slot>, u32)> {
     let mut scale = 1.0;
     for _ in 0..MOST_TRIES {
-        let sizes: Vec<[u32; 2]> =
-            patches.iter().map(|p| p.size.map(|n| (n * scale).round().max(1.0) as u32)).collect();
+        // First from the finest down to what the tile asks for, then below it.
+        let asked = (scale * FINER).min(1.0);
+        let size = |k: usize, p: &Patch| (p.finest[k] * scale).max(p.size[k] * asked).round().max(1.0) as u32;
+        let sizes: Vec<[u32; 2]> = patches.iter().map(|p| [size(0, p), size(1, p)]).collect();
         let area: u64 = sizes.iter().map(|[w, h]| u64::from(w + 2 * GUTTER) * u64::from(h + 2 * GUTTER)).sum();
+        if area > SMALL_SHEET && scale * FINER > 1.0 {
+            scale *= SHRINK;
+            continue;
+        }
         let widest = sizes.iter().map(|[w, _]| w + 2 * GUTTER).max()?;
         let mut side = 64_u32;
         while side < MOST_SIDE && (u64::from(side).pow(2) < area || side < widest) {
@@ -298,7 +316,7 @@ mod tests {
         }
     }
 
-    fn laid(parts: &[MeshPart], pixels_a_metre: f64) -> (RgbImage, TileMesh, u64) {
+    fn laid(parts: &[MeshPart], pixels_a_metre: [f64; 2]) -> (RgbImage, TileMesh, u64) {
         let folder = tempfile::tempdir().unwrap();
         let mut album = Album::new(folder.path());
         let (mut mesh, mut patches) = (TileMesh::default(), Vec::new());
@@ -330,7 +348,7 @@ mod tests {
         let texture = quarters(64);
         let boxes = [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 0.5], [0.0, 0.5, 0.5, 1.0], [0.5, 0.5, 1.0, 1.0]];
         let parts = boxes.map(|b| square(&texture, 3.0, b));
-        let (sheet, mesh, plain) = laid(&parts, 16.0);
+        let (sheet, mesh, plain) = laid(&parts, [16.0; 2]);
         assert_eq!(plain, 0);
         assert!(sheet.width() <= 128, "as small as may be: {}", sheet.width());
         let colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]];
@@ -344,19 +362,23 @@ mod tests {
     fn resolution_is_bounded_by_metres_and_by_the_sheet() {
         let texture = quarters(1024);
         let whole = [0.0, 0.0, 1.0, 1.0];
-        let size =
-            |metres: f64, fine: f64| islands(&square(&texture, metres, whole), [1024; 2], fine).unwrap()[0].scale;
+        let size = |metres: f64, fine: f64| {
+            islands(&square(&texture, metres, whole), [1024; 2], [fine; 2]).unwrap()[0].scales[0]
+        };
         assert!((size(10.0, 16.0) * 1024.0 - 160.0).abs() < 1.0, "160 pixels for 10 m");
         assert_eq!(size(1000.0, 16.0), 1.0, "no finer than the picture");
         let many: Vec<MeshPart> = (0..40).map(|_| square(&texture, 100.0, whole)).collect();
-        let (sheet, mesh, _) = laid(&many, 16.0);
+        let (sheet, mesh, _) = laid(&many, [16.0, 64.0]);
         assert!(sheet.width() <= 2048 && sheet.height() <= 2048);
         assert!(mesh.uvs.iter().all(|uv| (0.0..=1.0).contains(&uv.x) && (0.0..=1.0).contains(&uv.y)));
+        let side = |parts: &[MeshPart], fine: f64| laid(parts, [16.0, fine]).0.height();
+        let small = [square(&texture, 5.0, whole)];
+        assert!(side(&small, 64.0) > 3 * side(&small, 16.0), "a small model is fine where there is room");
     }
 
     #[test]
     fn pictures_that_repeat_are_laid_out_whole() {
-        let (sheet, mesh, _) = laid(&[square(&quarters(8), 4.0, [0.0, 0.0, 2.0, 1.0])], 100.0);
+        let (sheet, mesh, _) = laid(&[square(&quarters(8), 4.0, [0.0, 0.0, 2.0, 1.0])], [100.0; 2]);
         let corner = mesh.uvs.iter().fold(Vec2::INFINITY, |low, uv| low.min(*uv));
         let at = |x: f32, y: f32| {
             let pixel = (corner * Vec2::new(sheet.width() as f32, sheet.height() as f32)).round() + Vec2::new(x, y);
@@ -370,11 +392,11 @@ mod tests {
     fn what_cannot_be_decoded_is_plain_and_counted() {
         let good = quarters(64);
         let cut = Texture::new(good.file()[..good.file().len() * 2 / 3].to_vec());
-        let (sheet, mesh, plain) = laid(&[square(&cut, 3.0, [0.0, 0.0, 1.0, 1.0])], 16.0);
+        let (sheet, mesh, plain) = laid(&[square(&cut, 3.0, [0.0, 0.0, 1.0, 1.0])], [16.0; 2]);
         assert_eq!(plain, 1);
         assert!(is_near(seen(&sheet, &mesh.uvs), [9, 9, 9]));
         let mut lost = square(&good, 1.0, [0.0, 0.0, 1.0, 1.0]);
         lost.uvs[0][0] = f32::NAN;
-        assert!(islands(&lost, [64; 2], 16.0).is_none());
+        assert!(islands(&lost, [64; 2], [16.0; 2]).is_none());
     }
 }

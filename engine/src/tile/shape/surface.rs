@@ -154,8 +154,8 @@ pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh, detail:
 fn draw_pictured(scene: &mut Scene, sketch: &Sketch, origin: DVec3, part: &MeshPart, detail: Detail) -> bool {
     let (Some(texture), Some(album)) = (&part.texture, scene.album) else { return false };
     let pixels_a_metre = match detail {
-        Detail::Full => PIXELS_A_METRE,
-        Detail::Far { tolerance_m } => 1.0 / tolerance_m,
+        Detail::Full => [PIXELS_A_METRE, PIXELS_A_METRE * sheet::FINER],
+        Detail::Far { tolerance_m } => [1.0 / tolerance_m; 2],
     };
     let size = album.size(texture.name());
     let islands = size.and_then(|size| Some((size, sheet::islands(part, size, pixels_a_metre)?)));
