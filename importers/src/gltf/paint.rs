@@ -191,7 +191,7 @@ impl Placing {
         };
         let angle = said.and_then(|s| s.get("rotation")).and_then(Json::as_f64).unwrap_or(0.0) as f32;
         let set = said.and_then(|s| s.get("texCoord")).and_then(Json::as_u64).map(|n| n as usize);
-        // The extension turns clockwise as seen with v down.
+        // Counter-clockwise as it is seen, and v runs down.
         Self {
             offset: pair("offset", 0.0),
             turn: Mat2::from_angle(-angle) * Mat2::from_diagonal(pair("scale", 1.0)),
