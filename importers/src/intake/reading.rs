@@ -17,7 +17,7 @@ use std::{
 
 use groundline_engine::{
     crs::{Crs, Transform},
-    model::{CityObject, Extent, Geometry, SourceReport},
+    model::{CityObject, Extent, Geometry, MeshPart, SourceReport},
     store::StoreError,
 };
 
@@ -30,6 +30,8 @@ const QUEUE: usize = 8;
 const BATCH: usize = 32;
 /// Vertices of meshes that are handed over together.
 const BATCH_VERTICES: usize = 1 << 16;
+/// Bytes of pictures on meshes that weigh as much as a vertex: a batch holds some 4 MiB of them.
+const PICTURE_BYTES: usize = 64;
 /// Layers that are read at the same time at most: each may need the memory of a large file's parser.
 pub(super) const MOST_LAYERS: usize = 4;
 
@@ -331,7 +333,10 @@ impl Out for Channel {
         // Points and rasters are large: they wait for nobody.
         self.vertices += match &object.geometry {
             Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_) => BATCH_VERTICES,
-            Geometry::Mesh(mesh) => mesh.parts.iter().map(|part| part.positions.len()).sum(),
+            Geometry::Mesh(mesh) => {
+                let picture = |part: &MeshPart| part.texture.as_ref().map_or(0, |t| t.file().len() / PICTURE_BYTES);
+                mesh.parts.iter().map(|part| part.positions.len() + picture(part)).sum()
+            }
             _ => 0,
         };
         self.waiting.push(object);
