@@ -73,9 +73,8 @@ pub(super) fn islands(part: &MeshPart, size: [u32; 2], pixels_a_metre: [f64; 2])
     let count = part.positions.len();
     let is_there = |t: &[u32]| t.iter().all(|i| (*i as usize) < count);
     for triangle in part.indices.chunks_exact(3).filter(|t| is_there(t)) {
-        let first = root(&mut parent, triangle[0]);
         for corner in &triangle[1..] {
-            let other = root(&mut parent, *corner);
+            let (first, other) = (root(&mut parent, triangle[0]), root(&mut parent, *corner));
             parent[other.max(first) as usize] = other.min(first);
         }
     }
@@ -395,6 +394,9 @@ mod tests {
         let (sheet, mesh, plain) = laid(&[square(&cut, 3.0, [0.0, 0.0, 1.0, 1.0])], [16.0; 2]);
         assert_eq!(plain, 1);
         assert!(is_near(seen(&sheet, &mesh.uvs), [9, 9, 9]));
+        let mut fan = square(&good, 1.0, [0.0, 0.0, 1.0, 1.0]);
+        fan.indices = vec![3, 0, 2, 3, 1, 0];
+        assert_eq!(islands(&fan, [64; 2], [16.0; 2]).unwrap().len(), 1, "whatever the order of the corners");
         let mut lost = square(&good, 1.0, [0.0, 0.0, 1.0, 1.0]);
         lost.uvs[0][0] = f32::NAN;
         assert!(islands(&lost, [64; 2], [16.0; 2]).is_none());
