@@ -61,7 +61,7 @@ impl Frame {
     /// Longitude, latitude (degrees, WGS 84) and height of a place in the city; NaN where the projection ends.
     pub fn geographic_from_city(&self, place: DVec3) -> DVec3 {
         let mut one = [place];
-        self.to_geographic.apply(&mut one);
+        self.to_geographic.apply_exact(&mut one);
         one[0]
     }
 
@@ -73,7 +73,7 @@ impl Frame {
     /// The place in the city of a longitude, latitude (degrees, WGS 84) and height; NaN where the projection ends.
     pub fn city_from_geographic(&self, lon_lat_height: DVec3) -> DVec3 {
         let mut one = [lon_lat_height];
-        self.from_geographic.apply(&mut one);
+        self.from_geographic.apply_exact(&mut one);
         one[0]
     }
 

@@ -9,6 +9,7 @@
 mod datum;
 mod frame;
 mod parameter;
+mod patch;
 mod proposal;
 mod register;
 mod transform;
@@ -38,14 +39,20 @@ pub struct Crs {
     pub datum: String,
 }
 
+/// What to do about a system or a way that the built-in register does not have.
+#[cfg(not(feature = "proj"))]
+const MORE: &str = "a build with --features proj reads more";
+#[cfg(feature = "proj")]
+const MORE: &str = "PROJ has no way either";
+
 /// Why a coordinate system could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CrsError {
     /// The code is not in the register that is built in.
-    #[error("EPSG:{0} is not known")]
+    #[error("EPSG:{0} is not known; {MORE}")]
     UnknownCode(u32),
     /// The text is no WKT that is understood.
-    #[error("coordinate system text not understood: {0}")]
+    #[error("coordinate system text not understood: {0}; {MORE}")]
     BadText(String),
     /// No path between the two.
     #[error("no transformation from {from} to {to}: {reason}")]

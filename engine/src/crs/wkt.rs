@@ -21,9 +21,13 @@ pub(super) fn parse(text: &str) -> Result<Crs, CrsError> {
     let parameters = parameters.map_err(|reason| bad(&reason))?;
     let key = datum_key(&datum);
     let epsg = register::code_of(&name, &key, &parameters);
-    // The register knows the datum shift, which ESRI's text leaves out.
     let parameters = match epsg.and_then(register::entry) {
-        Some(entry) => entry.parameters,
+        Some(mut entry) => {
+            if let Some(shift) = parameters.get("towgs84") {
+                entry.parameters.set("towgs84", shift);
+            }
+            entry.parameters
+        }
         None => parameters,
     };
     Crs::build(epsg, name, key, parameters)
@@ -65,9 +69,13 @@ fn ellipsoid(node: &Node, parameters: &mut Parameters) -> Result<(), String> {
         Some(rf) => parameters.set("rf", rf.to_string()),
         None => parameters.set("b", a.to_string()),
     }
-    let meridian = node.find(&["PRIMEM", "PRIMEMERIDIAN"]).and_then(|p| p.numbers.first().copied()).unwrap_or(0.0);
-    if meridian != 0.0 {
-        parameters.set("pm", (meridian * angle_deg(node)).to_string());
+    let meridian = node.find(&["PRIMEM", "PRIMEMERIDIAN"]);
+    let value = meridian.and_then(|p| p.numbers.first().copied()).unwrap_or(0.0);
+    if value != 0.0 {
+        // WKT 1 is written with degrees here by everybody, whatever the unit of the system's angles.
+        let own_unit = meridian.and_then(|p| p.child(&["ANGLEUNIT", "UNIT"])?.numbers.first().copied());
+        let unit_deg = own_unit.map_or(if node.word == "GEOGCS" { 1.0 } else { angle_deg(node) }, whole_degrees);
+        parameters.set("pm", (value * unit_deg).to_string());
     }
     if let Some(shift) = node.find(&["TOWGS84"]).filter(|s| matches!(s.numbers.len(), 3 | 7)) {
         parameters.set("towgs84", shift.numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
@@ -108,13 +116,17 @@ fn projected(node: &Node) -> Result<Parameters, String> {
     let mut parameters = Parameters::default();
     let mut words = projection.split(' ');
     parameters.set("proj", words.next().unwrap_or_default());
-    words.for_each(|flag| parameters.set(flag, ""));
+    words.for_each(|flag| {
+        let (key, value) = flag.split_once('=').unwrap_or((flag, ""));
+        parameters.set(key, value);
+    });
 
     let angle = angle_deg(node);
     let holder = conversion.unwrap_or(node);
     for parameter in holder.children.iter().filter(|c| c.word == "PARAMETER") {
         let name = letters(parameter.name());
-        let Some((_, key, kind)) = PARAMETERS.iter().find(|(n, _, _)| *n == name) else { continue };
+        let known = PARAMETERS.iter().find(|(n, _, _)| *n == name);
+        let (_, key, kind) = known.ok_or(format!("parameter {name} is not supported"))?;
         let value = *parameter.numbers.first().ok_or(format!("parameter {name} has no number"))?;
         let own_unit = parameter.child(&["LENGTHUNIT", "ANGLEUNIT"]).and_then(|u| u.numbers.first().copied());
         let value = match kind {
@@ -130,17 +142,63 @@ fn projected(node: &Node) -> Result<Parameters, String> {
         };
         parameters.set(key, value.to_string());
     }
-    if parameters.get("proj") == Some("stere") {
-        complete_polar(&mut parameters, &method);
+    match parameters.get("proj") {
+        Some("webmerc") => return Ok(Parameters::parse(WEB_MERCATOR)),
+        Some("stere") => complete_polar(&mut parameters, &method),
+        Some("krovak") => complete_krovak(&mut parameters, &method, node)?,
+        Some("omerc") => complete_oblique(&mut parameters),
+        Some("lcc") if parameters.get("lat_1").is_none() => {
+            // One standard parallel: the latitude of the origin.
+            parameters.set("lat_1", parameters.get("lat_0").unwrap_or("0").to_string());
+        }
+        _ => {}
     }
-    if parameters.get("proj") == Some("webmerc") {
-        return Ok(Parameters::parse(WEB_MERCATOR));
-    }
-    ellipsoid(base, &mut parameters)?;
+    let parameters = &mut parameters.without(IGNORED);
+    ellipsoid(base, parameters)?;
     if unit_m != 1.0 {
         parameters.set("to_meter", unit_m.to_string());
     }
-    Ok(parameters)
+    Ok(parameters.clone())
+}
+
+/// Parameters that are looked at here and mean nothing to PROJ.
+const IGNORED: &[&str] = &["x_scale", "y_scale", "sphere_type"];
+
+/// Krovak's cone has fixed parameters; what differs is which way its axes point.
+fn complete_krovak(parameters: &mut Parameters, method: &str, node: &Node) -> Result<(), String> {
+    let near = |key: &str, wanted: f64| parameters.number(key).is_none_or(|n| (n - wanted).abs() < 1e-6);
+    if !near("lat_1", 78.5) || !near("alpha", 30.288_139_75) || !near("lat_0", 49.5) {
+        return Err("it is a Krovak projection with other parameters than the Czech and Slovak one".into());
+    }
+    let axis = |i: usize| node.children.iter().filter(|c| c.word == "AXIS").nth(i).map(|a| a.direction.as_str());
+    let is_north = match (axis(0), parameters.number("gamma")) {
+        (_, Some(turn)) => turn == 90.0 && parameters.number("x_scale") == Some(-1.0),
+        (Some(first), None) => first.eq_ignore_ascii_case("EAST") || method.contains("north"),
+        (None, None) => method.contains("north") || letters(node.name()).contains("eastnorth"),
+    };
+    *parameters = parameters.without(&["lat_1", "gamma"]);
+    // As the register has it.
+    parameters.set("alpha", "30.28813972222222");
+    if !is_north {
+        parameters.set("axis", "swu");
+    }
+    Ok(())
+}
+
+/// Azimuths between 0 and 360 as in the register; at 90 degrees the oblique cylinder is the Swiss one.
+fn complete_oblique(parameters: &mut Parameters) {
+    for key in ["alpha", "gamma"] {
+        if let Some(angle) = parameters.number(key) {
+            parameters.set(key, angle.rem_euclid(360.0).to_string());
+        }
+    }
+    let is_east = |key: &str| parameters.number(key).is_none_or(|angle| (angle - 90.0).abs() < 1e-9);
+    if parameters.get("no_uoff").is_none() && parameters.get("alpha").is_some() && is_east("alpha") && is_east("gamma") {
+        let lonc = parameters.get("lonc").unwrap_or("0").to_string();
+        *parameters = parameters.without(&["alpha", "gamma", "lonc"]);
+        parameters.set("proj", "somerc");
+        parameters.set("lon_0", lonc);
+    }
 }
 
 /// A polar aspect names its pole by the method or by the sign of its standard parallel.
@@ -166,6 +224,7 @@ fn letters(name: &str) -> String {
 /// PROJ's projection (and flags) and the methods' names in WKT 1, ESRI's WKT and WKT 2.
 const METHODS: &[(&str, &[&str])] = &[
     ("tmerc", &["transversemercator", "gausskruger", "transversemercatorcomplex"]),
+    ("tmerc axis=wsu", &["transversemercatorsouthorientated"]),
     (
         "lcc",
         &[
@@ -194,13 +253,26 @@ const METHODS: &[(&str, &[&str])] = &[
     ("laea", &["lambertazimuthalequalarea"]),
     (
         "omerc no_uoff",
-        &["hotineobliquemercator", "hotineobliquemercatorvarianta", "hotineobliquemercatorazimuthnaturalorigin"],
+        &[
+            "hotineobliquemercator",
+            "hotineobliquemercatorvarianta",
+            "hotineobliquemercatorazimuthnaturalorigin",
+            "rectifiedskeworthomorphicnaturalorigin",
+        ],
     ),
-    ("omerc", &["hotineobliquemercatorazimuthcenter", "hotineobliquemercatorvariantb", "obliquemercator"]),
+    (
+        "omerc",
+        &[
+            "hotineobliquemercatorazimuthcenter",
+            "hotineobliquemercatorvariantb",
+            "obliquemercator",
+            "rectifiedskeworthomorphiccenter",
+        ],
+    ),
     ("somerc", &["swissobliquecylindrical", "swissobliquemercator"]),
     ("cass", &["cassini", "cassinisoldner"]),
     ("poly", &["polyconic", "americanpolyconic"]),
-    ("krovak", &["krovak", "kroveknorthorientated"]),
+    ("krovak", &["krovak", "krovaknorthorientated"]),
     ("eqc", &["equirectangular", "platecarree", "equidistantcylindrical"]),
     ("cea", &["cylindricalequalarea", "lambertcylindricalequalarea"]),
     ("aeqd", &["azimuthalequidistant"]),
@@ -234,11 +306,21 @@ const PARAMETERS: &[(&str, &str, Kind)] = &[
     ("latitudeof2ndstandardparallel", "lat_2", Kind::Angle),
     ("azimuth", "alpha", Kind::Angle),
     ("azimuthofinitialline", "alpha", Kind::Angle),
+    ("azimuthatprojectioncentre", "alpha", Kind::Angle),
+    ("colatitudeofconeaxis", "alpha", Kind::Angle),
+    ("pseudostandardparallel1", "lat_1", Kind::Angle),
+    ("latitudeofpseudostandardparallel", "lat_1", Kind::Angle),
+    ("xyplanerotation", "gamma", Kind::Angle),
     ("rectifiedgridangle", "gamma", Kind::Angle),
     ("anglefromrectifiedtoskewgrid", "gamma", Kind::Angle),
     ("scalefactor", "k", Kind::Ratio),
     ("scalefactoratnaturalorigin", "k", Kind::Ratio),
     ("scalefactoroninitialline", "k", Kind::Ratio),
+    ("scalefactoratprojectioncentre", "k", Kind::Ratio),
+    ("scalefactoronpseudostandardparallel", "k", Kind::Ratio),
+    ("xscale", "x_scale", Kind::Ratio),
+    ("yscale", "y_scale", Kind::Ratio),
+    ("auxiliaryspheretype", "sphere_type", Kind::Ratio),
     ("falseeasting", "x_0", Kind::Length),
     ("eastingatfalseorigin", "x_0", Kind::Length),
     ("eastingatprojectioncentre", "x_0", Kind::Length),
@@ -253,6 +335,8 @@ struct Node {
     word: String,
     texts: Vec<String>,
     numbers: Vec<f64>,
+    /// Last bare word, as `EAST` of an axis.
+    direction: String,
     children: Vec<Node>,
 }
 
@@ -330,6 +414,8 @@ impl Reader<'_> {
                     if matches!(self.peek()?, b'[' | b'(') {
                         self.at = start;
                         node.children.push(self.node(depth + 1)?);
+                    } else {
+                        node.direction = word;
                     }
                 }
             }
