@@ -47,7 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (from, to) in [(4549, 4326), (4549, 3857), (4326, 4549)] {
         let (source, target) = (Crs::from_epsg(from)?, Crs::from_epsg(to)?);
         let start = match source.is_geographic {
-            true => timed(&points, |p| Transform::new(&Crs::from_epsg(4549).unwrap(), &source).unwrap().apply_exact(p)).1,
+            true => {
+                timed(&points, |p| Transform::new(&Crs::from_epsg(4549).unwrap(), &source).unwrap().apply_exact(p)).1
+            }
             false => points.clone(),
         };
         let way = Transform::new(&source, &target)?;

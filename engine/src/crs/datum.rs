@@ -77,6 +77,12 @@ pub(super) fn way_to_wgs84(key: &str, parameters: &Parameters) -> Way {
     }
 }
 
+/// Whether a datum is one of those whose way to others only a survey office has.
+#[cfg(feature = "proj")]
+pub(super) fn is_chinese_local(key: &str) -> bool {
+    CHINESE_LOCAL.contains(&key)
+}
+
 fn is_zero(towgs84: &str) -> bool {
     towgs84.split(',').all(|n| n.trim().parse::<f64>() == Ok(0.0))
 }

@@ -37,6 +37,9 @@ impl Frame {
         if (crs.unit_m - 1.0).abs() > 1e-9 {
             return Err(refuse("a city needs metres; choose a projected system in metres and import into it"));
         }
+        if crs.height_unit_m().is_some_and(|unit_m| unit_m != 1.0) {
+            return Err(refuse("a city's heights are metres"));
+        }
         let wgs84 = Crs::from_epsg(4326)?;
         let (to_geographic, from_geographic) = match Transform::new(&crs, &wgs84) {
             Ok(to) => (to, Transform::new(&wgs84, &crs)?),

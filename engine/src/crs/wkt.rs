@@ -1,7 +1,7 @@
 //! Well-known text of a coordinate system: WKT 1 as OGC (01-009) and ESRI write it, and the common part of
 //! WKT 2 (OGC 18-010), to PROJ's parameters.
 
-use super::{Crs, CrsError, datum::datum_key, parameter::Parameters, register};
+use super::{Crs, CrsError, Heights, datum::datum_key, parameter::Parameters, register};
 
 /// Longest text and deepest nesting that is looked at; real ones have some thousand characters and a depth of 7.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -30,15 +30,17 @@ pub(super) fn parse(text: &str) -> Result<Crs, CrsError> {
         }
         None => parameters,
     };
-    Crs::build(epsg, name, key, parameters)
+    Ok(Crs { vertical: heights(&root)?, ..Crs::build(epsg, name, key, parameters)? })
 }
 
 const GEOGRAPHIC: &[&str] =
     &["GEOGCS", "GEOGCRS", "GEODCRS", "GEODETICCRS", "GEOGRAPHICCRS", "BASEGEOGCRS", "BASEGEODCRS"];
 const PROJECTED: &[&str] = &["PROJCS", "PROJCRS", "PROJECTEDCRS"];
 
+/// Word and name at the beginning: a local system's parameters are not for messages.
 fn excerpt(text: &str) -> String {
-    let short: String = text.chars().take(120).collect();
+    let end = text.match_indices('"').nth(1).map_or(text.len(), |(at, _)| at + 1);
+    let short: String = text.chars().take(text[..end].chars().count().min(80)).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
@@ -51,6 +53,23 @@ fn horizontal(node: &Node) -> Option<&Node> {
         .contains(&node.word.as_str())
         .then(|| node.children.iter().find_map(horizontal))
         .flatten()
+}
+
+/// The height part of a compound system.
+fn heights(root: &Node) -> Result<Option<Heights>, CrsError> {
+    if !root.is(&["COMPD_CS", "COMPOUNDCRS", "BOUNDCRS"]) {
+        return Ok(None);
+    }
+    let Some(node) = root.find(&["VERT_CS", "VERTCRS", "VERTICALCRS"]) else { return Ok(None) };
+    if node.find(&["AXIS"]).is_some_and(|axis| axis.direction.eq_ignore_ascii_case("DOWN")) {
+        return Err(CrsError::BadText(format!("{} counts depths, not heights", node.name())));
+    }
+    let unit = node.child(&["UNIT", "LENGTHUNIT"]).or_else(|| node.child(&["AXIS"])?.find(&["LENGTHUNIT", "UNIT"]));
+    let unit_m = unit.and_then(|u| u.numbers.first().copied()).unwrap_or(1.0);
+    if !(1e-4..1e4).contains(&unit_m) {
+        return Err(CrsError::BadText(format!("a unit of height of {unit_m} metres is absurd")));
+    }
+    Ok(Some(Heights { epsg: None, name: node.name_owned(), unit_m }))
 }
 
 fn geographic(node: &Node) -> Result<Parameters, String> {
@@ -193,7 +212,8 @@ fn complete_oblique(parameters: &mut Parameters) {
         }
     }
     let is_east = |key: &str| parameters.number(key).is_none_or(|angle| (angle - 90.0).abs() < 1e-9);
-    if parameters.get("no_uoff").is_none() && parameters.get("alpha").is_some() && is_east("alpha") && is_east("gamma") {
+    if parameters.get("no_uoff").is_none() && parameters.get("alpha").is_some() && is_east("alpha") && is_east("gamma")
+    {
         let lonc = parameters.get("lonc").unwrap_or("0").to_string();
         *parameters = parameters.without(&["alpha", "gamma", "lonc"]);
         parameters.set("proj", "somerc");
@@ -524,6 +544,34 @@ mod tests {
         let proj = ",EXTENSION[\"PROJ4\",\"+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext\"]";
         assert_eq!(parse(&text(proj)).unwrap().epsg, Some(3857));
         assert_eq!(parse(&text("")).unwrap().epsg, Some(3395));
+    }
+
+    #[test]
+    fn a_compound_system_has_a_unit_of_height() {
+        let plane = esri("x", "China_2000", "\"CGCS2000\",6378137.0,298.257222101", 500_000.0, 120.0);
+        let first = |rest: &str| parse(&format!("COMPD_CS[\"both\",{plane},{rest}]"));
+        let feet = "VERT_CS[\"NAVD88 (ft)\",VERT_DATUM[\"NAVD 88\",2005],UNIT[\"US survey foot\",0.3048006096],AXIS[\"Up\",UP]]";
+        let crs = first(feet).unwrap();
+        assert_eq!((crs.epsg, crs.height_unit_m()), (Some(4549), Some(0.3048006096)));
+        assert_eq!(crs.label(), "EPSG:4549 + NAVD88 (ft)");
+        assert!(first(&feet.replace("UP", "DOWN")).is_err());
+        let newer = "VERTCRS[\"H\",VDATUM[\"D\"],CS[vertical,1],AXIS[\"gravity-related height (H)\",up,LENGTHUNIT[\"foot\",0.3048]]]";
+        assert_eq!(first(newer).unwrap().height_unit_m(), Some(0.3048));
+        assert_eq!(parse(&plane).unwrap().height_unit_m(), None);
+    }
+
+    #[test]
+    fn a_message_does_not_tell_parameters() {
+        let text = esri("Geheim", "China_2000", "\"CGCS2000\",6378137.0,298.257222101", 123_456.0, 120.333);
+        let error = parse(&text.replace("Gauss_Kruger", "Unheard_of")).unwrap_err().to_string();
+        assert!(error.contains("Geheim") && !error.contains("120.333") && !error.contains("123456"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let text = esri("x", "China_2000", "\"CGCS2000\",6378137.0,298.257222101", 500_000.0, 120.0);
+        let odd = text.replace("PARAMETER[\"Scale_Factor\"", "PARAMETER[\"Twist\",3.0],PARAMETER[\"Scale_Factor\"");
+        assert!(parse(&odd).unwrap_err().to_string().contains("twist"));
     }
 
     #[test]

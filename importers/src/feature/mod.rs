@@ -131,12 +131,11 @@ impl<'a> Maker<'a> {
             self.corners.count(&feature.shape);
         }
         let record = feature.record;
-        if feature.shape.has_z && self.job.crs.unit_m != 1.0 {
-            let message = format!(
-                "heights are taken as metres, while the plane coordinates are in units of {} m",
-                self.job.crs.unit_m
-            );
-            report.warn("z_unit_unknown", message, format!("record {record}"));
+        if feature.shape.has_z {
+            let unit_m = crate::height::unit_of(self.job.crs, report, &format!("record {record}"));
+            if unit_m != 1.0 {
+                feature.shape.for_each_mut(|v| v.z *= unit_m);
+            }
         }
         if !self.place(&mut feature.shape) {
             report.skip(record, self.out_of_range());

@@ -47,6 +47,10 @@ impl Placed {
             account.encoding = Some(label.clone());
             account.encoding_from = from.clone();
         }
+        if let Some(heights) = &self.crs.vertical {
+            let message = format!("heights are in {}; they stay in that datum: no geoid was applied", heights.name);
+            account.warn("height_datum", message, "");
+        }
         if let Some(named) = &self.overridden {
             let message = format!("the source says {named}; --crs {} is used as you asked", self.crs.label());
             account.warn("crs_overridden", message, "");
@@ -68,6 +72,10 @@ impl Placed {
             options.map,
             self.crs.proj4
         );
+        let said = match self.crs.height_unit_m() {
+            Some(unit_m) => format!("{said}|heights {unit_m}"),
+            None => said,
+        };
         self.source.content_hash(&said)
     }
 }
@@ -78,7 +86,7 @@ pub(super) fn name_crs(sources: Vec<Source>, request: &Request, report: &mut Imp
     let mut named = Vec::new();
     for source in sources {
         let (crs, overridden) = match (&request.options.crs, &source.probe.crs) {
-            (Some(flag), Some(file)) if flag.proj4 != file.proj4 => {
+            (Some(flag), Some(file)) if flag.proj4 != file.proj4 || flag.vertical != file.vertical => {
                 (Some((flag.clone(), "flag".to_owned())), Some(file.label()))
             }
             (Some(flag), _) => (Some((flag.clone(), "flag".to_owned())), None),
@@ -129,9 +137,11 @@ fn missing_crs(source: &Source) -> String {
 /// else the usual one for the place.
 pub(super) fn city_crs(sources: &[Named]) -> Result<Crs, IntakeError> {
     let is_metric = |crs: &Crs| !crs.is_geographic && (crs.unit_m - 1.0).abs() < 1e-9;
+    // The city's heights are metres in the datum of --vertical; what a source's are stays its own.
+    let plane = |crs: &Crs| Crs { vertical: None, ..crs.clone() };
     let with_crs = || sources.iter().filter_map(|n| n.crs.as_ref().map(|(crs, _)| (n, crs)));
     if let Some((_, found)) = with_crs().find(|(_, crs)| is_metric(crs)) {
-        return Ok(found.clone());
+        return Ok(plane(found));
     }
     let degrees = Crs::from_epsg(4326)?;
     for (named, crs) in with_crs() {
