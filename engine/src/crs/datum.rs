@@ -132,6 +132,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("ed50", &["europeandatum1950", "european1950", "ed50"]),
     ("pulkovo1942", &["pulkovo1942"]),
     ("tokyo", &["tokyo"]),
+    ("gdm2000", &["gdm2000", "geodeticdatumofmalaysia2000"]),
     ("israel1993", &["israel1993", "israel"]),
     ("ggrs87", &["greekgeodeticreferencesystem1987", "ggrs1987", "ggrs87"]),
     ("bd72", &["reseaunationalbelge1972", "belge1972", "bd72"]),

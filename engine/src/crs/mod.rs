@@ -78,11 +78,11 @@ impl Crs {
     ///
     /// A compound system (horizontal and heights) gives both parts.
     pub fn from_epsg(code: u32) -> Result<Self, CrsError> {
-        if let Some(entry) = register::entry(code) {
-            return Self::build(Some(code), entry.name, entry.datum, entry.parameters);
-        }
         if let Some((horizontal, height)) = height::parts_of(code) {
             return Self::from_epsg(horizontal)?.with_heights(height);
+        }
+        if let Some(entry) = register::entry(code) {
+            return Self::build(Some(code), entry.name, entry.datum, entry.parameters);
         }
         #[cfg(feature = "proj")]
         if let Some(crs) = outside::system(&format!("EPSG:{code}"), Some(code)) {

@@ -77,17 +77,30 @@ impl Patches {
                 patch.convert_all(chunk);
                 continue;
             }
-            let mut rest: Vec<u16> = (0..chunk.len() as u16).collect();
-            while let Some(first) = rest.first() {
-                let place = chunk[usize::from(*first)];
-                let Some(patch) = self.patch_at(place, exact) else {
-                    exact(&mut chunk[usize::from(*first)..=usize::from(*first)]);
-                    rest.remove(0);
+            let count = chunk.len().min(LANES);
+            let (mut rest, mut inside) = ([0_u16; LANES], [0_u16; LANES]);
+            rest.iter_mut().enumerate().for_each(|(i, n)| *n = i as u16);
+            let mut left = count;
+            while left > 0 {
+                let first = usize::from(rest[0]);
+                let Some(patch) = self.patch_at(chunk[first], exact) else {
+                    exact(&mut chunk[first..=first]);
+                    rest.copy_within(1..left, 0);
+                    left -= 1;
                     continue;
                 };
-                let (inside, outside) = rest.iter().partition(|i| patch.holds(&chunk[usize::from(**i)]));
-                rest = outside;
-                patch.convert_some(chunk, &inside);
+                // Without a branch: neighbours in a file may lie in any order.
+                let (mut taken, mut kept) = (0, 0);
+                for j in 0..left {
+                    let i = rest[j];
+                    let is_inside = patch.holds(&chunk[usize::from(i)]);
+                    inside[taken] = i;
+                    rest[kept] = i;
+                    taken += usize::from(is_inside);
+                    kept += usize::from(!is_inside);
+                }
+                left = kept;
+                patch.convert_some(chunk, &inside[..taken]);
                 last = Some(patch);
             }
         }
@@ -220,14 +233,19 @@ fn index(k: usize, l: usize) -> usize {
 
 /// The polynomial through samples at the nodes (node of u fastest), and the sum of what was cut off.
 fn fit(sample: impl Fn(usize) -> f64) -> ([f64; TERMS], f64) {
-    let turn = |i: usize, n: usize| (std::f64::consts::PI * i as f64 * (n as f64 + 0.5) / NODES as f64).cos();
+    let mut turn = [[0.0; NODES]; NODES];
+    for (i, row) in turn.iter_mut().enumerate() {
+        for (n, at) in row.iter_mut().enumerate() {
+            *at = (std::f64::consts::PI * i as f64 * (n as f64 + 0.5) / NODES as f64).cos();
+        }
+    }
     // Differences to one sample keep the digits.
     let base = sample(0);
     let mut terms = [0.0; TERMS];
     let mut lost = 0.0;
     for i in 0..NODES {
         for j in 0..NODES {
-            let products = (0..NODES * NODES).map(|n| (sample(n) - base) * turn(i, n % NODES) * turn(j, n / NODES));
+            let products = (0..NODES * NODES).map(|n| (sample(n) - base) * turn[i][n % NODES] * turn[j][n / NODES]);
             let half = |n: usize| if n == 0 { 1.0 } else { 2.0 };
             let weight = products.sum::<f64>() * half(i) * half(j) / (NODES * NODES) as f64;
             if i + j > DEGREE {

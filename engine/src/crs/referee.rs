@@ -24,7 +24,7 @@ fn every_reference_value_of_proj_is_met_within_a_millimetre() {
         let &[from, to, lon, lat, x, y] = &numbers[..] else { panic!("{row}") };
         let (from, to) = (from as u32, to as u32);
         let (source, target) = (Crs::from_epsg(from).unwrap(), Crs::from_epsg(to).unwrap());
-        if cfg!(not(feature = "proj")) && REFUSED.contains(&to) {
+        if cfg!(not(feature = "proj")) && REFUSED.contains(&to) && source.datum != target.datum {
             assert!(Transform::new(&source, &target).is_err(), "EPSG:{from} to EPSG:{to} has a way");
             continue;
         }
