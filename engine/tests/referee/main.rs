@@ -113,6 +113,16 @@ const REFUSED: &[(&str, &[u32])] = &[
     ("PROJ has no way without grids", &[2062]),
 ];
 
+/// With PROJ: what PROJ has no way for either, or must not have one.
+#[cfg(feature = "proj")]
+const REFUSED: &[(&str, &[u32])] = &[
+    (
+        "no transformation of Beijing 1954 or Xian 1980 is published that holds for a city",
+        &[2401, 2415, 2433, 21420, 21460, 2334, 2338, 2349, 2364, 2385],
+    ),
+    ("PROJ has no way without grids", &[2062]),
+];
+
 #[test]
 fn proj_is_met_within_a_millimetre_or_the_way_is_refused() {
     let Some(reference) = Reference::read() else { return };
@@ -148,6 +158,57 @@ fn proj_is_met_within_a_millimetre_or_the_way_is_refused() {
     assert!(wrong.is_empty(), "{wrong}");
     for (reason, codes) in REFUSED {
         println!("refused from WGS 84: {codes:?}: {reason}");
+    }
+}
+
+/// The library that a build with the feature `proj` brings, as the reference for everything.
+#[cfg(feature = "proj")]
+#[test]
+fn the_reference_is_proj_itself() {
+    let Some(reference) = Reference::read() else { return };
+    let mut wrong = String::new();
+    let world = Crs::from_epsg(4326).expect("known");
+    for (system, rows) in reference.rows().filter(|(system, _)| !system.is_geocentric) {
+        let crs = Crs::from_epsg(system.epsg).expect("known");
+        let base = crs.geographic().expect("every system has a base");
+        let known: Vec<[f64; 8]> = rows.iter().copied().filter(|row| row[2].is_finite()).collect();
+        let mut hold = |name: &str, source: &Crs, target: &Crs, from: usize, to: usize, rows: &[[f64; 8]]| {
+            let there = Transform::reference(source, target).map(|way| converted(&way, places(rows, from)));
+            let _ = match there.map(|got| worst_m(target, &got, rows.iter().map(|row| [row[to], row[to + 1]]))) {
+                Ok(worst) if worst <= TOLERANCE_M => Ok(()),
+                other => writeln!(wrong, "EPSG:{} {} {name}: {other:?}", system.epsg, system.name),
+            };
+        };
+        if base.epsg.is_some() {
+            hold("from its base", &base, &crs, 0, 2, &known);
+            hold("to its base", &crs, &base, 2, 0, &known);
+        } else {
+            println!("EPSG:{} {}: the base has no code", system.epsg, system.name);
+        }
+        if !REFUSED.iter().any(|(_, codes)| codes.contains(&system.epsg)) {
+            hold("from WGS 84", &world, &crs, 4, 6, rows);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Descriptions that the built-in code does not read; the values are pyproj's.
+#[cfg(feature = "proj")]
+#[test]
+fn proj_reads_more() {
+    let world = Crs::from_epsg(4326).expect("known");
+    let place = DVec3::new(12.5, 41.9, 7.0);
+    for (text, x, y) in [(
+        "PROJCS[\"World_Gall\",GEOGCS[\"GCS_WGS_1984\",DATUM[\"D_WGS_1984\",SPHEROID[\"WGS_1984\",6378137.0,298.257223563]],\
+          PRIMEM[\"Greenwich\",0.0],UNIT[\"Degree\",0.0174532925199433]],PROJECTION[\"Gall_Stereographic\"],\
+          PARAMETER[\"False_Easting\",0.0],PARAMETER[\"False_Northing\",0.0],PARAMETER[\"Central_Meridian\",0.0],UNIT[\"Meter\",1.0]]",
+        983934.58523,
+        4168675.22891,
+    )] {
+        let crs = Crs::parse(text).expect("PROJ reads it");
+        let got = Transform::new(&world, &crs).expect("PROJ has a way").point(place).expect("it has a place");
+        assert!((got.x - x).abs() < TOLERANCE_M && (got.y - y).abs() < TOLERANCE_M && got.z == 7.0, "{got}");
+        assert!(crs.geographic().expect("it has a base").is_geographic);
     }
 }
 
