@@ -139,14 +139,9 @@ impl Crs {
         Err(CrsError::BadText(text.chars().take(120).collect()))
     }
 
-    /// `EPSG:4549`, or the name where there is no code; with the code or name of the heights' system where it is known.
+    /// `EPSG:4549`, or the name where there is no code: of the plane alone, whatever heights are in.
     pub fn label(&self) -> String {
-        let plane = self.epsg.map_or_else(|| self.name.clone(), |code| format!("EPSG:{code}"));
-        match &self.vertical {
-            None => plane,
-            Some(Heights { epsg: Some(code), .. }) => format!("{plane}+{code}"),
-            Some(Heights { name, .. }) => format!("{plane} + {name}"),
-        }
+        self.epsg.map_or_else(|| self.name.clone(), |code| format!("EPSG:{code}"))
     }
 
     /// Metres per unit of height, where it is said; 1 is never assumed here.
@@ -301,12 +296,12 @@ mod tests {
     fn heights_have_a_unit_and_a_name() {
         for text in ["EPSG:2263+6360", "EPSG:2263+EPSG:6360", " 2263+6360"] {
             let crs = Crs::parse(text).unwrap();
-            assert_eq!((crs.epsg, crs.label().as_str()), (Some(2263), "EPSG:2263+6360"), "{text}");
+            assert_eq!((crs.epsg, crs.label().as_str()), (Some(2263), "EPSG:2263"), "{text}");
             assert!((crs.height_unit_m().unwrap() - 1200.0 / 3937.0).abs() < 1e-12);
             assert_eq!(crs.vertical.unwrap().name, "NAVD88 height (ftUS)");
         }
         let dutch = Crs::parse("EPSG:7415").unwrap();
-        assert_eq!((dutch.label().as_str(), dutch.height_unit_m()), ("EPSG:28992+5709", Some(1.0)));
+        assert_eq!((dutch.label().as_str(), dutch.height_unit_m()), ("EPSG:28992", Some(1.0)));
         assert_eq!(Crs::from_epsg(2263).unwrap().height_unit_m(), None);
         assert!(Crs::parse("EPSG:2263+6358").unwrap_err().to_string().contains("depths"));
         assert!(Crs::parse("EPSG:2263+4326").is_err());

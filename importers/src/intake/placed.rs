@@ -48,7 +48,9 @@ impl Placed {
             account.encoding_from = from.clone();
         }
         if let Some(heights) = &self.crs.vertical {
-            let message = format!("heights are in {}; they stay in that datum: no geoid was applied", heights.name);
+            let code = heights.epsg.map_or(String::new(), |code| format!(" (EPSG:{code})"));
+            let message =
+                format!("heights are in {}{code}; they stay in that datum: no geoid was applied", heights.name);
             account.warn("height_datum", message, "");
         }
         if let Some(named) = &self.overridden {
