@@ -88,10 +88,14 @@ pub(super) fn name_crs(sources: Vec<Source>, request: &Request, report: &mut Imp
     let mut named = Vec::new();
     for source in sources {
         let (crs, overridden) = match (&request.options.crs, &source.probe.crs) {
-            (Some(flag), Some(file)) if flag.proj4 != file.proj4 || flag.vertical != file.vertical => {
+            (Some(flag), Some(file)) if flag.proj4 != file.proj4 => {
                 (Some((flag.clone(), "flag".to_owned())), Some(file.label()))
             }
-            (Some(flag), _) => (Some((flag.clone(), "flag".to_owned())), None),
+            (Some(flag), file) => {
+                // The flag says the same plane; what it does not say of heights the file may.
+                let vertical = flag.vertical.clone().or_else(|| file.as_ref().and_then(|file| file.vertical.clone()));
+                (Some((Crs { vertical, ..flag.clone() }, "flag".to_owned())), None)
+            }
             (None, Some(file)) => (Some((file.clone(), source.probe.crs_from.clone())), None),
             (None, None) if !source.probe.needs_crs => (None, None),
             (None, None) => {
