@@ -69,6 +69,8 @@ impl Patches {
     }
 
     /// Converts in place; `exact` is the way that the patches stand for.
+    // The list of places left is rewritten while it is read.
+    #[allow(clippy::needless_range_loop)]
     pub fn apply(&self, points: &mut [DVec3], exact: &dyn Fn(&mut [DVec3])) {
         let mut last: Option<Arc<Patch>> = None;
         for chunk in points.chunks_mut(LANES) {
@@ -204,9 +206,10 @@ impl Patch {
     fn values(&self, u: &[f64; LANES], v: &[f64; LANES], count: usize) -> ([f64; LANES], [f64; LANES]) {
         let (mut x, mut y) = ([0.0; LANES], [0.0; LANES]);
         let count = count.min(LANES);
-        for i in 0..count {
-            x[i] = value(&self.x, u[i], v[i]);
-            y[i] = value(&self.y, u[i], v[i]);
+        let places = u[..count].iter().zip(&v[..count]);
+        for ((x, y), (u, v)) in x[..count].iter_mut().zip(&mut y[..count]).zip(places) {
+            *x = value(&self.x, *u, *v);
+            *y = value(&self.y, *u, *v);
         }
         (x, y)
     }
