@@ -63,7 +63,7 @@ struct Patch {
 impl Patches {
     /// `source_unit_m` is that of the source's plane coordinates, `None` for degrees; likewise the target's.
     pub fn new(source_unit_m: Option<f64>, target_unit_m: Option<f64>) -> Self {
-        let side = source_unit_m.map_or(0.5, |unit_m| (65_536.0 / unit_m).log2().round().exp2());
+        let side = source_unit_m.map_or(0.5, |unit_m| 2_f64.powi((65_536.0 / unit_m).log2().round() as i32));
         let tolerance = TOLERANCE_M / target_unit_m.unwrap_or(DEGREE_M);
         Self { side, is_target_geographic: target_unit_m.is_none(), tolerance, known: RwLock::default() }
     }
@@ -85,7 +85,8 @@ impl Patches {
             let mut left = count;
             while left > 0 {
                 let first = usize::from(rest[0]);
-                let Some(patch) = self.patch_at(chunk[first], exact) else {
+                let patch = self.patch_at(chunk[first], exact).filter(|patch| patch.holds(&chunk[first]));
+                let Some(patch) = patch else {
                     exact(&mut chunk[first..=first]);
                     rest.copy_within(1..left, 0);
                     left -= 1;
