@@ -160,7 +160,7 @@ fn of_sources(
             continue;
         }
         let crs =
-            source.crs.as_deref().and_then(|label| label.strip_prefix("EPSG:")).and_then(|code| code.parse().ok());
+            source.crs.as_deref().and_then(|label| label.strip_prefix("EPSG:")?.split(['+', ' ']).next()?.parse().ok());
         checker.layer(&source.layer, &LayerFacts { crs, vertical });
         checker.import(source);
     }

@@ -33,7 +33,7 @@ pub struct Args {
     /// Stage of life: planned, construction, operation.
     #[arg(long, value_parser = parse_stage)]
     stage: Option<Stage>,
-    /// Coordinate system of the sources, such as EPSG:4549.
+    /// Coordinate system of the sources, such as EPSG:4549, or EPSG:2263+6360 with that of the heights.
     #[arg(long)]
     crs: Option<String>,
     /// Height datum of a city that is made, such as EPSG:5737.
@@ -84,11 +84,17 @@ pub fn vertical(text: Option<&str>) -> Result<Option<u32>> {
     Ok(text.map(parse_epsg).transpose().map_err(|e| UsageError(format!("--vertical: {e:#}")))?)
 }
 
+/// What is shown of a coordinate system on the command line: a code, but not the parameters of a local system.
+pub fn shown(crs: &str) -> String {
+    let is_code = crs.len() < 60 && !crs.contains(['=', '[', '(']);
+    if is_code { crs.to_owned() } else { format!("(a text of {} characters)", crs.chars().count()) }
+}
+
 /// Options that `demo` and `import` give alike.
 pub fn options(crs: Option<&str>, map: &[String]) -> Result<Options> {
     let crs = match crs {
         None => None,
-        Some(text) => Some(Crs::parse(text).map_err(|e| UsageError(format!("--crs {text}: {e}")))?),
+        Some(text) => Some(Crs::parse(text).map_err(|e| UsageError(format!("--crs {}: {e}", shown(text))))?),
     };
     let pairs = map.iter().map(|pair| {
         let (name, field) =

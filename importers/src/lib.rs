@@ -28,6 +28,7 @@ pub mod geopackage;
 pub mod geoparquet;
 pub mod geotiff;
 pub mod gltf;
+mod height;
 pub mod ifc;
 mod inp;
 pub mod intake;

@@ -1,5 +1,7 @@
 //! Which datum a system stands on, and whether there is a trusted way from it to WGS 84.
 
+use std::{collections::HashMap, sync::OnceLock};
+
 use super::parameter::Parameters;
 
 /// The way from a datum to WGS 84.
@@ -49,7 +51,9 @@ pub(super) fn datum_key_of(parameters: &Parameters) -> String {
 /// WGS 84, CGCS2000, ETRS89, NAD83, GDA, JGD and the other geocentric frames are taken as equal: they differ by
 /// plate motion and realisation, by decimetres to about two metres. Beijing 1954, Xian 1980 and New Beijing have
 /// no published parameters to CGCS2000 that hold for a city; the ones in circulation are wrong by tens of metres,
-/// so there is no way from them but a local one that the user has to bring.
+/// so there is no way from them but a local one that the user has to bring. Other datums are shifted where one Helmert
+/// transformation holds for the whole of their area; where PROJ chooses from place to place, a wrong number is worse
+/// than none.
 pub(super) fn way_to_wgs84(key: &str, parameters: &Parameters) -> Way {
     if CHINESE_LOCAL.contains(&key) {
         return Way::None(format!(
@@ -57,22 +61,26 @@ pub(super) fn way_to_wgs84(key: &str, parameters: &Parameters) -> Way {
              have the data converted by the survey office, or build the city in this datum"
         ));
     }
-    if let Some((_, towgs84, note)) = BETTER.iter().find(|(k, _, _)| *k == key) {
-        return Way::Helmert { towgs84: (*towgs84).into(), note: (*note).into() };
+    let own = parameters.get("towgs84").filter(|shift| !is_zero(shift));
+    if let Some(shift) = own {
+        let note = "datum shift by the Helmert parameters that the description itself brings".to_string();
+        return Way::Helmert { towgs84: shift.into(), note };
     }
     let geocentric = parameters.semi_axes().is_some_and(|(a, b)| a == 6_378_137.0 && (b - 6_356_752.314).abs() < 0.01);
-    let shift = parameters.get("towgs84").map(str::to_string).or_else(|| {
-        let datum = parameters.get("datum")?;
-        DATUM_SHIFTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(datum)).map(|(_, shift)| (*shift).into())
-    });
-    match shift {
-        Some(shift) if !is_zero(&shift) => Way::Helmert {
-            note: format!("datum shift by the register's Helmert parameters ({shift}), good to about 1 to 5 m"),
-            towgs84: shift,
-        },
+    match shift_of(key) {
+        Some(Shift { towgs84: Some(towgs84), about }) => {
+            Way::Helmert { towgs84: (*towgs84).into(), note: format!("datum shift by '{about}'") }
+        }
         _ if geocentric || parameters.is_web_mercator() => Way::Equal,
-        _ => Way::None(format!("no datum shift is known for {key}")),
+        Some(Shift { towgs84: None, about }) => Way::None(format!("of {key}: {about}; {}", super::MORE)),
+        None => Way::None(format!("no datum shift is known for {key}; {}", super::MORE)),
     }
+}
+
+/// Whether a datum is one of those whose way to others only a survey office has.
+#[cfg(feature = "proj")]
+pub(super) fn is_chinese_local(key: &str) -> bool {
+    CHINESE_LOCAL.contains(&key)
 }
 
 fn is_zero(towgs84: &str) -> bool {
@@ -88,7 +96,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("beijing1954", &["beijing1954", "beijing54", "bj54", "pekin1954", "peking1954"]),
     ("xian1980", &["xian1980", "xian80", "xa80"]),
     ("newbeijing", &["newbeijing", "newbeijing1954"]),
-    ("etrs89", &["etrs89", "etrs1989", "europeanterrestrialreferencesystem1989", "etrf89"]),
+    ("etrs89", &["etrs89", "etrs1989", "europeanterrestrialreferencesystem1989", "etrf89", "etrf2000poland"]),
     ("nad83", &["nad83", "nad1983", "northamerican1983", "northamericandatum1983"]),
     ("nad27", &["nad27", "nad1927", "northamerican1927", "northamericandatum1927"]),
     ("nad83nsrs2007", &["nad83nationalspatialreferencesystem2007", "nad1983nsrs2007", "nad83nsrs2007"]),
@@ -101,50 +109,68 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("rgf93", &["reseaugeodesiquefrancais1993", "rgf1993", "rgf93", "reseaugeodesiquefrancais1993v1"]),
     ("jgd2000", &["japanesegeodeticdatum2000", "jgd2000"]),
     ("jgd2011", &["japanesegeodeticdatum2011", "jgd2011"]),
-    ("korea2000", &["korea2000", "geocentricdatumofkorea", "koreageodeticsystem2000", "koreangeodeticdatum2000"]),
+    (
+        "korea2000",
+        &[
+            "korea2000",
+            "geocentricdatumofkorea",
+            "koreageodeticsystem2000",
+            "koreangeodeticdatum2000",
+            "koreageodeticdatum2002",
+            "koreangeodeticdatum2002",
+        ],
+    ),
     ("gda94", &["geocentricdatumofaustralia1994", "gda1994", "gda94"]),
     ("gda2020", &["geocentricdatumofaustralia2020", "gda2020"]),
     ("nzgd2000", &["newzealandgeodeticdatum2000", "nzgd2000"]),
     ("sirgas2000", &["sistemadereferenciageocentricoparalasamericas2000", "sirgas2000"]),
     ("ch1903", &["ch1903"]),
-    ("mgi", &["militargeographischeinstitute", "mgi", "hermannskogel"]),
+    ("mgi", &["militargeographischeinstitut", "militargeographischeinstitute", "mgi", "hermannskogel"]),
     ("hongkong1980", &["hongkong1980"]),
     ("svy21", &["svy21"]),
     ("twd97", &["taiwandatum1997", "twd1997", "taiwan1997", "twd97"]),
     ("ed50", &["europeandatum1950", "european1950", "ed50"]),
     ("pulkovo1942", &["pulkovo1942"]),
     ("tokyo", &["tokyo"]),
+    ("gdm2000", &["gdm2000", "geodeticdatumofmalaysia2000"]),
+    ("israel1993", &["israel1993", "israel"]),
+    ("ggrs87", &["greekgeodeticreferencesystem1987", "ggrs1987", "ggrs87"]),
+    ("bd72", &["reseaunationalbelge1972", "belge1972", "bd72"]),
+    ("madrid1870", &["madrid1870", "madrid1870madrid"]),
+    ("ntf", &["nouvelletriangulationfrancaise", "nouvelletriangulationfrancaiseparis", "ntf"]),
+    (
+        "sjtsk",
+        &["sjtsk", "systemjednotnetrigonometrickesitekatastralni", "systemoftheunifiedtrigonometricalcadastralnetwork"],
+    ),
+    ("hd72", &["hungariandatum1972", "hungarian1972", "hd72"]),
+    ("hartebeesthoek94", &["hartebeesthoek94", "hartebeesthoek1994"]),
+    ("nzgd49", &["newzealandgeodeticdatum1949", "newzealand1949", "nzgd49"]),
 ];
 
-/// `+datum=` words of the register and their shifts, where `+towgs84` is not spelled out.
-const DATUM_SHIFTS: &[(&str, &str)] = &[
-    ("GGRS87", "-199.87,74.79,246.62"),
-    ("potsdam", "598.1,73.7,418.2,0.202,0.045,-2.455,6.7"),
-    ("carthage", "-263.0,6.0,431.0"),
-    ("hermannskogel", "577.326,90.129,463.919,5.137,1.474,5.297,2.4232"),
-    ("ire65", "482.530,-130.596,564.557,-1.042,-0.214,-0.631,8.15"),
-    ("nzgd49", "59.47,-5.04,187.44,0.47,-0.1,1.024,-4.5993"),
-    ("OSGB36", "446.448,-125.157,542.060,0.1502,0.2470,0.8421,-20.4894"),
-];
+/// What PROJ does between each datum and WGS 84, without grids; written by `tests/referee/shifts.py`.
+const SHIFTS: &str = include_str!("shift.tsv");
 
-/// Datums whose entry in the register is missing or has been superseded, with the EPSG transformation used instead.
-const BETTER: &[(&str, &str, &str)] = &[
-    (
-        "amersfoort",
-        "565.4171,50.3319,465.5524,-0.398957388243134,0.343987817378283,-1.87740163998045,4.0725",
-        "datum shift by the register's 'Amersfoort to WGS 84 (4)', good to about 1 m",
-    ),
-    (
-        "osgb1936",
-        "446.448,-125.157,542.06,0.15,0.247,0.842,-20.489",
-        "datum shift by the register's 'OSGB36 to WGS 84 (6)', good to about 2 m",
-    ),
-    (
-        "nad27",
-        "-8,160,176",
-        "datum shift by the register's 'NAD27 to WGS 84 (4)', the mean for the contiguous USA, good to about 10 m",
-    ),
-];
+struct Shift {
+    /// Value of `+towgs84`; `None` where PROJ has no single one for the whole area of the datum.
+    towgs84: Option<&'static str>,
+    /// The transformation's name and accuracy, or why there is none.
+    about: &'static str,
+}
+
+fn shift_of(key: &str) -> Option<&'static Shift> {
+    static TABLE: OnceLock<HashMap<String, Shift>> = OnceLock::new();
+    let table = TABLE.get_or_init(|| {
+        let rows = SHIFTS.lines().filter(|line| !line.starts_with('#'));
+        let rows = rows.filter_map(|line| {
+            let mut cells = line.split('\t');
+            let (name, numbers, about) = (cells.next()?, cells.next()?, cells.next()?);
+            let towgs84 = Some(numbers).filter(|n| *n != "-");
+            Some((datum_key(name), Shift { towgs84, about }))
+        });
+        rows.collect()
+    });
+    table.get(key)
+}
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,9 @@ impl Frame {
         if (crs.unit_m - 1.0).abs() > 1e-9 {
             return Err(refuse("a city needs metres; choose a projected system in metres and import into it"));
         }
+        if crs.height_unit_m().is_some_and(|unit_m| unit_m != 1.0) {
+            return Err(refuse("a city's heights are metres"));
+        }
         let wgs84 = Crs::from_epsg(4326)?;
         let (to_geographic, from_geographic) = match Transform::new(&crs, &wgs84) {
             Ok(to) => (to, Transform::new(&wgs84, &crs)?),
@@ -61,7 +64,7 @@ impl Frame {
     /// Longitude, latitude (degrees, WGS 84) and height of a place in the city; NaN where the projection ends.
     pub fn geographic_from_city(&self, place: DVec3) -> DVec3 {
         let mut one = [place];
-        self.to_geographic.apply(&mut one);
+        self.to_geographic.apply_exact(&mut one);
         one[0]
     }
 
@@ -73,7 +76,7 @@ impl Frame {
     /// The place in the city of a longitude, latitude (degrees, WGS 84) and height; NaN where the projection ends.
     pub fn city_from_geographic(&self, lon_lat_height: DVec3) -> DVec3 {
         let mut one = [lon_lat_height];
-        self.from_geographic.apply(&mut one);
+        self.from_geographic.apply_exact(&mut one);
         one[0]
     }
 
@@ -122,22 +125,27 @@ pub fn ecef_from_geographic(at: DVec3) -> DVec3 {
 
 /// Longitude, latitude (degrees, WGS 84) and height above the ellipsoid of Earth-centred Earth-fixed metres.
 ///
-/// Bowring's iteration, below a micrometre within 100 km of the surface.
+/// Bowring's formula, taken twice without angles: below a micrometre from the surface to far above it.
 pub fn geographic_from_ecef(place: DVec3) -> DVec3 {
-    let across = place.x.hypot(place.y);
-    let lon = place.y.atan2(place.x);
-    let mut lat = (place.z / (across * (1.0 - E2))).atan();
-    let mut normal_m = A_M;
-    for _ in 0..6 {
-        let sin_lat = lat.sin();
-        normal_m = A_M / (1.0 - E2 * sin_lat * sin_lat).sqrt();
-        lat = ((place.z + E2 * normal_m * sin_lat) / across).atan();
+    let semi_minor_m = A_M * (1.0 - F);
+    let second_e2 = E2 / (1.0 - E2);
+    let across = (place.x * place.x + place.y * place.y).sqrt();
+    let unit = |sin: f64, cos: f64| {
+        let length = (sin * sin + cos * cos).sqrt();
+        (sin / length, cos / length)
+    };
+    // Sine and cosine of the parametric latitude, then of the latitude.
+    let (mut sin, mut cos) =
+        unit(semi_minor_m * place.z * (1.0 + second_e2 * semi_minor_m / place.length()), A_M * across);
+    let (mut rise, mut run) = (0.0, 0.0);
+    for _ in 0..2 {
+        rise = place.z + second_e2 * semi_minor_m * sin * sin * sin;
+        run = across - E2 * A_M * cos * cos * cos;
+        (sin, cos) = unit(semi_minor_m * rise, A_M * run);
     }
-    let (sin_lat, cos_lat) = lat.sin_cos();
-    // Near a pole the cosine vanishes, near the equator the sine does.
-    let height =
-        if cos_lat.abs() > 0.5 { across / cos_lat - normal_m } else { place.z / sin_lat - normal_m * (1.0 - E2) };
-    DVec3::new(lon.to_degrees(), lat.to_degrees(), height)
+    let (sin_lat, cos_lat) = unit(rise, run);
+    let height = across * cos_lat + place.z * sin_lat - A_M * (1.0 - E2 * sin_lat * sin_lat).sqrt();
+    DVec3::new(place.y.atan2(place.x).to_degrees(), rise.atan2(run).to_degrees(), height)
 }
 
 /// Applies an affine map to a point in f64.

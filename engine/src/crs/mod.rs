@@ -8,7 +8,11 @@
 
 mod datum;
 mod frame;
+mod height;
+#[cfg(feature = "proj")]
+mod outside;
 mod parameter;
+mod patch;
 mod proposal;
 mod register;
 mod transform;
@@ -17,6 +21,7 @@ mod wkt;
 use serde::{Deserialize, Serialize};
 
 pub use frame::{Frame, ecef_from_geographic, geographic_from_ecef};
+pub use height::Heights;
 use parameter::Parameters;
 pub use transform::Transform;
 
@@ -36,16 +41,25 @@ pub struct Crs {
     /// Datum in one short word, the same whoever wrote the description: `wgs84`, `china2000`, `beijing1954`.
     #[serde(default)]
     pub datum: String,
+    /// What heights are in, where that is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertical: Option<Heights>,
 }
+
+/// What to do about a system or a way that the built-in register does not have.
+#[cfg(not(feature = "proj"))]
+const MORE: &str = "a build with --features proj reads more";
+#[cfg(feature = "proj")]
+const MORE: &str = "PROJ has no way either";
 
 /// Why a coordinate system could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CrsError {
     /// The code is not in the register that is built in.
-    #[error("EPSG:{0} is not known")]
+    #[error("EPSG:{0} is not known; {MORE}")]
     UnknownCode(u32),
     /// The text is no WKT that is understood.
-    #[error("coordinate system text not understood: {0}")]
+    #[error("coordinate system text not understood: {0}; {MORE}")]
     BadText(String),
     /// No path between the two.
     #[error("no transformation from {from} to {to}: {reason}")]
@@ -61,12 +75,29 @@ pub enum CrsError {
 
 impl Crs {
     /// The system with this EPSG code.
+    ///
+    /// A compound system (horizontal and heights) gives both parts.
     pub fn from_epsg(code: u32) -> Result<Self, CrsError> {
-        let entry = register::entry(code).ok_or(CrsError::UnknownCode(code))?;
-        Self::build(Some(code), entry.name, entry.datum, entry.parameters)
+        if let Some((horizontal, height)) = height::parts_of(code) {
+            return Self::from_epsg(horizontal)?.with_heights(height);
+        }
+        if let Some(entry) = register::entry(code) {
+            return Self::build(Some(code), entry.name, entry.datum, entry.parameters);
+        }
+        #[cfg(feature = "proj")]
+        if let Some(crs) = outside::system(&format!("EPSG:{code}"), Some(code)) {
+            return Ok(crs);
+        }
+        Err(CrsError::UnknownCode(code))
     }
 
-    /// The system described by `EPSG:4549`, `urn:ogc:def:crs:EPSG::28992`, `http://www.opengis.net/def/crs/EPSG/0/4490`,
+    /// The same with heights in the system with this code.
+    fn with_heights(mut self, code: u32) -> Result<Self, CrsError> {
+        self.vertical = Some(height::Heights::from_epsg(code).map_err(CrsError::BadText)?);
+        Ok(self)
+    }
+
+    /// The system described by `EPSG:4549`, `EPSG:2263+6360` (heights in feet), `urn:ogc:def:crs:EPSG::28992`, `http://www.opengis.net/def/crs/EPSG/0/4490`,
     /// `CRS84`, WKT 1 (OGC or ESRI), the common part of WKT 2, or a PROJ string.
     ///
     /// A description that equals an entry of the register in datum and parameters gets its code. A code that a WKT
@@ -80,6 +111,11 @@ impl Crs {
     /// ```
     pub fn parse(text: &str) -> Result<Self, CrsError> {
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
+        if let Some((horizontal, height)) = text.split_once('+')
+            && let (Some(horizontal), Some(height)) = (named_code(horizontal), named_code(height))
+        {
+            return Self::from_epsg(horizontal)?.with_heights(height);
+        }
         if let Some(code) = named_code(text) {
             return Self::from_epsg(code);
         }
@@ -89,19 +125,28 @@ impl Crs {
             let epsg = register::code_of("", &datum, &parameters);
             let name = match epsg.and_then(register::entry) {
                 Some(entry) => entry.name,
-                None => parameters.text(),
+                // A local system's parameters are not for reports.
+                None => format!("local system {}", short_hash(&parameters.text())),
             };
             return Self::build(epsg, name, datum, parameters);
         }
         if text.contains(['[', '(']) {
-            return wkt::parse(text);
+            let read = wkt::parse(text);
+            #[cfg(feature = "proj")]
+            let read = read.or_else(|error| outside::system(text, None).ok_or(error));
+            return read;
         }
         Err(CrsError::BadText(text.chars().take(120).collect()))
     }
 
-    /// `EPSG:4549`, or the name where there is no code.
+    /// `EPSG:4549`, or the name where there is no code: of the plane alone, whatever heights are in.
     pub fn label(&self) -> String {
         self.epsg.map_or_else(|| self.name.clone(), |code| format!("EPSG:{code}"))
+    }
+
+    /// Metres per unit of height, where it is said; 1 is never assumed here.
+    pub fn height_unit_m(&self) -> Option<f64> {
+        self.vertical.as_ref().map(|heights| heights.unit_m)
     }
 
     /// The projected metric system that a city in geographic coordinates (degrees) is best built in:
@@ -125,6 +170,11 @@ impl Crs {
 
     /// The geographic system (degrees) on the same datum.
     pub fn geographic(&self) -> Result<Self, CrsError> {
+        #[cfg(feature = "proj")]
+        if !self.proj4.starts_with('+') {
+            let none = || CrsError::BadText(format!("{} has no geographic base", self.name));
+            return if self.is_geographic { Ok(self.clone()) } else { outside::base(self).ok_or_else(none) };
+        }
         let parameters = self.parameters().geographic().with_ellipsoid();
         Self::build(
             register::code_of("", &self.datum, &parameters),
@@ -149,12 +199,18 @@ impl Crs {
             is_geographic,
             datum,
             name,
+            vertical: None,
         })
     }
 
     fn parameters(&self) -> Parameters {
         Parameters::parse(&self.proj4)
     }
+}
+
+/// Eight digits that tell texts apart and say nothing of them.
+fn short_hash(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().as_str().chars().take(8).collect()
 }
 
 /// The code in `EPSG:4549`, `epsg::4549`, `urn:ogc:def:crs:EPSG:6.9:4549`, `…/def/crs/EPSG/0/4549`, `4549`;
@@ -233,6 +289,24 @@ mod tests {
         assert_eq!((crs.epsg, crs.is_geographic), (Some(32651), false));
         let local = Crs::parse("+proj=tmerc +lon_0=120.333 +x_0=100000 +ellps=GRS80 +units=m").unwrap();
         assert_eq!(local.epsg, None);
+        assert!(local.label().starts_with("local system ") && !local.label().contains("120"), "{}", local.label());
+    }
+
+    #[test]
+    fn heights_have_a_unit_and_a_name() {
+        for text in ["EPSG:2263+6360", "EPSG:2263+EPSG:6360", " 2263+6360"] {
+            let crs = Crs::parse(text).unwrap();
+            assert_eq!((crs.epsg, crs.label().as_str()), (Some(2263), "EPSG:2263"), "{text}");
+            assert!((crs.height_unit_m().unwrap() - 1200.0 / 3937.0).abs() < 1e-12);
+            assert_eq!(crs.vertical.unwrap().name, "NAVD88 height (ftUS)");
+        }
+        let dutch = Crs::parse("EPSG:7415").unwrap();
+        assert_eq!((dutch.label().as_str(), dutch.height_unit_m()), ("EPSG:28992", Some(1.0)));
+        assert_eq!(Crs::from_epsg(2263).unwrap().height_unit_m(), None);
+        assert!(Crs::parse("EPSG:2263+6358").unwrap_err().to_string().contains("depths"));
+        assert!(Crs::parse("EPSG:2263+4326").is_err());
+        let text = serde_json::to_string(&Crs::from_epsg(4549).unwrap()).unwrap();
+        assert!(!text.contains("vertical"), "{text}");
     }
 
     #[test]
@@ -299,6 +373,83 @@ mod tests {
         assert_eq!(points[0], points[3]);
         assert!(points[0].is_finite() && points[1].x.is_nan() && points[2].x.is_nan());
         assert_eq!(transform.point(DVec3::new(36.0, 120.0, 0.0)), None);
+    }
+
+    /// Places of a system: inside, on borders of patches, far outside, and none at all.
+    fn places(is_geographic: bool, count: usize) -> Vec<DVec3> {
+        let mut state = 20_131_122_u64;
+        let mut chance = move |span: f64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5) * 2.0 * span
+        };
+        let (wide, high, side) = if is_geographic { (200.0, 95.0, 0.5) } else { (2.5e7, 2.5e7, 65_536.0) };
+        let mut places: Vec<DVec3> = (0..count).map(|_| DVec3::new(chance(wide), chance(high), chance(1e4))).collect();
+        for i in 0..count / 10 {
+            let edge = DVec3::new((places[i].x / side).round() * side, places[i].y, 1.0);
+            let nudge = DVec3::new(side * 1e-12, 0.0, 0.0);
+            places.extend([edge, edge + nudge, edge - nudge, (places[i] / side).round() * side]);
+        }
+        for odd in
+            [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e12, 90.0, -90.0, 180.0, 540.0, 90.000_001, 0.0]
+        {
+            places.extend([DVec3::new(odd, 30.0, 5.0), DVec3::new(100.0, odd, 5.0), DVec3::splat(odd)]);
+        }
+        places
+    }
+
+    #[test]
+    fn the_bulk_way_is_the_exact_way_wherever_a_point_lies() {
+        for (from, to) in [
+            (4549, 4326),
+            (4326, 4549),
+            (4549, 3857),
+            (3857, 4326),
+            (4326, 3857),
+            (32601, 4326),
+            (4326, 32661),
+            (32661, 4326),
+            (3031, 4326),
+            (2263, 4269),
+            (4269, 2263),
+            (28992, 4326),
+            (4326, 28992),
+            (2326, 4549),
+            (4326, 5514),
+            (6931, 4326),
+            (4526, 4549),
+        ] {
+            let (source, target) = (Crs::from_epsg(from).unwrap(), Crs::from_epsg(to).unwrap());
+            let Ok(way) = Transform::new(&source, &target) else { continue };
+            let points = places(source.is_geographic, 3000);
+            let (mut exact, mut bulk) = (points.clone(), points.clone());
+            way.apply_exact(&mut exact);
+            way.apply(&mut bulk);
+            let unit_m = if target.is_geographic { 111_320.0 } else { target.unit_m };
+            for ((point, exact), bulk) in points.iter().zip(&exact).zip(&bulk) {
+                assert!(bulk.z.to_bits() == point.z.to_bits(), "EPSG:{from} to EPSG:{to}: height of {point}");
+                let apart = (bulk.x - exact.x).abs().max((bulk.y - exact.y).abs()) * unit_m;
+                let is_none = !(exact.x.is_finite() && exact.y.is_finite());
+                let is_same = if is_none { !(bulk.x.is_finite() && bulk.y.is_finite()) } else { apart < 1e-4 };
+                assert!(is_same, "EPSG:{from} to EPSG:{to} at {point}: {bulk}, exact {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_does_not_depend_on_the_batch_or_the_thread() {
+        let way = Transform::new(&Crs::from_epsg(4549).unwrap(), &Crs::from_epsg(4326).unwrap()).unwrap();
+        let points: Vec<DVec3> = (0..4000).map(|i| DVec3::new(3e5 + 97.0 * f64::from(i), 3.9e6, 1.0)).collect();
+        let mut wanted = points.clone();
+        way.apply(&mut wanted);
+        let fresh = Transform::new(&Crs::from_epsg(4549).unwrap(), &Crs::from_epsg(4326).unwrap()).unwrap();
+        let mut got = points;
+        std::thread::scope(|scope| {
+            for (i, part) in got.chunks_mut(997).enumerate() {
+                let way = fresh.clone();
+                scope.spawn(move || part.chunks_mut(1 + i * 13).rev().for_each(|some| way.apply(some)));
+            }
+        });
+        assert_eq!(got, wanted);
     }
 
     #[test]

@@ -21,7 +21,11 @@ pub(super) fn entry(code: u32) -> Option<Entry> {
     let definition = crs_definitions::from_code(u16::try_from(code).ok()?)?;
     // Two entries of the register's export carry the source's quotes.
     let text = definition.proj4.trim_matches(|c| c == '`' || c == '.' || c == '"');
-    let parameters = Parameters::parse(text);
+    // Which shift holds is decided by the datum: the one of the export is often an older or a regional one.
+    let mut parameters = Parameters::parse(text).without(&["towgs84"]);
+    if parameters.get("proj") == Some("krovak") && !definition.wkt.contains("East North") {
+        parameters.set("axis", "swu");
+    }
     let datum = quoted_after(definition.wkt, "DATUM[").or_else(|| quoted_after(definition.wkt, "ENSEMBLE["));
     Some(Entry {
         code,

@@ -12,6 +12,7 @@ use super::{
     Crs, CrsError,
     datum::{Way, way_to_wgs84},
     parameter::Parameters,
+    patch::Patches,
 };
 
 /// Words that make the projection library shift datums or heights by itself.
@@ -24,6 +25,10 @@ const WEB_MERCATOR: &str = "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 
 #[derive(Clone)]
 pub struct Transform {
     steps: Arc<[Step]>,
+    /// PROJ's way in place of the steps.
+    #[cfg(feature = "proj")]
+    outside: Option<Arc<super::outside::Way>>,
+    patches: Arc<Patches>,
     source_is_geographic: bool,
     target_is_geographic: bool,
     note: Option<String>,
@@ -43,7 +48,39 @@ impl Transform {
     ///
     /// # Errors
     /// [`CrsError::NoPath`] when there is no trusted path, as between Beijing 1954 or Xian 1980 and any other datum.
+    /// A build with the feature `proj` asks PROJ before it says so of other datums.
     pub fn new(source: &Crs, target: &Crs) -> Result<Self, CrsError> {
+        let own = Self::own(source, target);
+        #[cfg(feature = "proj")]
+        let own = own.or_else(|error| match needs_a_survey(source, target) {
+            true => Err(error),
+            false => Self::reference(source, target),
+        });
+        own
+    }
+
+    /// The path that PROJ itself computes, whatever the built-in code can do: the reference for tests and for doubts.
+    ///
+    /// # Errors
+    /// [`CrsError::NoPath`] when PROJ has none without grids that are not there and without guessing, and between
+    /// Beijing 1954 or Xian 1980 and any other datum.
+    #[cfg(feature = "proj")]
+    pub fn reference(source: &Crs, target: &Crs) -> Result<Self, CrsError> {
+        if needs_a_survey(source, target) {
+            return Self::own(source, target);
+        }
+        let way = super::outside::Way::new(source, target)?;
+        Ok(Self {
+            steps: Arc::new([]),
+            outside: Some(Arc::new(way)),
+            patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
+            source_is_geographic: source.is_geographic,
+            target_is_geographic: target.is_geographic,
+            note: Some("converted by PROJ".into()),
+        })
+    }
+
+    fn own(source: &Crs, target: &Crs) -> Result<Self, CrsError> {
         let no_path = |reason: String| CrsError::NoPath { from: source.label(), to: target.label(), reason };
         let proj = |text: &str| Proj::from_proj_string(text).map_err(|e| no_path(e.to_string()));
         let mut steps = Vec::new();
@@ -53,6 +90,11 @@ impl Transform {
             true => WEB_MERCATOR.to_string(),
             false => p.clone().with_ellipsoid().without(DATUM_WORDS).text(),
         };
+        for (crs, parameters) in [(source, &from), (target, &to)] {
+            if parameters.shape().is_none() {
+                return Err(no_path(format!("{} is not among the systems built in; {}", crs.label(), super::MORE)));
+            }
+        }
         let same_system = source.datum == target.datum && from.shape() == to.shape();
         if !same_system {
             let (from_ellipsoid, to_ellipsoid) = (from.geographic().with_ellipsoid(), to.geographic().with_ellipsoid());
@@ -80,6 +122,9 @@ impl Transform {
         }
         Ok(Self {
             steps: steps.into(),
+            #[cfg(feature = "proj")]
+            outside: None,
+            patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
             source_is_geographic: source.is_geographic,
             target_is_geographic: target.is_geographic,
             note,
@@ -93,12 +138,37 @@ impl Transform {
 
     /// Whether source and target are the same system, so that nothing is computed.
     pub fn is_identity(&self) -> bool {
+        #[cfg(feature = "proj")]
+        if self.outside.is_some() {
+            return false;
+        }
         self.steps.is_empty()
     }
 
     /// Converts in place. x/y are longitude/latitude in degrees for geographic systems, else plane units
     /// (east, north); z passes through unchanged. A point that cannot be converted becomes NaN.
+    ///
+    /// Uses polynomials on a fixed grid of patches, each held to less than 0.1 mm from [`Transform::apply_exact`], many
+    /// times faster: a point's result depends on its place alone, not on the batch or the thread.
     pub fn apply(&self, points: &mut [DVec3]) {
+        // PROJ's own ways may bend at the edges of grids and areas.
+        #[cfg(feature = "proj")]
+        if self.outside.is_some() {
+            self.apply_exact(points);
+            return;
+        }
+        if !self.steps.is_empty() {
+            self.patches.apply(points, &|some| self.apply_exact(some));
+        }
+    }
+
+    /// Converts in place as [`Transform::apply`] does, each point by the projection's own formulas.
+    pub fn apply_exact(&self, points: &mut [DVec3]) {
+        #[cfg(feature = "proj")]
+        if let Some(way) = &self.outside {
+            way.apply(points);
+            return;
+        }
         if self.steps.is_empty() {
             return;
         }
@@ -126,12 +196,23 @@ impl Transform {
         }
     }
 
-    /// Converts one point; `None` when it cannot be converted.
+    /// Converts one point by the projection's own formulas; `None` when it cannot be converted.
     pub fn point(&self, point: DVec3) -> Option<DVec3> {
         let mut one = [point];
-        self.apply(&mut one);
+        self.apply_exact(&mut one);
         one[0].is_finite().then_some(one[0])
     }
+}
+
+/// Whether one of two different datums is an old Chinese one, of which no transformation is published.
+#[cfg(feature = "proj")]
+fn needs_a_survey(source: &Crs, target: &Crs) -> bool {
+    source.datum != target.datum && [source, target].iter().any(|crs| super::datum::is_chinese_local(&crs.datum))
+}
+
+/// Metres per unit of a plane, `None` for degrees.
+fn unit_of(crs: &Crs) -> Option<f64> {
+    (!crs.is_geographic).then_some(crs.unit_m)
 }
 
 /// What happens between the two datums.

@@ -1,7 +1,7 @@
 //! Well-known text of a coordinate system: WKT 1 as OGC (01-009) and ESRI write it, and the common part of
 //! WKT 2 (OGC 18-010), to PROJ's parameters.
 
-use super::{Crs, CrsError, datum::datum_key, parameter::Parameters, register};
+use super::{Crs, CrsError, Heights, datum::datum_key, parameter::Parameters, register};
 
 /// Longest text and deepest nesting that is looked at; real ones have some thousand characters and a depth of 7.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -21,20 +21,26 @@ pub(super) fn parse(text: &str) -> Result<Crs, CrsError> {
     let parameters = parameters.map_err(|reason| bad(&reason))?;
     let key = datum_key(&datum);
     let epsg = register::code_of(&name, &key, &parameters);
-    // The register knows the datum shift, which ESRI's text leaves out.
     let parameters = match epsg.and_then(register::entry) {
-        Some(entry) => entry.parameters,
+        Some(mut entry) => {
+            if let Some(shift) = parameters.get("towgs84") {
+                entry.parameters.set("towgs84", shift);
+            }
+            entry.parameters
+        }
         None => parameters,
     };
-    Crs::build(epsg, name, key, parameters)
+    Ok(Crs { vertical: heights(&root)?, ..Crs::build(epsg, name, key, parameters)? })
 }
 
 const GEOGRAPHIC: &[&str] =
     &["GEOGCS", "GEOGCRS", "GEODCRS", "GEODETICCRS", "GEOGRAPHICCRS", "BASEGEOGCRS", "BASEGEODCRS"];
 const PROJECTED: &[&str] = &["PROJCS", "PROJCRS", "PROJECTEDCRS"];
 
+/// Word and name at the beginning: a local system's parameters are not for messages.
 fn excerpt(text: &str) -> String {
-    let short: String = text.chars().take(120).collect();
+    let end = text.match_indices('"').nth(1).map_or(text.len(), |(at, _)| at + 1);
+    let short: String = text.chars().take(text[..end].chars().count().min(80)).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
@@ -47,6 +53,23 @@ fn horizontal(node: &Node) -> Option<&Node> {
         .contains(&node.word.as_str())
         .then(|| node.children.iter().find_map(horizontal))
         .flatten()
+}
+
+/// The height part of a compound system.
+fn heights(root: &Node) -> Result<Option<Heights>, CrsError> {
+    if !root.is(&["COMPD_CS", "COMPOUNDCRS", "BOUNDCRS"]) {
+        return Ok(None);
+    }
+    let Some(node) = root.find(&["VERT_CS", "VERTCRS", "VERTICALCRS"]) else { return Ok(None) };
+    if node.find(&["AXIS"]).is_some_and(|axis| axis.direction.eq_ignore_ascii_case("DOWN")) {
+        return Err(CrsError::BadText(format!("{} counts depths, not heights", node.name())));
+    }
+    let unit = node.child(&["UNIT", "LENGTHUNIT"]).or_else(|| node.child(&["AXIS"])?.find(&["LENGTHUNIT", "UNIT"]));
+    let unit_m = unit.and_then(|u| u.numbers.first().copied()).unwrap_or(1.0);
+    if !(1e-4..1e4).contains(&unit_m) {
+        return Err(CrsError::BadText(format!("a unit of height of {unit_m} metres is absurd")));
+    }
+    Ok(Some(Heights { epsg: None, name: node.name_owned(), unit_m }))
 }
 
 fn geographic(node: &Node) -> Result<Parameters, String> {
@@ -65,9 +88,13 @@ fn ellipsoid(node: &Node, parameters: &mut Parameters) -> Result<(), String> {
         Some(rf) => parameters.set("rf", rf.to_string()),
         None => parameters.set("b", a.to_string()),
     }
-    let meridian = node.find(&["PRIMEM", "PRIMEMERIDIAN"]).and_then(|p| p.numbers.first().copied()).unwrap_or(0.0);
-    if meridian != 0.0 {
-        parameters.set("pm", (meridian * angle_deg(node)).to_string());
+    let meridian = node.find(&["PRIMEM", "PRIMEMERIDIAN"]);
+    let value = meridian.and_then(|p| p.numbers.first().copied()).unwrap_or(0.0);
+    if value != 0.0 {
+        // WKT 1 is written with degrees here by everybody, whatever the unit of the system's angles.
+        let own_unit = meridian.and_then(|p| p.child(&["ANGLEUNIT", "UNIT"])?.numbers.first().copied());
+        let unit_deg = own_unit.map_or(if node.word == "GEOGCS" { 1.0 } else { angle_deg(node) }, whole_degrees);
+        parameters.set("pm", (value * unit_deg).to_string());
     }
     if let Some(shift) = node.find(&["TOWGS84"]).filter(|s| matches!(s.numbers.len(), 3 | 7)) {
         parameters.set("towgs84", shift.numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
@@ -108,13 +135,17 @@ fn projected(node: &Node) -> Result<Parameters, String> {
     let mut parameters = Parameters::default();
     let mut words = projection.split(' ');
     parameters.set("proj", words.next().unwrap_or_default());
-    words.for_each(|flag| parameters.set(flag, ""));
+    words.for_each(|flag| {
+        let (key, value) = flag.split_once('=').unwrap_or((flag, ""));
+        parameters.set(key, value);
+    });
 
     let angle = angle_deg(node);
     let holder = conversion.unwrap_or(node);
     for parameter in holder.children.iter().filter(|c| c.word == "PARAMETER") {
         let name = letters(parameter.name());
-        let Some((_, key, kind)) = PARAMETERS.iter().find(|(n, _, _)| *n == name) else { continue };
+        let known = PARAMETERS.iter().find(|(n, _, _)| *n == name);
+        let (_, key, kind) = known.ok_or(format!("parameter {name} is not supported"))?;
         let value = *parameter.numbers.first().ok_or(format!("parameter {name} has no number"))?;
         let own_unit = parameter.child(&["LENGTHUNIT", "ANGLEUNIT"]).and_then(|u| u.numbers.first().copied());
         let value = match kind {
@@ -130,17 +161,64 @@ fn projected(node: &Node) -> Result<Parameters, String> {
         };
         parameters.set(key, value.to_string());
     }
-    if parameters.get("proj") == Some("stere") {
-        complete_polar(&mut parameters, &method);
+    match parameters.get("proj") {
+        Some("webmerc") => return Ok(Parameters::parse(WEB_MERCATOR)),
+        Some("stere") => complete_polar(&mut parameters, &method),
+        Some("krovak") => complete_krovak(&mut parameters, &method, node)?,
+        Some("omerc") => complete_oblique(&mut parameters),
+        Some("lcc") if parameters.get("lat_1").is_none() => {
+            // One standard parallel: the latitude of the origin.
+            parameters.set("lat_1", parameters.get("lat_0").unwrap_or("0").to_string());
+        }
+        _ => {}
     }
-    if parameters.get("proj") == Some("webmerc") {
-        return Ok(Parameters::parse(WEB_MERCATOR));
-    }
-    ellipsoid(base, &mut parameters)?;
+    let parameters = &mut parameters.without(IGNORED);
+    ellipsoid(base, parameters)?;
     if unit_m != 1.0 {
         parameters.set("to_meter", unit_m.to_string());
     }
-    Ok(parameters)
+    Ok(parameters.clone())
+}
+
+/// Parameters that are looked at here and mean nothing to PROJ.
+const IGNORED: &[&str] = &["x_scale", "y_scale", "sphere_type"];
+
+/// Krovak's cone has fixed parameters; what differs is which way its axes point.
+fn complete_krovak(parameters: &mut Parameters, method: &str, node: &Node) -> Result<(), String> {
+    let near = |key: &str, wanted: f64| parameters.number(key).is_none_or(|n| (n - wanted).abs() < 1e-6);
+    if !near("lat_1", 78.5) || !near("alpha", 30.288_139_75) || !near("lat_0", 49.5) {
+        return Err("it is a Krovak projection with other parameters than the Czech and Slovak one".into());
+    }
+    let axis = |i: usize| node.children.iter().filter(|c| c.word == "AXIS").nth(i).map(|a| a.direction.as_str());
+    let is_north = match (axis(0), parameters.number("gamma")) {
+        (_, Some(turn)) => turn == 90.0 && parameters.number("x_scale") == Some(-1.0),
+        (Some(first), None) => first.eq_ignore_ascii_case("EAST") || method.contains("north"),
+        (None, None) => method.contains("north") || letters(node.name()).contains("eastnorth"),
+    };
+    *parameters = parameters.without(&["lat_1", "gamma"]);
+    // As the register has it.
+    parameters.set("alpha", "30.28813972222222");
+    if !is_north {
+        parameters.set("axis", "swu");
+    }
+    Ok(())
+}
+
+/// Azimuths between 0 and 360 as in the register; at 90 degrees the oblique cylinder is the Swiss one.
+fn complete_oblique(parameters: &mut Parameters) {
+    for key in ["alpha", "gamma"] {
+        if let Some(angle) = parameters.number(key) {
+            parameters.set(key, angle.rem_euclid(360.0).to_string());
+        }
+    }
+    let is_east = |key: &str| parameters.number(key).is_none_or(|angle| (angle - 90.0).abs() < 1e-9);
+    if parameters.get("no_uoff").is_none() && parameters.get("alpha").is_some() && is_east("alpha") && is_east("gamma")
+    {
+        let lonc = parameters.get("lonc").unwrap_or("0").to_string();
+        *parameters = parameters.without(&["alpha", "gamma", "lonc"]);
+        parameters.set("proj", "somerc");
+        parameters.set("lon_0", lonc);
+    }
 }
 
 /// A polar aspect names its pole by the method or by the sign of its standard parallel.
@@ -166,6 +244,7 @@ fn letters(name: &str) -> String {
 /// PROJ's projection (and flags) and the methods' names in WKT 1, ESRI's WKT and WKT 2.
 const METHODS: &[(&str, &[&str])] = &[
     ("tmerc", &["transversemercator", "gausskruger", "transversemercatorcomplex"]),
+    ("tmerc axis=wsu", &["transversemercatorsouthorientated"]),
     (
         "lcc",
         &[
@@ -194,13 +273,26 @@ const METHODS: &[(&str, &[&str])] = &[
     ("laea", &["lambertazimuthalequalarea"]),
     (
         "omerc no_uoff",
-        &["hotineobliquemercator", "hotineobliquemercatorvarianta", "hotineobliquemercatorazimuthnaturalorigin"],
+        &[
+            "hotineobliquemercator",
+            "hotineobliquemercatorvarianta",
+            "hotineobliquemercatorazimuthnaturalorigin",
+            "rectifiedskeworthomorphicnaturalorigin",
+        ],
     ),
-    ("omerc", &["hotineobliquemercatorazimuthcenter", "hotineobliquemercatorvariantb", "obliquemercator"]),
+    (
+        "omerc",
+        &[
+            "hotineobliquemercatorazimuthcenter",
+            "hotineobliquemercatorvariantb",
+            "obliquemercator",
+            "rectifiedskeworthomorphiccenter",
+        ],
+    ),
     ("somerc", &["swissobliquecylindrical", "swissobliquemercator"]),
     ("cass", &["cassini", "cassinisoldner"]),
     ("poly", &["polyconic", "americanpolyconic"]),
-    ("krovak", &["krovak", "kroveknorthorientated"]),
+    ("krovak", &["krovak", "krovaknorthorientated"]),
     ("eqc", &["equirectangular", "platecarree", "equidistantcylindrical"]),
     ("cea", &["cylindricalequalarea", "lambertcylindricalequalarea"]),
     ("aeqd", &["azimuthalequidistant"]),
@@ -234,11 +326,21 @@ const PARAMETERS: &[(&str, &str, Kind)] = &[
     ("latitudeof2ndstandardparallel", "lat_2", Kind::Angle),
     ("azimuth", "alpha", Kind::Angle),
     ("azimuthofinitialline", "alpha", Kind::Angle),
+    ("azimuthatprojectioncentre", "alpha", Kind::Angle),
+    ("colatitudeofconeaxis", "alpha", Kind::Angle),
+    ("pseudostandardparallel1", "lat_1", Kind::Angle),
+    ("latitudeofpseudostandardparallel", "lat_1", Kind::Angle),
+    ("xyplanerotation", "gamma", Kind::Angle),
     ("rectifiedgridangle", "gamma", Kind::Angle),
     ("anglefromrectifiedtoskewgrid", "gamma", Kind::Angle),
     ("scalefactor", "k", Kind::Ratio),
     ("scalefactoratnaturalorigin", "k", Kind::Ratio),
     ("scalefactoroninitialline", "k", Kind::Ratio),
+    ("scalefactoratprojectioncentre", "k", Kind::Ratio),
+    ("scalefactoronpseudostandardparallel", "k", Kind::Ratio),
+    ("xscale", "x_scale", Kind::Ratio),
+    ("yscale", "y_scale", Kind::Ratio),
+    ("auxiliaryspheretype", "sphere_type", Kind::Ratio),
     ("falseeasting", "x_0", Kind::Length),
     ("eastingatfalseorigin", "x_0", Kind::Length),
     ("eastingatprojectioncentre", "x_0", Kind::Length),
@@ -253,6 +355,8 @@ struct Node {
     word: String,
     texts: Vec<String>,
     numbers: Vec<f64>,
+    /// Last bare word, as `EAST` of an axis.
+    direction: String,
     children: Vec<Node>,
 }
 
@@ -330,6 +434,8 @@ impl Reader<'_> {
                     if matches!(self.peek()?, b'[' | b'(') {
                         self.at = start;
                         node.children.push(self.node(depth + 1)?);
+                    } else {
+                        node.direction = word;
                     }
                 }
             }
@@ -438,6 +544,34 @@ mod tests {
         let proj = ",EXTENSION[\"PROJ4\",\"+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext\"]";
         assert_eq!(parse(&text(proj)).unwrap().epsg, Some(3857));
         assert_eq!(parse(&text("")).unwrap().epsg, Some(3395));
+    }
+
+    #[test]
+    fn a_compound_system_has_a_unit_of_height() {
+        let plane = esri("x", "China_2000", "\"CGCS2000\",6378137.0,298.257222101", 500_000.0, 120.0);
+        let first = |rest: &str| parse(&format!("COMPD_CS[\"both\",{plane},{rest}]"));
+        let feet = "VERT_CS[\"NAVD88 (ft)\",VERT_DATUM[\"NAVD 88\",2005],UNIT[\"US survey foot\",0.3048006096],AXIS[\"Up\",UP]]";
+        let crs = first(feet).unwrap();
+        assert_eq!((crs.epsg, crs.height_unit_m()), (Some(4549), Some(0.3048006096)));
+        assert_eq!(crs.vertical.unwrap().name, "NAVD88 (ft)");
+        assert!(first(&feet.replace("UP", "DOWN")).is_err());
+        let newer = "VERTCRS[\"H\",VDATUM[\"D\"],CS[vertical,1],AXIS[\"gravity-related height (H)\",up,LENGTHUNIT[\"foot\",0.3048]]]";
+        assert_eq!(first(newer).unwrap().height_unit_m(), Some(0.3048));
+        assert_eq!(parse(&plane).unwrap().height_unit_m(), None);
+    }
+
+    #[test]
+    fn a_message_does_not_tell_parameters() {
+        let text = esri("Geheim", "China_2000", "\"CGCS2000\",6378137.0,298.257222101", 123_456.0, 120.333);
+        let error = parse(&text.replace("Gauss_Kruger", "Unheard_of")).unwrap_err().to_string();
+        assert!(error.contains("Geheim") && !error.contains("120.333") && !error.contains("123456"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let text = esri("x", "China_2000", "\"CGCS2000\",6378137.0,298.257222101", 500_000.0, 120.0);
+        let odd = text.replace("PARAMETER[\"Scale_Factor\"", "PARAMETER[\"Twist\",3.0],PARAMETER[\"Scale_Factor\"");
+        assert!(parse(&odd).unwrap_err().to_string().contains("twist"));
     }
 
     #[test]

@@ -9,7 +9,12 @@ use crate::crs::Crs;
 /// The coordinate system as PROJJSON, built from its PROJ parameters, with its EPSG code as `id`.
 /// The projections of plane city systems get their EPSG methods; others are named as PROJ names them,
 /// so that a reader can still tell them by the code.
+///
+/// Null, which GeoParquet takes for unknown, where only PROJ itself can read the system's description.
 pub(crate) fn projjson(crs: &Crs) -> Value {
+    if !crs.proj4.starts_with('+') {
+        return Value::Null;
+    }
     let parameters: HashMap<&str, &str> = crs
         .proj4
         .split_whitespace()

@@ -35,7 +35,10 @@ pub(crate) fn named(text: &str) -> Option<Named> {
         if lower.contains("epsg") {
             let code = part.rsplit([':', '/', '#']).next()?.parse::<u32>().ok()?;
             let horizontal = horizontal(code);
-            let crs = Crs::from_epsg(horizontal).ok()?;
+            let mut crs = Crs::from_epsg(horizontal).ok()?;
+            // What the text says of heights, as a compound code or as a second one.
+            let whole = if horizontal != code { Crs::from_epsg(code) } else { Crs::parse(&second(text, horizontal)) };
+            crs.vertical = whole.ok().and_then(|crs| crs.vertical);
             return Some(Named { crs, compound: (horizontal != code).then_some(code) });
         }
         if lower.contains("crs84") {
@@ -43,6 +46,16 @@ pub(crate) fn named(text: &str) -> Option<Named> {
         }
     }
     None
+}
+
+/// `EPSG:25833+5783` of a list of two codes; of one alone what it says itself.
+fn second(text: &str, horizontal: u32) -> String {
+    let codes =
+        text.split([',', '+', ' ', ';']).filter_map(|part| part.rsplit([':', '/', '#']).next()?.parse::<u32>().ok());
+    match codes.filter(|code| *code != horizontal).last() {
+        Some(height) => format!("EPSG:{horizontal}+{height}"),
+        None => format!("EPSG:{horizontal}"),
+    }
 }
 
 /// The horizontal part of a compound or three-dimensional code; other codes as they are.

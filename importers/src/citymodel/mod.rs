@@ -122,12 +122,14 @@ impl<'a> Composer<'a> {
             || !piece.anchored.is_empty();
         let measures = Measures::of(&piece.fields, &mut self.recogniser);
         let has_height = self.has_height(&piece);
-        if has_height && self.job.crs.unit_m != 1.0 {
-            let message = format!(
-                "heights are taken as metres, while the plane coordinates are in units of {} m",
-                self.job.crs.unit_m
-            );
-            report.warn("z_unit_unknown", message, &place);
+        if has_height {
+            let unit_m = crate::height::unit_of(self.job.crs, report, &place);
+            if unit_m != 1.0 {
+                let piece = &mut piece;
+                piece.surfaces.positions.iter_mut().for_each(|v| v.z *= unit_m);
+                piece.lines.iter_mut().flatten().chain(&mut piece.points).for_each(|v| v.z *= unit_m);
+                piece.anchored.iter_mut().for_each(|(at, _)| at.z *= unit_m);
+            }
         }
         if !self.move_to_city(&mut piece) {
             report.skip(piece.record, format!("{place}: coordinates have no place in {}", self.job.crs.label()));

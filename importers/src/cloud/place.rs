@@ -76,7 +76,10 @@ impl<'a> Placing<'a> {
         let place = Place::of(job.options).map_err(wrong)?;
         let unit_m = if job.crs.is_geographic { 1.0 } else { job.crs.unit_m };
         let Some(place) = place else {
-            if (unit_m - 1.0).abs() > 1e-9 {
+            let height_unit_m = job.crs.height_unit_m().unwrap_or(unit_m);
+            if job.crs.vertical.is_some() {
+                crate::height::unit_of(job.crs, report, "");
+            } else if (unit_m - 1.0).abs() > 1e-9 {
                 let message = format!("no unit of z is stated; it was taken as that of x and y, {unit_m} m");
                 report.warn("height_unit_assumed", message, "");
             }
@@ -84,7 +87,7 @@ impl<'a> Placing<'a> {
                 city_from_source: Some(job.city_from_source),
                 is_earth_centred: false,
                 local: None,
-                height_unit_m: unit_m,
+                height_unit_m,
                 is_yx,
             });
         };

@@ -113,6 +113,31 @@ fn heights_beside_feet_are_taken_as_feet_and_told() {
 }
 
 #[test]
+fn heights_whose_unit_is_said_are_read_in_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.xyz");
+    std::fs::write(&path, b"985000 210000 100\n985010 210000 100\n").expect("written");
+    for (crs, wanted) in [("EPSG:2263+6360", 30.480_061), ("EPSG:2263+5703", 100.0)] {
+        let options = Options { crs: Some(Crs::parse(crs).expect("compound")), ..Options::default() };
+        let trial = Trial::of(&crate::xyz::FORMAT, &path, &options, 32618);
+        assert!((positions(&trial.objects)[0].z - wanted).abs() < 1e-6, "{crs}");
+        assert_eq!(codes(&trial).contains(&"height_unit"), wanted != 100.0, "{crs}");
+        assert!(!codes(&trial).contains(&"height_unit_assumed"), "{crs}");
+    }
+    let features = folder.path().join("a.geojson");
+    let json = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{},"geometry":
+        {"type":"Point","coordinates":[985000,210000,100]}}]}"#;
+    std::fs::write(&features, json).expect("written");
+    for (crs, wanted, code) in [("EPSG:2263+6360", 30.480_061, "height_unit"), ("EPSG:2263", 100.0, "z_unit_unknown")] {
+        let options = Options { crs: Some(Crs::parse(crs).expect("known")), ..Options::default() };
+        let trial = Trial::of(&crate::geojson::FORMAT, &features, &options, 32618);
+        let place = trial.objects[0].geometry.extent().centre();
+        assert!((place.z - wanted).abs() < 1e-6, "{crs}: {place}");
+        assert!(codes(&trial).contains(&code), "{crs}");
+    }
+}
+
+#[test]
 fn a_large_cloud_leaves_in_batches_of_one_object() {
     let lines: String = (0..450_000).map(|i| format!("{i} 0 0\n")).collect();
     let trial = trial(&crate::xyz::FORMAT, "many.xyz", lines.as_bytes());

@@ -341,12 +341,11 @@ impl Settled<'_> {
         } else if self.job.crs.is_geographic && self.class == Class::Building {
             corners.count(&feature.shape);
         }
-        if feature.shape.has_z && self.job.crs.unit_m != 1.0 {
-            let message = format!(
-                "heights are taken as metres, while the plane coordinates are in units of {} m",
-                self.job.crs.unit_m
-            );
-            report.warn("z_unit_unknown", message, format!("record {}", feature.record));
+        if feature.shape.has_z {
+            let unit_m = crate::height::unit_of(self.job.crs, report, &format!("record {}", feature.record));
+            if unit_m != 1.0 {
+                feature.shape.for_each_mut(|v| v.z *= unit_m);
+            }
         }
     }
 

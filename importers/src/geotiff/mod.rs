@@ -105,6 +105,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             hint: "the file has no ModelTiepoint or ModelTransformation; put a world file (.tfw) beside it".into(),
         });
     };
+    raster.height_unit_m = raster.height_unit_m.or(job.crs.height_unit_m());
     match kind(&raster, job.options) {
         Kind::Terrain => read_heights(job, &mut raster, affine, out, report),
         _ => read_picture(job, &mut raster, affine, out, report),

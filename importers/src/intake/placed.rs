@@ -47,6 +47,12 @@ impl Placed {
             account.encoding = Some(label.clone());
             account.encoding_from = from.clone();
         }
+        if let Some(heights) = &self.crs.vertical {
+            let code = heights.epsg.map_or(String::new(), |code| format!(" (EPSG:{code})"));
+            let message =
+                format!("heights are in {}{code}; they stay in that datum: no geoid was applied", heights.name);
+            account.warn("height_datum", message, "");
+        }
         if let Some(named) = &self.overridden {
             let message = format!("the source says {named}; --crs {} is used as you asked", self.crs.label());
             account.warn("crs_overridden", message, "");
@@ -68,6 +74,10 @@ impl Placed {
             options.map,
             self.crs.proj4
         );
+        let said = match self.crs.height_unit_m() {
+            Some(unit_m) => format!("{said}|heights {unit_m}"),
+            None => said,
+        };
         self.source.content_hash(&said)
     }
 }
@@ -81,7 +91,11 @@ pub(super) fn name_crs(sources: Vec<Source>, request: &Request, report: &mut Imp
             (Some(flag), Some(file)) if flag.proj4 != file.proj4 => {
                 (Some((flag.clone(), "flag".to_owned())), Some(file.label()))
             }
-            (Some(flag), _) => (Some((flag.clone(), "flag".to_owned())), None),
+            (Some(flag), file) => {
+                // The flag says the same plane; what it does not say of heights the file may.
+                let vertical = flag.vertical.clone().or_else(|| file.as_ref().and_then(|file| file.vertical.clone()));
+                (Some((Crs { vertical, ..flag.clone() }, "flag".to_owned())), None)
+            }
             (None, Some(file)) => (Some((file.clone(), source.probe.crs_from.clone())), None),
             (None, None) if !source.probe.needs_crs => (None, None),
             (None, None) => {
@@ -129,9 +143,11 @@ fn missing_crs(source: &Source) -> String {
 /// else the usual one for the place.
 pub(super) fn city_crs(sources: &[Named]) -> Result<Crs, IntakeError> {
     let is_metric = |crs: &Crs| !crs.is_geographic && (crs.unit_m - 1.0).abs() < 1e-9;
+    // The city's heights are metres in the datum of --vertical; what a source's are stays its own.
+    let plane = |crs: &Crs| Crs { vertical: None, ..crs.clone() };
     let with_crs = || sources.iter().filter_map(|n| n.crs.as_ref().map(|(crs, _)| (n, crs)));
     if let Some((_, found)) = with_crs().find(|(_, crs)| is_metric(crs)) {
-        return Ok(found.clone());
+        return Ok(plane(found));
     }
     let degrees = Crs::from_epsg(4326)?;
     for (named, crs) in with_crs() {

@@ -101,7 +101,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
 /// Metres in a unit of z. A scan's x, y and z are one measurement: where nothing is said about z, feet in plan mean
 /// feet in height, with a warning.
 fn height_unit(job: &Job<'_>, header: &LasHeader, report: &mut SourceReport) -> f64 {
-    let stated = header.height_unit_m();
+    let stated = header.height_unit_m().or(job.crs.height_unit_m());
     let plane = if job.crs.is_geographic { 1.0 } else { job.crs.unit_m };
     let unit_m = stated.or(header.plane_unit_m().filter(|u| (u - plane).abs() < 1e-6)).unwrap_or(plane);
     if (unit_m - 1.0).abs() > 1e-9 {
