@@ -7,6 +7,8 @@ mod attribute;
 mod class;
 mod corner;
 mod geometry;
+#[cfg(test)]
+mod kept_test;
 mod look;
 mod network;
 #[cfg(test)]
@@ -19,11 +21,13 @@ pub(crate) mod wkb;
 use std::{collections::HashSet, hash::BuildHasher, sync::Arc};
 
 use groundline_engine::model::{
-    Attribute, CityObject, Class, Geometry, Instance, InstanceModel, ObjectId, SourceReport, Stage, Value,
+    Attribute, CityObject, Class, Geometry, Instance, InstanceModel, ObjectId, Origin, SourceReport, Stage, Value,
 };
 
 use attribute::Fields;
 pub(crate) use class::{Sample, suggest};
+#[cfg(test)]
+pub(crate) use kept_test::shown;
 use corner::Corners;
 pub(crate) use look::{Look, joined as joined_boxes};
 pub(crate) use said::{AssumedTube, Said};
@@ -143,6 +147,7 @@ impl<'a> Maker<'a> {
             return Ok(());
         }
         let key = self.key(&feature, report);
+        keep_id(&mut feature, &self.id_field);
         let fields = Fields::new(&feature.fields, &mut self.recogniser);
         let class = said.class.unwrap_or_else(|| self.class_of(&feature, &fields));
         let maker = geometry::Context { class, layer: self.job.layer, record, said: &said };
@@ -258,21 +263,51 @@ impl<'a> Maker<'a> {
     }
 }
 
+/// Where a field names the feature, the id that its format gives it beside the fields would be lost: it becomes a field.
+fn keep_id(feature: &mut Feature, id_field: &IdField) {
+    let IdField::Field(field) = id_field else { return };
+    let (Some(id), true) = (feature.id.take(), feature.fields.iter().any(|(name, _)| name == field)) else { return };
+    let number = id.parse::<i64>().ok();
+    let is_there = feature.fields.iter().any(|(name, value)| match value {
+        _ if &**name == "id" => true,
+        Value::Text(text) => *text == id,
+        Value::Int(whole) => Some(*whole) == number,
+        _ => false,
+    });
+    if !is_there {
+        feature.fields.push(("id".into(), Value::Text(id)));
+    }
+}
+
 /// Whether the user said that y (or latitude) stands first.
 pub(crate) fn has_swapped_axes(map: &[(String, String)]) -> bool {
     map.iter().any(|(key, value)| key == "axes" && value.eq_ignore_ascii_case("yx"))
 }
 
-/// Standard attributes, then the source's own under their own names, save where a standard one has that name already.
+/// Standard attributes, then the source's own under their own names. Where a standard one has that name already and
+/// says something else (another unit, a default for a number that cannot be), the source's stands as `source.NAME`.
 fn joined(standard: Vec<Attribute>, fields: &[(Arc<str>, Value)]) -> Vec<Attribute> {
     let mut all = standard;
     let known = all.len();
     for (name, value) in fields {
-        if !all[..known].iter().any(|a| a.key == *name) {
-            all.push(Attribute::read(name, value.clone()));
+        let namesakes = all[..known].iter().filter(|a| a.key == *name);
+        match namesakes.map(|a| says_the_same(&a.value, value)).reduce(|a, b| a || b) {
+            None => all.push(Attribute::read(name, value.clone())),
+            Some(true) => {}
+            Some(false) => all.push(Attribute {
+                key: format!("source.{name}").into(),
+                value: value.clone(),
+                field: name.clone(),
+                origin: Origin::Read,
+            }),
         }
     }
     all
+}
+
+fn says_the_same(standard: &Value, own: &Value) -> bool {
+    let number = |value: &Value| crate::field::number(value).filter(|(_, unit)| unit.is_none()).map(|(n, _)| n);
+    standard == own || number(standard).is_some_and(|n| number(own) == Some(n))
 }
 
 /// A thing of which many look alike.
