@@ -26,9 +26,9 @@ use groundline_engine::model::{
 
 use attribute::Fields;
 pub(crate) use class::{Sample, suggest};
+use corner::Corners;
 #[cfg(test)]
 pub(crate) use kept_test::shown;
-use corner::Corners;
 pub(crate) use look::{Look, joined as joined_boxes};
 pub(crate) use said::{AssumedTube, Said};
 pub(crate) use shape::{Dimension, Shape, cleaned as cleaned_rings, grouped as grouped_rings, is_inside, signed_area};
