@@ -9,7 +9,10 @@ use ifc_lite_processing::{
     process,
 };
 
-use super::product::{Part, Product, Sink, Summary};
+use super::{
+    colour::Colours,
+    product::{Part, Product, Sink, Summary},
+};
 
 /// Longest text that is kept of a value, characters.
 const MAX_TEXT: usize = 2000;
@@ -56,6 +59,7 @@ pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> 
     }
     let tree = Tree::of(&model, &shapes);
     let facts = facts(&model);
+    let mut colours = Colours::of(content);
     let mut summary = Summary {
         products: 0,
         failed_shapes: result.stats.products_with_failures,
@@ -64,7 +68,14 @@ pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> 
     for id in &tree.products {
         let Some(entity) = tree.entities.get(id) else { continue };
         let product = tree.product(entity, facts.get(id).map_or(&[], Vec::as_slice));
-        sink(product, shapes.remove(id).unwrap_or_default())?;
+        let mut parts = shapes.remove(id).unwrap_or_default();
+        if let Some(first) = parts.first().map(|part| part.rgba)
+            && parts.iter().all(|part| part.rgba == first)
+            && let Some(rgba) = colours.as_mut().and_then(|colours| colours.of_cut(*id))
+        {
+            parts.iter_mut().for_each(|part| part.rgba = rgba);
+        }
+        sink(product, parts)?;
         summary.products += 1;
     }
     Ok(summary)
@@ -118,6 +129,8 @@ impl<'a> Tree<'a> {
                 products.insert(relation.related_id);
             }
         }
+        // what nobody placed in the tree and what has no shape is in the file all the same
+        products.extend(model.entities.iter().filter(|e| is_element(&e.type_name)).map(|e| e.entity_id));
         let left_out = |id: &u32| {
             let name = entities.get(id).map(|e| e.type_name.to_uppercase()).unwrap_or_default();
             name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
@@ -188,12 +201,23 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Whether entities of this type are things that are built, in any version of the schema.
+fn is_element(type_name: &str) -> bool {
+    let own = ifc_lite_core::IfcType::from_str(&type_name.to_uppercase());
+    own.is_subtype_of(ifc_lite_core::IfcType::IfcElement)
+}
+
 /// `IFCWALLSTANDARDCASE` as `IfcWallStandardCase`; names that are already mixed stay.
 fn schema_name(name: &str) -> String {
     if name.bytes().any(|b| b.is_ascii_lowercase()) {
         return name.to_owned();
     }
-    ifc_lite_core::IfcType::from_str(name).name().to_owned()
+    // names of drafts of IFC 4.3 that the final version dropped; files have them
+    let draft = ["IfcSolidStratum", "IfcVoidStratum", "IfcWaterStratum"].iter().find(|d| d.eq_ignore_ascii_case(name));
+    match draft {
+        Some(name) => (*name).to_owned(),
+        None => ifc_lite_core::IfcType::from_str(name).name().to_owned(),
+    }
 }
 
 /// Property sets, quantities, materials and classifications of every entity, under `Set.Name`.
@@ -205,7 +229,8 @@ fn facts(model: &DataModel) -> HashMap<u32, Vec<(String, Value)>> {
                 "boolean" | "logical" => match p.property_value.as_str() {
                     "true" => Value::Bool(true),
                     "false" => Value::Bool(false),
-                    _ => return None,
+                    // a logical may say that nobody knows
+                    _ => Value::Text("unknown".into()),
                 },
                 "integer" => Value::Int(p.property_value.parse().ok()?),
                 "real" => Value::Real(p.property_value.parse::<f64>().ok().filter(|r| r.is_finite())?),
