@@ -359,7 +359,7 @@ impl Settled<'_> {
     ) -> Option<Prepared> {
         let record = feature.record;
         let key = self.key(&feature);
-        keep_id(&mut feature, &self.id_field);
+        self.keep_id(&mut feature);
         let fields = Fields::new(&feature.fields, recogniser);
         let class = said.class.unwrap_or_else(|| self.class_of(&feature.shape, &feature.fields, &fields));
         let maker = geometry::Context { class, layer: self.job.layer, record, said: &said };
@@ -419,6 +419,25 @@ impl Settled<'_> {
         }
     }
 
+    /// Where a field names the feature, the id that its format gives it beside the fields would be lost: it becomes a
+    /// field.
+    fn keep_id(&self, feature: &mut Feature) {
+        let IdField::Field(field) = &self.id_field else { return };
+        let (Some(id), true) = (feature.id.take(), feature.fields.iter().any(|(name, _)| name == field)) else {
+            return;
+        };
+        let number = id.parse::<i64>().ok();
+        let is_there = feature.fields.iter().any(|(name, value)| match value {
+            _ if &**name == "id" => true,
+            Value::Text(text) => *text == id,
+            Value::Int(whole) => Some(*whole) == number,
+            _ => false,
+        });
+        if !is_there {
+            feature.fields.push(("id".into(), Value::Text(id)));
+        }
+    }
+
     /// The class of one feature: the layer's, or a closer one that its own kind names.
     fn class_of(&self, shape: &Shape, all: &[(Arc<str>, Value)], fields: &Fields<'_>) -> Class {
         let is_way = matches!(self.class, Class::Road | Class::Railway);
@@ -431,21 +450,5 @@ impl Settled<'_> {
         }
         let kinds = fields.texts("kind");
         kinds.filter_map(|kind| class::of_kind(kind, shape.dimension())).next().unwrap_or(self.class)
-    }
-}
-
-/// Where a field names the feature, the id that its format gives it beside the fields would be lost: it becomes a field.
-fn keep_id(feature: &mut Feature, id_field: &IdField) {
-    let IdField::Field(field) = id_field else { return };
-    let (Some(id), true) = (feature.id.take(), feature.fields.iter().any(|(name, _)| name == field)) else { return };
-    let number = id.parse::<i64>().ok();
-    let is_there = feature.fields.iter().any(|(name, value)| match value {
-        _ if &**name == "id" => true,
-        Value::Text(text) => *text == id,
-        Value::Int(whole) => Some(*whole) == number,
-        _ => false,
-    });
-    if !is_there {
-        feature.fields.push(("id".into(), Value::Text(id)));
     }
 }
