@@ -1,7 +1,11 @@
 //! PROJ itself, where a build has it: systems and ways that the built-in register does not have, and the reference that
 //! everything can be held against. It never reaches the network: the library is built without that part.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
 
 use glam::DVec3;
 use proj::Proj;
@@ -68,7 +72,9 @@ impl Way {
             let [source, target] = [&self.source, &self.target].map(|side| Proj::new(&side.text));
             let (source, target) = (source.map_err(|e| e.to_string())?, target.map_err(|e| e.to_string())?);
             let options = Some(vec!["ALLOW_BALLPARK=NO"]);
-            let proj = source.create_crs_to_crs_from_pj(&target, None, options).map_err(|e| e.to_string())?;
+            // The binding panics where PROJ finds no way and names no error.
+            let made_now = catch_unwind(AssertUnwindSafe(|| source.create_crs_to_crs_from_pj(&target, None, options)));
+            let proj = made_now.map_err(|_| "PROJ has no way without guessing")?.map_err(|e| e.to_string())?;
             if made.len() >= KEPT {
                 made.remove(0);
             }
@@ -124,7 +130,8 @@ pub(super) fn base(crs: &Crs) -> Option<Crs> {
 }
 
 fn json(text: &str) -> Result<Value, String> {
-    let proj = Proj::new(text).map_err(|e| e.to_string())?;
+    let made = catch_unwind(|| Proj::new(text)).map_err(|_| "PROJ does not read it")?;
+    let proj = made.map_err(|e| e.to_string())?;
     let written = proj.to_projjson(Some(false), None, None).map_err(|e| e.to_string())?;
     serde_json::from_str(&written).map_err(|e| e.to_string())
 }
