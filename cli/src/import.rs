@@ -9,11 +9,11 @@ use groundline_engine::{
 };
 use groundline_importers::{
     FORMATS, Options,
-    intake::{self, IntakeError, Progress, Request},
+    intake::{self, IntakeError, Progress, Request, Stop},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::outcome::{Ask, Outcome, Told, UsageError, bytes, grouped, print_json};
+use crate::outcome::{Ask, Outcome, StoppedError, Told, UsageError, bytes, grouped, print_json};
 
 #[derive(clap::Args)]
 #[command(after_help = formats())]
@@ -121,8 +121,51 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         vertical: vertical(args.vertical.as_deref())?,
         options,
         dry_run: args.dry_run,
+        stop: Stop::default(),
     };
+    stop_when_asked(&request, ask);
     import(&request, ask)
+}
+
+/// How long an import may take to end by itself once it was asked to.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(800);
+
+/// Ctrl-C and SIGTERM end the import: what it has finished is kept, the city stays at its version. A parser or writer that does
+/// not notice in time is left to the end of the process, at the second Ctrl-C at once; nothing of the city can break by that.
+fn stop_when_asked(request: &Request, ask: &Ask) {
+    let (stop, city) = (request.stop.clone(), request.city.clone());
+    let text = ask.say("stopping …", "正在停止……").to_owned();
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    // Without this thread the signals end the process as they always do.
+    let watch = move || {
+        runtime.block_on(async {
+            let Some(code) = asked_to_stop().await else { return };
+            stop.set();
+            eprintln!("{text}");
+            tokio::select! {
+                _ = asked_to_stop() => {}
+                () = tokio::time::sleep(GRACE) => {}
+            }
+            groundline_engine::store::drop_staging(&city);
+            std::process::exit(code);
+        });
+    };
+    let _ = std::thread::Builder::new().name("signals".into()).spawn(watch);
+}
+
+/// Waits for a signal to stop; the exit code that belongs to it.
+async fn asked_to_stop() -> Option<i32> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate()).ok()?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed.ok().map(|()| StoppedError::CODE),
+            _ = terminated.recv() => Some(StoppedError::CODE),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.ok().map(|()| StoppedError::CODE)
 }
 
 /// Imports, shows progress on a terminal, prints the account.
@@ -147,6 +190,17 @@ pub fn import(request: &Request, ask: &Ask) -> Result<Outcome> {
             }
             Err(anyhow::Error::new(Told).context(ask.say("nothing could be imported", "没有任何数据入库").to_owned()))
         }
+        Err(IntakeError::Stopped { kept }) => {
+            let text = match (kept, ask.lang.as_str()) {
+                (0, "zh") => "已停止；城市未变".to_owned(),
+                (0, _) => "stopped; the city is as it was".to_owned(),
+                (_, "zh") => format!("已停止；城市未变，已完成的 {kept} 个图层已保留：再次运行同一命令即可继续"),
+                (_, _) => format!(
+                    "stopped; the city is as it was; {kept} finished layers are kept: the same command goes on from there"
+                ),
+            };
+            Err(StoppedError(text).into())
+        }
         Err(IntakeError::Usage(text)) => Err(UsageError(text).into()),
         Err(error) => Err(error.into()),
     }
@@ -156,7 +210,7 @@ pub fn import(request: &Request, ask: &Ask) -> Result<Outcome> {
 pub fn progress_bar() -> ProgressBar {
     // indicatif draws nothing when standard error is no terminal.
     let bar = ProgressBar::new(1000);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3} % {eta}") {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3} %") {
         bar.set_style(style);
     }
     bar
@@ -164,16 +218,45 @@ pub fn progress_bar() -> ProgressBar {
 
 /// Shows how far an import is.
 pub fn show(bar: &ProgressBar, progress: &Progress, ask: &Ask) {
+    if bar.is_hidden() {
+        return;
+    }
     match progress {
-        Progress::Reading { path, done, of, fraction, taken } => {
-            let rate = *taken as f64 / bar.elapsed().as_secs_f64().max(0.001);
-            bar.set_message(format!("{done}/{of} {path} {} ({rate:.0}/s)", grouped(*taken)));
-            bar.set_position((fraction.clamp(0.0, 1.0) * 900.0) as u64);
+        Progress::Reading { path, of_path, done, of, fraction, resumed, taken, bytes: read } => {
+            let seconds = bar.elapsed().as_secs_f64().max(0.001);
+            let left = match seconds_left(*fraction, *resumed, seconds) {
+                Some(left) => format!(", {} {}", ask.say("left", "剩余"), duration(left)),
+                None => String::new(),
+            };
+            bar.set_message(format!(
+                "{done}/{of} {path} {:.0} %: {} ({}/s, {}/s{left})",
+                of_path * 100.0,
+                grouped(*taken),
+                grouped((*taken as f64 / seconds) as u64),
+                bytes((*read as f64 / seconds) as u64),
+            ));
+            bar.set_position((fraction.clamp(0.0, 1.0) * 990.0) as u64);
         }
         Progress::Writing => {
-            bar.set_message(ask.say("writing tiles", "写入瓦片").to_owned());
-            bar.set_position(900);
+            bar.set_message(ask.say("putting the new version into place", "切换到新版本").to_owned());
+            bar.set_position(990);
         }
+    }
+}
+
+/// Seconds that the rest will take at the rate so far. What was done before, by an import that was stopped, says nothing
+/// about the rate. `None` as long as too little is done to tell.
+fn seconds_left(fraction: f32, resumed: f32, seconds: f64) -> Option<f64> {
+    let own = f64::from(fraction - resumed);
+    (own > 0.01 && seconds > 1.0).then(|| seconds * f64::from(1.0 - fraction).max(0.0) / own)
+}
+
+/// `1:05:09`, `5:09`.
+fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole / 3600 {
+        0 => format!("{}:{:02}", whole / 60, whole % 60),
+        hours => format!("{hours}:{:02}:{:02}", whole / 60 % 60, whole % 60),
     }
 }
 
@@ -212,6 +295,24 @@ fn print_report(report: &ImportReport, dry_run: bool, ask: &Ask) {
         ask.say("peak memory", "内存峰值"),
         bytes(report.peak_rss_bytes)
     );
+    if report.resumed > 0 {
+        let text = ask.say("layers taken over from an import that was stopped", "个图层沿用上次未完成的入库");
+        println!("{} {text}", report.resumed);
+    }
+    let changes = &report.changes;
+    if changes.same + changes.changed + changes.ended > 0 {
+        println!(
+            "{} {}, {} {}, {} {}, {} {}",
+            grouped(changes.added),
+            ask.say("new", "个新增"),
+            grouped(changes.changed),
+            ask.say("changed", "个变更"),
+            grouped(changes.ended),
+            ask.say("ended", "个终止"),
+            grouped(changes.same),
+            ask.say("as they were", "个未变")
+        );
+    }
 }
 
 fn print_source(source: &SourceReport, ask: &Ask) {
@@ -241,6 +342,9 @@ fn print_source(source: &SourceReport, ask: &Ask) {
     if source.points > 0 {
         line += &format!(", {} {}", grouped(source.points), ask.say("points", "个点"));
     }
+    if source.resumed {
+        line += &format!(" ({})", ask.say("resumed", "续传"));
+    }
     println!("{line}");
     for warning in &source.warnings {
         let place = if warning.place.is_empty() { String::new() } else { format!(" ({})", warning.place) };
@@ -254,5 +358,20 @@ fn print_source(source: &SourceReport, ask: &Ask) {
         if source.skipped > 10 {
             println!("      …");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_from_the_own_work_alone() {
+        assert_eq!(seconds_left(0.5, 0.0, 30.0), Some(30.0));
+        assert_eq!(seconds_left(0.75, 0.5, 10.0).map(f64::round), Some(10.0), "half was there before");
+        assert_eq!(seconds_left(0.5, 0.5, 10.0), None);
+        assert_eq!(seconds_left(0.001, 0.0, 10.0), None);
+        assert_eq!(seconds_left(1.0, 0.0, 10.0), Some(0.0));
+        assert_eq!((duration(65.4), duration(3909.0)), ("1:05".into(), "1:05:09".into()));
     }
 }

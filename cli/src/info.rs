@@ -26,6 +26,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
                 json!({
                     "name": layer.name, "classes": layer.classes, "parts": layer.parts, "objects": layer.objects, "points": layer.points,
                     "tiles": layer.tiles, "bytes": layer.bytes, "extent": layer.extent, "sources": layer.sources,
+                    "ended": layer.ended,
                 })
             })
             .collect();

@@ -24,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One live 3D model of the city, above and below the ground line.
 ///
-/// Every subcommand ends with 0 = done, 1 = failed, 2 = wrong usage, 3 = done, but data was skipped.
+/// Every subcommand ends with 0 = done, 1 = failed, 2 = wrong usage, 3 = done, but data was skipped; 130 = stopped by Ctrl-C.
 #[derive(Parser)]
 #[command(name = "groundline", version, arg_required_else_help = true)]
 struct Command {
@@ -91,8 +91,13 @@ fn main() -> std::process::ExitCode {
         Ok(outcome) => outcome.code(),
         Err(error) => {
             let usage = error.downcast_ref::<outcome::UsageError>().is_some();
+            let stopped = error.downcast_ref::<outcome::StoppedError>().is_some();
             outcome::print_error(&error, &ask);
-            if usage { Outcome::WrongUsage.code() } else { Outcome::Failed.code() }
+            match (usage, stopped) {
+                (true, _) => Outcome::WrongUsage.code(),
+                (_, true) => Outcome::Stopped.code(),
+                _ => Outcome::Failed.code(),
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ impl Ask {
     }
 }
 
-/// The four ends of a command.
+/// The ends of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All done.
@@ -28,6 +28,8 @@ pub enum Outcome {
     WrongUsage,
     /// Done, but data was skipped; the report says what.
     Skipped,
+    /// Ended by the user before it was done.
+    Stopped,
 }
 
 impl Outcome {
@@ -38,6 +40,7 @@ impl Outcome {
             Outcome::Failed => 1,
             Outcome::WrongUsage => 2,
             Outcome::Skipped => 3,
+            Outcome::Stopped => StoppedError::CODE as u8,
         })
     }
 }
@@ -53,6 +56,23 @@ impl std::fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// The user ended it.
+#[derive(Debug)]
+pub struct StoppedError(pub String);
+
+impl StoppedError {
+    /// What programs report that Ctrl-C ended.
+    pub const CODE: i32 = 130;
+}
+
+impl std::fmt::Display for StoppedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoppedError {}
 
 /// Lets the program end without a word when the reader of its output is gone, as in `groundline info CITY | head`.
 pub fn end_quietly_when_nobody_reads() {

@@ -30,6 +30,9 @@ pub struct Args {
     /// Most objects.
     #[arg(long, global = true)]
     limit: Option<usize>,
+    /// Only what exists at this time: 2026-01-31 or RFC 3339. States that were ended by later imports are found by it.
+    #[arg(long = "at", global = true, value_name = "TIME")]
+    time: Option<String>,
     /// Coordinates as longitude and latitude (WGS 84) instead of the city's.
     #[arg(long, global = true)]
     lonlat: bool,
@@ -103,8 +106,15 @@ fn point(text: &str) -> Result<DVec3, UsageError> {
     }
 }
 
+fn moment(text: &str) -> Result<i64, UsageError> {
+    parse_time(text).ok_or_else(|| UsageError(format!("{text}: a date or an RFC 3339 time is wanted")))
+}
+
 fn question(args: &Args) -> Result<Query, UsageError> {
     let mut query = Query { layers: args.layers.clone(), limit: args.limit, ..Query::default() };
+    if let Some(time) = &args.time {
+        query.at = Some(moment(time)?);
+    }
     for word in &args.class {
         let class = Class::parse(word).ok_or_else(|| UsageError(format!("{word} is no class")))?;
         query.classes.push(class);
@@ -140,9 +150,7 @@ fn question(args: &Args) -> Result<Query, UsageError> {
             query.shape = Shape::Ray { origin, direction, max_m: *max };
         }
         What::At { time } => {
-            let at =
-                parse_time(time).ok_or_else(|| UsageError(format!("{time}: a date or an RFC 3339 time is wanted")))?;
-            query.at = Some(at);
+            query.at = Some(moment(time)?);
         }
         What::Where { condition } => {
             let filter = Filter::parse(condition)

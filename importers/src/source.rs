@@ -28,7 +28,9 @@ pub(crate) struct Source {
     pub format: &'static Format,
     pub probe: Probe,
     pub layer: String,
-    /// First part of its objects' ids: the layer, and the file's stem where sources share a layer.
+    /// What tells it from the other sources of an import: the file's stem, with its folder where two have the same.
+    pub own: String,
+    /// First part of its objects' ids: the layer, and `own` where sources share a layer.
     pub id_prefix: String,
 }
 
@@ -157,7 +159,7 @@ pub(crate) fn find(
         };
         let layer = layer.map_or_else(|| own.clone(), str::to_owned);
         let id_prefix = if shared { format!("{layer}/{own}") } else { layer.clone() };
-        Source { path, shown, format, probe, layer, id_prefix }
+        Source { path, shown, format, probe, layer, own, id_prefix }
     });
     Ok(Found { sources: sources.collect(), unpacked })
 }

@@ -22,6 +22,6 @@ pub use geometry::{
 };
 pub use object::{CityObject, ObjectId};
 pub use reading::{Quality, Reading};
-pub use report::{ImportReport, Skip, SourceReport, Warning};
+pub use report::{Changes, ImportReport, Skip, SourceReport, Warning};
 pub use sensor::{Payload, Sensor, Threshold};
 pub use texture::Texture;

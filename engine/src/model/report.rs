@@ -60,6 +60,9 @@ pub struct SourceReport {
     pub warnings: Vec<Warning>,
     /// Whether the same source was already in the city, so that nothing was done.
     pub unchanged: bool,
+    /// Whether an earlier import, which was stopped, had read it.
+    #[serde(default)]
+    pub resumed: bool,
     /// Why nothing of the source was taken over, when it could not be read.
     pub error: Option<String>,
 }
@@ -100,6 +103,29 @@ impl SourceReport {
     }
 }
 
+/// What an import did to the objects that a layer held before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Objects that the layer did not hold.
+    pub added: u64,
+    /// Objects of which another state was held.
+    pub changed: u64,
+    /// Objects that are as they were.
+    pub same: u64,
+    /// Objects that are gone.
+    pub ended: u64,
+}
+
+impl Changes {
+    /// Adds those of another layer.
+    pub fn add(&mut self, other: &Changes) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.same += other.same;
+        self.ended += other.ended;
+    }
+}
+
 /// The account of one import: what `import --json` prints and `reports/<version>.json` keeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
@@ -123,4 +149,13 @@ pub struct ImportReport {
     pub seconds: f64,
     /// Highest resident memory of the process.
     pub peak_rss_bytes: u64,
+    /// Layers that an earlier import, which was stopped, had finished.
+    #[serde(default)]
+    pub resumed: u64,
+    /// Objects that were read from sources by this import itself; those of resumed layers are not among them.
+    #[serde(default)]
+    pub objects_read: u64,
+    /// What became of the objects that the layers held before.
+    #[serde(default)]
+    pub changes: Changes,
 }

@@ -9,7 +9,7 @@ use super::Found;
 use crate::{
     crs::Frame,
     model::Value,
-    store::{StoreError, read_footprint},
+    store::{StoreError, read_footprint, read_time},
 };
 
 /// In which coordinates geometries are written.
@@ -44,6 +44,8 @@ pub fn to_json(found: &Found) -> Json {
         "parent": found.parent,
         "extent": found.extent,
         "distance_m": found.distance_m,
+        "valid_from": found.valid_from.and_then(time_text),
+        "valid_to": found.valid_to.and_then(time_text),
         "attributes": attributes,
         "assumed": assumed(found),
     })
@@ -52,6 +54,12 @@ pub fn to_json(found: &Found) -> Json {
 /// The attributes that nobody delivered, with what was assumed and why.
 fn assumed(found: &Found) -> Json {
     Json::Object(found.assumed.iter().map(|(key, why)| (key.to_string(), json!(&**why))).collect())
+}
+
+/// A time as RFC 3339 in UTC.
+fn time_text(ms: i64) -> Option<String> {
+    let time = chrono::DateTime::from_timestamp_millis(ms)?;
+    Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
 
 fn of_value(value: &Value) -> Json {
@@ -64,7 +72,8 @@ fn of_value(value: &Value) -> Json {
 }
 
 /// The hit as a GeoJSON feature: footprint or axis as geometry, attributes as properties beside `class`, `layer`,
-/// `stage`, `domain`, `name`, `z_min`, `z_max` and `distance_m`; `assumed` says of which attributes the value was assumed, and why.
+/// `stage`, `domain`, `name`, `z_min`, `z_max`, `distance_m` and, where they are known, `valid_from` and `valid_to`; `assumed` says of
+/// which attributes the value was assumed, and why.
 pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
     let mut properties = Map::new();
     for (key, value) in &found.attributes {
@@ -90,6 +99,17 @@ pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, Stor
     }
     if let Some(distance_m) = found.distance_m {
         properties.insert("distance_m".into(), json!(distance_m));
+    }
+    for (key, ms) in [("valid_from", found.valid_from), ("valid_to", found.valid_to)] {
+        // What the source said stays as it said it, as long as that is the period of this state.
+        let said = found.attributes.iter().find(|(k, _)| &**k == key).and_then(|(_, value)| match value {
+            Value::Int(ms) => Some(*ms),
+            Value::Text(text) => read_time(text),
+            _ => None,
+        });
+        if let Some(text) = ms.filter(|ms| said != Some(*ms)).and_then(time_text) {
+            properties.insert(key.into(), json!(text));
+        }
     }
     let geometry = geometry(found, coordinates)?;
     Ok(json!({"type": "Feature", "id": found.id, "geometry": geometry, "properties": properties}))

@@ -70,7 +70,8 @@ pub struct Query {
     pub stages: Vec<Stage>,
     /// On which sides of the ground.
     pub domains: Vec<Domain>,
-    /// Only what exists at this time, milliseconds since 1970 UTC; objects without a time always exist.
+    /// Only what exists at this time, milliseconds since 1970 UTC; objects without a time always exist. States that later
+    /// imports ended are found by it, and by it only.
     pub at: Option<i64>,
     /// Only objects for which this is true.
     pub filter: Option<Filter>,
@@ -101,6 +102,10 @@ pub struct Found {
     pub extent: Extent,
     /// Metres to it, for `Near` and `Ray`.
     pub distance_m: Option<f64>,
+    /// Since when it is as it is here, milliseconds since 1970 UTC; `None` where nobody knows.
+    pub valid_from: Option<i64>,
+    /// Up to when it was.
+    pub valid_to: Option<i64>,
     /// Its attributes.
     pub attributes: Vec<(std::sync::Arc<str>, Value)>,
     /// Of them, those that nobody delivered, each with what was assumed and why.

@@ -104,7 +104,7 @@ impl Hits<'_> {
             let Some(layer) = self.layers.pop_front() else {
                 return Ok(None);
             };
-            self.files = candidates(self.city, &layer, &self.query.shape)?;
+            self.files = candidates(self.city, &layer, self.query)?;
             self.layer = layer;
         }
     }
@@ -113,8 +113,17 @@ impl Hits<'_> {
 /// Whether a layer can hold hits at all.
 fn may_hold(query: &Query, layer: &LayerEntry) -> bool {
     let is_named = query.layers.is_empty() || query.layers.contains(&layer.name);
+    if with_ended(query) && layer.ended > 0 {
+        // Classes and extent are those of what is there now.
+        return is_named;
+    }
     let has_class = query.classes.is_empty() || query.classes.iter().any(|c| layer.classes.contains_key(c.word()));
     is_named && has_class && box_of(&query.shape).is_none_or(|wanted| layer.extent.overlaps(&wanted))
+}
+
+/// Whether states that are not valid any more may be hits: only where a time is asked for.
+fn with_ended(query: &Query) -> bool {
+    query.at.is_some()
 }
 
 /// The box outside of which nothing is wanted.
@@ -131,13 +140,14 @@ fn box_of(shape: &Shape) -> Option<Extent> {
 }
 
 /// The files of a layer with the rows that may be hits.
-fn candidates(city: &City, layer: &str, shape: &Shape) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
-    let Some(wanted) = box_of(shape) else {
+fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
+    let Some(wanted) = box_of(&query.shape) else {
         let entry = city.layer(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
-        let paths = entry.object_files.iter().map(|f| crate::store::join_inside(city.folder(), f));
+        let ended = entry.ended_files.iter().filter(|_| with_ended(query));
+        let paths = entry.object_files.iter().chain(ended).map(|f| crate::store::join_inside(city.folder(), f));
         return paths.map(|path| Ok((path?, None))).collect();
     };
-    let index = city.index(layer)?;
+    let index = city.index(layer, with_ended(query))?;
     let files = index.files.iter().map(|(path, tree)| (path.clone(), Some(tree.in_box(&wanted))));
     Ok(files.filter(|(_, rows)| rows.as_ref().is_none_or(|r| !r.is_empty())).collect())
 }
@@ -183,6 +193,8 @@ fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Res
         parent: row.parent.clone(),
         extent: row.extent,
         distance_m,
+        valid_from: row.valid_from,
+        valid_to: row.valid_to,
         attributes,
         assumed: read_assumed(&row.provenance).map_err(|e| damaged(row, e))?,
         footprint_wkb: row.wkb.clone(),
@@ -245,7 +257,7 @@ fn nearest(
         return Ok(best.into_iter());
     }
     for layer in std::mem::take(&mut hits.layers) {
-        let index = city.index(&layer)?;
+        let index = city.index(&layer, with_ended(query))?;
         for (path, tree) in &index.files {
             let mut rows = tree.nearest(at, z).peekable();
             let mut batch = limit.clamp(16, 1024);
@@ -299,7 +311,7 @@ fn on_ray(
         return Ok(found.into_iter());
     }
     for layer in std::mem::take(&mut hits.layers) {
-        let index = city.index(&layer)?;
+        let index = city.index(&layer, with_ended(query))?;
         for (path, tree) in &index.files {
             let mut numbers: Vec<u32> = tree.on_ray(origin, direction, max_m).into_iter().map(|(_, n)| n).collect();
             numbers.sort_unstable();

@@ -45,7 +45,7 @@ fn city() -> (tempfile::TempDir, City) {
     let dir = tempfile::tempdir().unwrap();
     let city = City::create(&dir.path().join("q.city"), "q", &Crs::from_epsg(4549).unwrap(), None).unwrap();
     let mut draft = city.begin().unwrap();
-    let source = |name: &str| vec![SourceRef { path: name.into(), hash: name.into() }];
+    let source = |name: &str| vec![SourceRef { path: name.into(), hash: name.into(), ..SourceRef::default() }];
     draft.replace_layer("b", source("b")).unwrap();
     (0..900).for_each(|n| draft.push("b", building(n)).unwrap());
     draft.replace_layer("p", source("p")).unwrap();

@@ -19,7 +19,9 @@ use crate::{
 fn city(folder: &std::path::Path) -> City {
     let city = City::create(folder, "港湾 <b>", &Crs::from_epsg(4549).unwrap(), None).unwrap();
     let mut draft = city.begin().unwrap();
-    draft.replace_layer("建筑", vec![SourceRef { path: "b.shp".into(), hash: "1".into() }]).unwrap();
+    draft
+        .replace_layer("建筑", vec![SourceRef { path: "b.shp".into(), hash: "1".into(), ..SourceRef::default() }])
+        .unwrap();
     for n in 0..40 {
         let low = DVec3::new(500_000.0 + f64::from(n) * 20.0, 4_000_000.0, 0.0);
         let corners = [DVec3::ZERO, DVec3::X * 10.0, DVec3::new(10.0, 10.0, 0.0), DVec3::Y * 10.0];
@@ -34,7 +36,9 @@ fn city(folder: &std::path::Path) -> City {
         let object = CityObject::new(ObjectId::new("建筑", n), Class::Building, Geometry::Block(block));
         draft.push("建筑", object).unwrap();
     }
-    draft.replace_layer("sensors", vec![SourceRef { path: "s.csv".into(), hash: "2".into() }]).unwrap();
+    draft
+        .replace_layer("sensors", vec![SourceRef { path: "s.csv".into(), hash: "2".into(), ..SourceRef::default() }])
+        .unwrap();
     draft.push("sensors", sensor().to_object()).unwrap();
     draft.commit(&mut ImportReport::default()).unwrap();
     City::open(folder).unwrap()

@@ -34,7 +34,8 @@ pub struct City {
     head: Head,
     manifest: Manifest,
     layers: Vec<LayerEntry>,
-    indexes: Mutex<BTreeMap<String, Arc<LayerIndex>>>,
+    /// By layer, and whether ended states are in it.
+    indexes: Mutex<BTreeMap<(String, bool), Arc<LayerIndex>>>,
 }
 
 /// A version of the city, as its manifest tells.
@@ -60,12 +61,15 @@ pub struct Damage {
 }
 
 impl City {
-    /// Makes an empty city (version 0) in `folder`, which must not hold one yet.
+    /// Makes an empty city (version 0) in `folder`, which must not hold one yet, unless that is still empty.
     pub fn create(folder: &Path, name: &str, crs: &Crs, vertical_epsg: Option<u32>) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
         let _lock = Lock::take(folder)?;
         if folder.join("city.json").exists() {
-            return Err(StoreError::Exists(folder.to_path_buf()));
+            if !manifest::read_head(folder).is_ok_and(|head| head.version == 0) {
+                return Err(StoreError::Exists(folder.to_path_buf()));
+            }
+            super::resume::forget(folder);
         }
         for inner in ["versions", "objects", "tiles", "reports"] {
             let path = folder.join(inner);
@@ -304,10 +308,12 @@ impl City {
         Draft::begin(&self.folder)
     }
 
-    /// Removes files that no version names: what a crash left. Returns their bytes.
+    /// Removes files that no version names: what a crash left, and what an import that was stopped had finished.
+    /// Returns the bytes of the files.
     pub fn collect_garbage(&self) -> Result<u64, StoreError> {
         let _lock = Lock::take(&self.folder)?;
         super::draft::remove_stale_staging(&self.folder)?;
+        super::resume::forget(&self.folder);
         let newest = manifest::read_head(&self.folder)?.version;
         let mut kept: HashSet<PathBuf> = HashSet::new();
         for version in 0..=newest {
@@ -323,21 +329,23 @@ impl City {
         Ok(freed)
     }
 
-    /// The layer's spatial index, made when it is first asked for.
-    pub(crate) fn index(&self, layer: &str) -> Result<Arc<LayerIndex>, StoreError> {
+    /// The layer's spatial index, of ended states too when they are wanted; made when it is first asked for.
+    pub(crate) fn index(&self, layer: &str, with_ended: bool) -> Result<Arc<LayerIndex>, StoreError> {
         let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = indexes.get(layer) {
+        let key = (layer.to_owned(), with_ended);
+        if let Some(index) = indexes.get(&key) {
             return Ok(index.clone());
         }
         let record = self.record(layer)?;
         let mut files = Vec::new();
-        for file in record.parquet() {
+        let ended = record.ended_files.iter().filter(|_| with_ended);
+        for file in record.parquet().chain(ended) {
             let path = join_inside(&self.folder, &file.path)?;
             let boxes = read::read_boxes(&path)?;
             files.push((path, boxes));
         }
         let index = Arc::new(LayerIndex::new(files));
-        indexes.insert(layer.into(), index.clone());
+        indexes.insert(key, index.clone());
         Ok(index)
     }
 

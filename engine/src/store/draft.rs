@@ -1,66 +1,93 @@
 //! A version in the making.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    thread,
 };
 
 use super::{
     SourceRef, StoreError, city,
-    disk::{self, Step, pass},
-    json::Origins,
-    layer_draft::{FinishedLayer, LayerDraft},
+    layer_draft::{Base, LayerDraft},
     lock::Lock,
-    manifest::{self, FORMAT_VERSION, Head, LayerRecord, Manifest},
-    path::{folder_of, join_inside},
-    projjson::projjson,
-    read::{RowReader, Rows},
+    manifest::{self, Head, LayerRecord, Manifest},
+    path::folder_of,
+    resume::Resume,
     shape::Kind,
+    site::Site,
+    spool::Spools,
 };
-use crate::{
-    crs::Frame,
-    model::{CityObject, HeightGrid, ImportReport, Picture, SourceReport, Warning},
-    tile::{Ground, Surroundings},
-};
+use crate::model::{CityObject, HeightGrid, ImportReport, Picture, SourceReport};
 
-/// Layers whose files are written at the same time at most.
-const MOST_LAYERS: usize = 4;
-
-/// A version in the making. Dropped without `commit`, it leaves nothing behind.
+/// A version in the making. Dropped without `commit`, it leaves nothing behind but, where it was asked to keep them,
+/// finished layers for the next one.
 pub struct Draft {
-    folder: PathBuf,
-    head: Head,
-    base: Manifest,
-    started: BTreeMap<String, LayerDraft>,
-    removed: BTreeSet<String>,
-    staging: Staging,
+    pub(super) folder: PathBuf,
+    pub(super) head: Head,
+    pub(super) base: Manifest,
+    pub(super) started: BTreeMap<String, LayerWriter>,
+    pub(super) removed: BTreeSet<String>,
+    pub(super) staging: Staging,
+    pub(super) resume: Option<Resume>,
+    pub(super) time_ms: i64,
     // Dropped last: the staging folder must be gone before another may write.
     _lock: Lock,
 }
 
 /// Takes the objects of one started layer.
-pub struct LayerWriter<'a> {
-    name: &'a str,
-    draft: &'a mut LayerDraft,
+pub struct LayerWriter {
+    pub(super) name: String,
+    pub(super) sources: Vec<SourceRef>,
+    pub(super) kept: Vec<Option<u32>>,
+    pub(super) draft: LayerDraft,
 }
 
-impl LayerWriter<'_> {
+impl LayerWriter {
     /// Name of the layer.
     pub fn name(&self) -> &str {
-        self.name
+        &self.name
+    }
+
+    /// The objects that follow are of this one of the sources that the layer was started with.
+    pub fn next_source(&mut self, source: usize) {
+        self.draft.next_source(source);
     }
 
     /// As [`Draft::push`].
     pub fn push(&mut self, object: CityObject) -> Result<(), StoreError> {
         self.draft.push(object)
     }
+
+    /// Keeps the objects that follow, those of `source`, until the layer is finished.
+    pub fn spool(&mut self, spools: &Spools, source: &SourceRef) {
+        self.draft.spool = spools.create(source);
+    }
+
+    /// The source that was begun last is read to its end: what was kept of it counts.
+    pub fn end_spool(&mut self, account: &SourceReport) {
+        if let Some(spool) = self.draft.spool.take() {
+            spool.finish(account);
+        }
+    }
+
+    /// Takes the objects of `source` that an import before this one kept; returns their account, or `None` when there
+    /// are none.
+    pub fn replay(&mut self, spools: &Spools, source: &SourceRef) -> Result<Option<SourceReport>, StoreError> {
+        let Some((kept, account)) = spools.open(source) else { return Ok(None) };
+        for object in kept {
+            self.draft.push(object?)?;
+        }
+        Ok(Some(account))
+    }
+
+    /// Whether it holds terrain or pictures of the ground.
+    pub(super) fn has_ground(&self) -> bool {
+        [Kind::Heights, Kind::Picture].iter().any(|k| self.draft.shapes.contains_key(k.word()))
+    }
 }
 
 /// The folder that holds everything new until it is complete.
-struct Staging(PathBuf);
+pub(super) struct Staging(pub PathBuf);
 
 impl Drop for Staging {
     fn drop(&mut self) {
@@ -79,6 +106,11 @@ pub(crate) fn remove_stale_staging(folder: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Removes what this process was writing in the city `folder`, for a program that ends without waiting for its import.
+pub fn drop_staging(folder: &Path) {
+    drop(Staging(folder.join(format!(".staging-{}", std::process::id()))));
 }
 
 impl Draft {
@@ -102,8 +134,21 @@ impl Draft {
             started: BTreeMap::new(),
             removed: BTreeSet::new(),
             staging: Staging(staging),
+            resume: None,
+            time_ms: chrono::Utc::now().timestamp_millis(),
             _lock: lock,
         })
+    }
+
+    /// Keeps each layer that is finished for the next import, should this one not come to its end, and takes over what an
+    /// earlier one kept.
+    pub fn keep_finished(&mut self) {
+        self.resume = Some(Resume::new(&self.folder));
+    }
+
+    /// Removes what an earlier import kept: there is nothing to be done with it.
+    pub fn forget_kept(&self) {
+        Resume::new(&self.folder).retain(&BTreeSet::new());
     }
 
     /// Number of the version that this draft changes.
@@ -123,34 +168,78 @@ impl Draft {
         found.is_some_and(|l| hashes(&l.sources) == hashes(sources))
     }
 
-    /// Starts `layer` anew; what it held in the version before is replaced at commit.
+    /// Whether `layer` may stand on a terrain that was replaced since: it stands on terrain and cannot be made again from what the
+    /// city holds of it.
+    pub fn may_stand_on_old_terrain(&self, layer: &str) -> bool {
+        let found = self.base.layers.iter().find(|l| l.name == layer);
+        found.is_some_and(|l| l.stands_on_terrain && has_tile_shapes(l))
+    }
+
+    /// Whether the objects of single sources of `layer` can stay when others of its sources are read again: their shapes must be
+    /// with the objects (those of a BIM or a scan are in the tiles alone), and it must be known which came from which.
+    pub fn can_keep(&self, layer: &str) -> bool {
+        let Some(record) = self.base.layers.iter().find(|l| l.name == layer) else { return false };
+        let has_all_shapes = !Kind::ALL.iter().any(|k| k.is_in_tiles_only() && record.shapes.contains_key(k.word()));
+        let knows_sources =
+            record.sources.len() < 2 || record.object_files.iter().any(|f| f.path.ends_with(".sources"));
+        has_all_shapes && knows_sources
+    }
+
+    /// Starts `layer` anew; what it held in the version before is replaced at commit, and what of it does not come again
+    /// is ended.
     pub fn replace_layer(&mut self, layer: &str, sources: Vec<SourceRef>) -> Result<(), StoreError> {
+        let held = self.base.layers.iter().find(|l| l.name == layer).map_or(0, |l| l.sources.len());
+        self.update_layer(layer, sources, vec![None; held])
+    }
+
+    /// Starts `layer` anew with the objects of those of its sources that are kept: for each source that it had, `kept`
+    /// says which of `sources` that is.
+    pub fn update_layer(
+        &mut self,
+        layer: &str,
+        sources: Vec<SourceRef>,
+        kept: Vec<Option<u32>>,
+    ) -> Result<(), StoreError> {
         self.abandon_layer(layer);
-        let spill = self.staging.0.join("spill").join(folder_of(layer));
-        let draft = LayerDraft::new(layer, sources, spill)?;
-        self.started.insert(layer.into(), draft);
+        let writer = self.writer(layer, sources, kept)?;
+        self.started.insert(layer.into(), writer);
         Ok(())
+    }
+
+    pub(super) fn writer(
+        &self,
+        layer: &str,
+        sources: Vec<SourceRef>,
+        kept: Vec<Option<u32>>,
+    ) -> Result<LayerWriter, StoreError> {
+        let record = self.base.layers.iter().find(|l| l.name == layer).cloned();
+        let base = record.map(|record| Base {
+            folder: self.folder.clone(),
+            record,
+            kept: kept.clone(),
+            time_ms: self.time_ms,
+        });
+        let spill = self.staging.0.join("spill").join(folder_of(layer));
+        let draft = LayerDraft::new(layer, sources.clone(), base, spill)?;
+        Ok(LayerWriter { name: layer.into(), sources, kept, draft })
     }
 
     /// Takes one object into a layer that was started. An object whose coordinates are not numbers is left out
     /// and counted as the warning `not_finite` in the report.
     pub fn push(&mut self, layer: &str, object: CityObject) -> Result<(), StoreError> {
-        let draft = self.started.get_mut(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
-        draft.push(object)
+        let writer = self.started.get_mut(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
+        writer.push(object)
     }
 
     /// The started layers, to be filled side by side.
-    pub fn writers(&mut self) -> impl Iterator<Item = LayerWriter<'_>> {
-        self.started.iter_mut().map(|(name, draft)| LayerWriter { name, draft })
+    pub fn writers(&mut self) -> impl Iterator<Item = &mut LayerWriter> {
+        self.started.values_mut()
     }
 
     /// Takes back `replace_layer`: the layer stays as it is in the version before (its source could not be read).
     pub fn abandon_layer(&mut self, layer: &str) {
         self.removed.remove(layer);
-        if let Some(draft) = self.started.remove(layer) {
-            // What stays goes with the staging folder.
-            let _ = fs::remove_dir_all(&draft.spill);
-        }
+        self.started.remove(layer);
     }
 
     /// Takes `layer` out of the next version. Its files stay for the versions before.
@@ -169,56 +258,17 @@ impl Draft {
     /// Layers that were not started but stand on terrain that is now another are made again from their objects;
     /// those whose shapes are in their tiles alone cannot be, and are named in the warning `stands_on_old_terrain`.
     /// A draft in which nothing was started makes no version and returns the current one.
-    pub fn commit(mut self, report: &mut ImportReport) -> Result<u64, StoreError> {
-        if report.city.is_empty() {
-            report.city = self.head.name.clone();
-        }
-        if self.started.is_empty() && self.removed.is_empty() {
-            (report.version, report.extent) = (self.head.version, self.base.extent());
-            return Ok(self.head.version);
-        }
-        let what = self.what();
-        let (grids, pictures) = self.take_surfaces()?;
-        let ground = city::ground_of(grids);
-        let (ground_hash, pictures_hash) = (hash_of_ground(&ground), hash_of_pictures(&pictures));
-        self.restart_outdated(&ground_hash, &pictures_hash, report)?;
-
-        let frame = Frame::new(self.head.crs.clone())?;
-        let around = Surroundings { frame: &frame, ground: &ground, pictures: &pictures };
-        let crs = projjson(&self.head.crs);
-        let mut records: Vec<LayerRecord> = Vec::new();
-        let mut moves = Vec::new();
-        let started = by_kind(std::mem::take(&mut self.started));
-        let mut all = finish_all(started, |name, draft| draft.finish(name, &self.staging.0, &around, &crs))?;
-        all.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-        for mut finished in all {
-            let name = finished.record.name.clone();
-            finished.record.ground = ground_hash.clone();
-            finished.record.pictures = pictures_hash.clone();
-            report.tiles += finished.record.tiles;
-            report.bytes += finished.record.files().map(|f| f.size).sum::<u64>();
-            warn(report, &name, finished.warnings);
-            moves.extend(finished.record.files().map(|f| f.path.clone()));
-            records.push(finished.record);
-        }
-        let made: BTreeSet<String> = records.iter().map(|r| r.name.clone()).collect();
-        let kept = self.base.layers.iter().filter(|l| !made.contains(&l.name) && !self.removed.contains(&l.name));
-        records.extend(kept.cloned());
-        records.sort_by(|a, b| a.name.cmp(&b.name));
-        self.switch(records, what, &moves, report)
+    pub fn commit(self, report: &mut ImportReport) -> Result<u64, StoreError> {
+        let mut site = self.settle()?;
+        site.finish_started()?;
+        site.commit(report)
     }
 
-    /// What changed, in a sentence.
-    fn what(&self) -> String {
-        let list = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect::<Vec<_>>().join(", ");
-        let mut parts = Vec::new();
-        if !self.started.is_empty() {
-            parts.push(format!("imported {}", list(&mut self.started.keys())));
-        }
-        if !self.removed.is_empty() {
-            parts.push(format!("removed {}", list(&mut self.removed.iter())));
-        }
-        parts.join("; ")
+    /// Settles the terrain and the pictures of the next version: those of the layers started so far and of the version
+    /// before. What stands on them can be finished from then on.
+    pub fn settle(mut self) -> Result<Site, StoreError> {
+        let (grids, pictures) = self.take_surfaces()?;
+        Site::new(self, city::ground_of(grids), pictures)
     }
 
     /// Grids and pictures of the next version, layer by layer in the order of their names.
@@ -227,9 +277,9 @@ impl Draft {
         names.extend(self.started.keys().cloned());
         let (mut grids, mut pictures) = (Vec::new(), Vec::new());
         for name in names.iter().filter(|n| !self.removed.contains(*n)) {
-            if let Some(draft) = self.started.get_mut(name) {
-                grids.append(&mut draft.grids);
-                pictures.append(&mut draft.pictures);
+            if let Some(writer) = self.started.get_mut(name) {
+                grids.append(&mut writer.draft.grids);
+                pictures.append(&mut writer.draft.pictures);
             } else if let Some(record) = self.base.layers.iter().find(|l| &l.name == name) {
                 grids.extend(city::grids_of(&self.folder, record)?);
                 pictures.extend(city::pictures_of(&self.folder, record)?);
@@ -237,204 +287,9 @@ impl Draft {
         }
         Ok((grids, pictures))
     }
-
-    /// Starts layers again whose tiles were made with another terrain or with other pictures.
-    fn restart_outdated(&mut self, ground: &str, pictures: &str, report: &mut ImportReport) -> Result<(), StoreError> {
-        let base = self.base.layers.clone();
-        for record in base {
-            if self.started.contains_key(&record.name) || self.removed.contains(&record.name) {
-                continue;
-            }
-            let is_terrain = record.shapes.contains_key(Kind::Heights.word());
-            let outdated = (record.stands_on_terrain && record.ground != ground)
-                || (is_terrain && (record.pictures != pictures || record.ground != ground));
-            if !outdated {
-                continue;
-            }
-            let name = record.name.as_str();
-            let lost = Kind::ALL.iter().any(|k| k.is_in_tiles_only() && record.shapes.contains_key(k.word()));
-            let (code, message) = if lost {
-                ("stands_on_old_terrain", "the terrain or its picture changed; import this layer again to fit it")
-            } else {
-                self.restart(&record)?;
-                ("fitted_to_new_terrain", "the terrain or its picture changed; the layer was made again to fit it")
-            };
-            let warning = Warning {
-                code: code.into(),
-                message: format!("layer {name}: {message}"),
-                place: name.into(),
-                count: 1,
-            };
-            warn(report, name, vec![warning]);
-        }
-        Ok(())
-    }
-
-    fn restart(&mut self, record: &LayerRecord) -> Result<(), StoreError> {
-        self.replace_layer(&record.name, record.sources.clone())?;
-        let draft = self.started.get_mut(&record.name).ok_or_else(|| StoreError::NoLayer(record.name.clone()))?;
-        // Grids and pictures have an order of their own, which is not that of the file.
-        let mut parts: Vec<(u32, CityObject)> = Vec::new();
-        let mut origins = Origins::default();
-        for file in record.parquet() {
-            let path = join_inside(&self.folder, &file.path)?;
-            for row in RowReader::open(&path, Rows::All)? {
-                let row = row?;
-                let object = row.object(&mut origins).map_err(|e| StoreError::damaged(&path, e))?;
-                if row.kind.has_parts() { parts.push((row.part, object)) } else { draft.push(object)? }
-            }
-        }
-        parts.sort_by_key(|(part, _)| *part);
-        for (_, object) in parts {
-            draft.push(object)?;
-        }
-        draft.grids.clear();
-        draft.pictures.clear();
-        Ok(())
-    }
-
-    /// Puts the files into place, writes report and manifest, and switches `city.json` to them.
-    fn switch(
-        mut self,
-        layers: Vec<LayerRecord>,
-        what: String,
-        moves: &[String],
-        report: &mut ImportReport,
-    ) -> Result<u64, StoreError> {
-        let version = self.head.version + 1;
-        let manifest = Manifest {
-            format_version: FORMAT_VERSION,
-            version,
-            parent: Some(self.head.version),
-            parent_manifest: Some(self.head.manifest.clone()),
-            time: super::now(),
-            who: super::who(),
-            what,
-            layers,
-        };
-        (report.version, report.extent) = (version, manifest.extent());
-
-        disk::sync_tree(&self.staging.0)?;
-        pass(Step::Staged, &self.staging.0)?;
-        for (number, relative) in moves.iter().enumerate() {
-            if number == moves.len() / 2 {
-                pass(Step::Moving, &self.folder)?;
-            }
-            let target = self.folder.join(relative);
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).map_err(StoreError::at(parent))?;
-            }
-            // Files are named by their content: what is there already is the same, or damaged.
-            fs::rename(self.staging.0.join(relative), &target).map_err(StoreError::at(&target))?;
-        }
-        pass(Step::Moved, &self.folder)?;
-        let path = self.folder.join(manifest::report_path(version));
-        disk::replace_file(&path, &manifest::to_json(report, &path)?)?;
-        pass(Step::Reported, &path)?;
-        let path = self.folder.join(manifest::manifest_path(version));
-        let bytes = manifest::to_json(&manifest, &path)?;
-        disk::replace_file(&path, &bytes)?;
-        disk::sync_tree(&self.folder)?;
-        pass(Step::Manifested, &path)?;
-
-        self.head.version = version;
-        self.head.extent = report.extent;
-        self.head.manifest = blake3::hash(&bytes).to_hex().to_string();
-        let path = self.folder.join("city.json");
-        disk::replace_file(&path, &manifest::to_json(&self.head, &path)?)?;
-        Ok(version)
-    }
 }
 
-/// Imagery and terrain first, which are the most work, then all else by name.
-fn by_kind(started: BTreeMap<String, LayerDraft>) -> VecDeque<(String, LayerDraft)> {
-    let mut layers: Vec<_> = started.into_iter().collect();
-    let is_ground = |kind: Kind| matches!(kind, Kind::Heights | Kind::Picture);
-    layers.sort_by_key(|(_, draft)| !Kind::ALL.iter().any(|k| is_ground(*k) && draft.shapes.contains_key(k.word())));
-    layers.into()
-}
-
-/// Writes the files of several layers at the same time. What they are does not depend on how many threads there are.
-fn finish_all(
-    layers: VecDeque<(String, LayerDraft)>,
-    finish: impl Fn(&str, LayerDraft) -> Result<FinishedLayer, StoreError> + Sync,
-) -> Result<Vec<FinishedLayer>, StoreError> {
-    let workers = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_LAYERS).min(layers.len()).max(1);
-    let queue = Mutex::new(layers);
-    let done = Mutex::new(Ok(Vec::new()));
-    let fail_here = disk::fail_here();
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                fail_here();
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some((name, draft)) = next else { return };
-                    let finished = finish(&name, draft);
-                    if finished.is_err() {
-                        // The disk is full or the like: the others need not try.
-                        queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                    }
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    match (done.as_mut(), finished) {
-                        (Ok(list), Ok(finished)) => list.push(finished),
-                        (Ok(_), Err(error)) => *done = Err(error),
-                        (Err(_), _) => {}
-                    }
-                }
-            });
-        }
-    });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Adds warnings about `layer` to the account of its source, or to one of their own.
-fn warn(report: &mut ImportReport, layer: &str, warnings: Vec<Warning>) {
-    if warnings.is_empty() {
-        return;
-    }
-    match report.sources.iter_mut().find(|s| s.layer == layer) {
-        Some(source) => source.warnings.extend(warnings),
-        None => report.sources.push(SourceReport {
-            path: "city".into(),
-            format: "city".into(),
-            layer: layer.into(),
-            warnings,
-            ..SourceReport::default()
-        }),
-    }
-}
-
-fn hash_of_ground(ground: &Ground) -> String {
-    if ground.is_empty() {
-        return String::new();
-    }
-    let mut hasher = blake3::Hasher::new();
-    for grid in ground.grids() {
-        for v in [grid.north_west.x, grid.north_west.y, grid.step_m.x, grid.step_m.y] {
-            hasher.update(&v.to_le_bytes());
-        }
-        hasher.update(&grid.columns.to_le_bytes());
-        hasher.update(&grid.rows.to_le_bytes());
-        for chunk in grid.heights.chunks(4096) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|h| h.to_le_bytes()).collect();
-            hasher.update(&bytes);
-        }
-    }
-    hasher.finalize().to_hex()[..32].to_string()
-}
-
-fn hash_of_pictures(pictures: &[Picture]) -> String {
-    if pictures.is_empty() {
-        return String::new();
-    }
-    let mut hasher = blake3::Hasher::new();
-    for picture in pictures {
-        for v in [picture.north_west.x, picture.north_west.y, picture.step_m.x, picture.step_m.y] {
-            hasher.update(&v.to_le_bytes());
-        }
-        hasher.update(&picture.columns.to_le_bytes());
-        hasher.update(&picture.rgb);
-    }
-    hasher.finalize().to_hex()[..32].to_string()
+/// Whether shapes of the layer are in its tiles alone.
+pub(super) fn has_tile_shapes(record: &LayerRecord) -> bool {
+    Kind::ALL.iter().any(|k| k.is_in_tiles_only() && record.shapes.contains_key(k.word()))
 }

@@ -10,23 +10,72 @@ use super::{
     SourceRef, StoreError,
     disk::{self, Step, pass},
     ids,
+    json::Origins,
     manifest::{FileRecord, LayerRecord},
-    objects::ObjectsWriter,
-    path::folder_of,
+    objects::{ObjectsWriter, Written},
+    path::{folder_of, join_inside},
+    period::Periods,
+    read::{RowReader, Rows},
     row::Row,
     shape::{self, Kind},
+    sources,
     spill::Sorter,
+    spool::Spool,
     wkb,
 };
 use crate::{
-    model::{CityObject, Class, Geometry, HeightGrid, Picture, Warning},
+    model::{Changes, CityObject, Class, Geometry, HeightGrid, Picture, Warning},
     tile::{LayerTiler, LayerTiles, Surroundings},
 };
+
+/// What the city holds of a layer that is being made anew.
+pub(super) struct Base {
+    /// Folder of the city.
+    pub folder: PathBuf,
+    /// The layer in the version before.
+    pub record: LayerRecord,
+    /// For each of its sources, which source of the new layer it is when its objects stay as they are.
+    pub kept: Vec<Option<u32>>,
+    /// When the import happens, milliseconds since 1970.
+    pub time_ms: i64,
+}
+
+impl Base {
+    fn keeps(&self) -> bool {
+        self.kept.iter().any(Option::is_some)
+    }
+
+    fn keeps_all(&self) -> bool {
+        self.kept.iter().all(Option::is_some)
+    }
+
+    /// The list of the rows' sources, where there is one.
+    fn list_of_sources(&self) -> Result<Option<Vec<u32>>, StoreError> {
+        let Some(file) = self.record.object_files.iter().find(|f| f.path.ends_with(".sources")) else {
+            return Ok(None);
+        };
+        sources::read(&join_inside(&self.folder, &file.path)?).map(Some)
+    }
+}
+
+/// A folder for what does not fit in memory; gone when dropped.
+struct Spill(PathBuf);
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        // What cannot be removed goes with the staging folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 /// A layer that is being made anew.
 pub(super) struct LayerDraft {
     sources: Vec<SourceRef>,
-    pub spill: PathBuf,
+    /// The source whose objects come now.
+    source: u32,
+    /// Whether it is known of every object which source it came from.
+    sources_known: bool,
+    base: Option<Base>,
     sorter: Sorter,
     tiler: LayerTiler,
     classes: BTreeMap<String, u64>,
@@ -42,24 +91,36 @@ pub(super) struct LayerDraft {
     pub grids: Vec<HeightGrid>,
     pub pictures: Vec<Picture>,
     warnings: Vec<Warning>,
+    /// What keeps the objects of the source that comes now.
+    pub spool: Option<Spool>,
+    // Dropped last, after those who write into it.
+    spill: Spill,
 }
 
 /// A layer whose files are in the staging folder.
 pub(super) struct FinishedLayer {
     pub record: LayerRecord,
     pub warnings: Vec<Warning>,
+    pub changes: Changes,
+    /// Folder in which its files lie under the names that they will have in the city.
+    pub root: PathBuf,
+    /// Whether an import before this one finished it.
+    pub is_resumed: bool,
 }
 
 impl LayerDraft {
-    /// A layer without objects, made of `sources`; what does not fit in memory goes to the folder `spill`.
-    pub fn new(name: &str, sources: Vec<SourceRef>, spill: PathBuf) -> Result<Self, StoreError> {
+    /// A layer made of `sources`, which holds the objects of `base` that are kept and no others yet; what does not fit in
+    /// memory goes to the folder `spill`.
+    pub fn new(name: &str, sources: Vec<SourceRef>, base: Option<Base>, spill: PathBuf) -> Result<Self, StoreError> {
         let inner = spill.join("tiles");
         fs::create_dir_all(&inner).map_err(StoreError::at(&inner))?;
-        Ok(Self {
+        let mut draft = Self {
             sources,
+            source: 0,
+            sources_known: true,
+            base: None,
             sorter: Sorter::new(&spill),
             tiler: LayerTiler::new(name, &inner)?,
-            spill,
             classes: BTreeMap::new(),
             parts: BTreeMap::new(),
             shapes: BTreeMap::new(),
@@ -71,12 +132,59 @@ impl LayerDraft {
             grids: Vec::new(),
             pictures: Vec::new(),
             warnings: Vec::new(),
-        })
+            spool: None,
+            spill: Spill(spill),
+        };
+        if let Some(base) = &base {
+            draft.keep(base)?;
+        }
+        draft.base = base;
+        Ok(draft)
+    }
+
+    /// Takes over the objects of the version before whose source is kept.
+    fn keep(&mut self, base: &Base) -> Result<(), StoreError> {
+        if !base.keeps() {
+            return Ok(());
+        }
+        let list = base.list_of_sources()?;
+        self.sources_known = list.is_some() || base.record.sources.len() < 2;
+        // Grids and pictures have an order of their own, which is not that of the file.
+        let mut parts: Vec<(u32, CityObject)> = Vec::new();
+        let mut origins = Origins::default();
+        let mut number = 0_usize;
+        for file in base.record.parquet() {
+            let path = join_inside(&base.folder, &file.path)?;
+            for row in RowReader::open(&path, Rows::All)? {
+                let row = row?;
+                let source = list.as_ref().map_or(0, |list| list.get(number).copied().unwrap_or(0));
+                number += 1;
+                let Some(source) = base.kept.get(source as usize).copied().flatten() else { continue };
+                let object = row.object(&mut origins).map_err(|e| StoreError::damaged(&path, e))?;
+                if row.kind.has_parts() {
+                    parts.push((row.part, object));
+                } else {
+                    self.source = source;
+                    self.push(object)?;
+                }
+            }
+        }
+        parts.sort_by_key(|(part, _)| *part);
+        for (_, object) in parts {
+            self.push(object)?;
+        }
+        Ok(())
+    }
+
+    /// The objects that follow are of this one of the layer's sources.
+    pub fn next_source(&mut self, source: usize) {
+        self.source = source as u32;
     }
 
     /// Takes an object; one that cannot be kept is left out and counted in a warning.
     pub fn push(&mut self, object: CityObject) -> Result<(), StoreError> {
         if !shape::is_finite(&object.geometry) {
+            self.spool = None;
             self.warn("not_finite", "coordinates that are not numbers; left out", object.id.as_str());
             return Ok(());
         }
@@ -89,10 +197,15 @@ impl LayerDraft {
         let mut row = match Row::new(&object, part as u32) {
             Ok(row) => row,
             Err(reason) => {
+                self.spool = None;
                 self.warn("bad_shape", &format!("{reason}; left out"), object.id.as_str());
                 return Ok(());
             }
         };
+        row.source = self.source;
+        if self.spool.as_mut().is_some_and(|spool| !spool.write(&row, &object.geometry)) {
+            self.spool = None;
+        }
         self.tiler.push(&object)?;
         self.points += row.points;
         self.stands_on_terrain |= row.stands_on_terrain;
@@ -132,11 +245,11 @@ impl LayerDraft {
         }
     }
 
-    /// Writes the layer's files into the staging folder, under the names that they will have in the city.
+    /// Writes the layer's files into the folder `root`, under the names that they will have in the city.
     pub fn finish(
         mut self,
         name: &str,
-        staging: &Path,
+        root: &Path,
         around: &Surroundings<'_>,
         crs: &serde_json::Value,
     ) -> Result<FinishedLayer, StoreError> {
@@ -145,37 +258,61 @@ impl LayerDraft {
             self.sorter.push(&scan)?;
         }
         let inner = folder_of(name);
-        let object_folder = staging.join("objects").join(&inner);
+        let object_folder = root.join("objects").join(&inner);
         fs::create_dir_all(&object_folder).map_err(StoreError::at(&object_folder))?;
         pass(Step::Objects, &object_folder)?;
+        let mut periods = self.periods();
         let path = object_folder.join("objects.new");
         let mut writer = ObjectsWriter::new(&path, crs.clone())?;
         for entry in self.sorter.finish()? {
             let (_, bytes) = entry?;
-            let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill, e))?;
+            let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill.0, e))?;
             row.settle(around.ground);
+            if let Some(periods) = &mut periods {
+                periods.date(&mut row);
+            }
             writer.push(&row)?;
         }
         let written = writer.finish()?;
         let (size, hash) = disk::hash_file(&path)?;
         let stem = &hash[..32];
         let parquet = record_of(&object_folder, &path, format!("objects/{inner}/{stem}.parquet"), size, &hash)?;
-        let doubles = count_doubles(&written.ids, &self.in_parts);
+        let mut warnings = self.warnings;
+        warnings.extend(doubles(&object_folder.join(format!("{stem}.parquet")), &written, &self.in_parts, name)?);
+        let extent = written.extent;
         let list = object_folder.join("ids.new");
         ids::write(&list, written.ids)?;
         let (size, hash) = disk::hash_file(&list)?;
         let list = record_of(&object_folder, &list, format!("objects/{inner}/{stem}.ids"), size, &hash)?;
-        let mut warnings = self.warnings;
-        if doubles > 0 {
-            warnings.push(Warning {
-                code: "duplicate_id".into(),
-                message: "objects with the id of another; only the first is found by its id".into(),
-                place: name.into(),
-                count: doubles,
-            });
+        let mut object_files = vec![parquet, list];
+        if self.sources.len() > 1 && self.sources_known {
+            let list = object_folder.join("sources.new");
+            sources::write(&list, &written.sources)?;
+            let (size, hash) = disk::hash_file(&list)?;
+            object_files.push(record_of(
+                &object_folder,
+                &list,
+                format!("objects/{inner}/{stem}.sources"),
+                size,
+                &hash,
+            )?);
+        }
+        let (mut ended, mut ended_files) = (0, Vec::new());
+        if let Some(base) = &self.base {
+            (ended, ended_files) = (base.record.ended, base.record.ended_files.clone());
+        }
+        if let Some(periods) = &mut periods {
+            let path = object_folder.join("ended.new");
+            let count = periods.write_ended(&path, crs)?;
+            if count > 0 {
+                ended += count;
+                let (size, hash) = disk::hash_file(&path)?;
+                let name = format!("objects/{inner}/{}.ended.parquet", &hash[..32]);
+                ended_files.push(record_of(&object_folder, &path, name, size, &hash)?);
+            }
         }
 
-        let tile_folder = staging.join("tiles").join(&inner);
+        let tile_folder = root.join("tiles").join(&inner);
         fs::create_dir_all(&tile_folder).map_err(StoreError::at(&tile_folder))?;
         pass(Step::Tiles, &tile_folder)?;
         let tiles = self.tiler.finish(&tile_folder, around)?;
@@ -199,9 +336,9 @@ impl LayerDraft {
         }
         let tile_files = records_of_tiles(&tile_folder, &inner, &tiles)?;
         // Spilled rows and triangles are not needed any more: give the disk back before the next layer.
-        let _ = fs::remove_dir_all(&self.spill);
+        drop(self.spill);
         // What is drawn reaches a little beyond the objects, such as walls let into the ground; that is no part of them.
-        let extent = if written.extent.is_empty() { tiles.extent } else { written.extent };
+        let extent = if extent.is_empty() { tiles.extent } else { extent };
         let record = LayerRecord {
             name: name.into(),
             sources: self.sources,
@@ -213,12 +350,27 @@ impl LayerDraft {
             tiles: tiles.tiles,
             extent,
             stands_on_terrain: self.stands_on_terrain,
-            object_files: vec![parquet, list],
+            object_files,
+            ended,
+            ended_files,
             tileset: tiles.tileset.map(|file| format!("tiles/{inner}/{file}")),
             tile_files,
             ..LayerRecord::default()
         };
-        Ok(FinishedLayer { record, warnings })
+        let changes = periods.map(|p| p.changes).unwrap_or_default();
+        Ok(FinishedLayer { record, warnings, changes, root: root.to_path_buf(), is_resumed: false })
+    }
+
+    /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
+    fn periods(&mut self) -> Option<Periods> {
+        let base = self.base.as_ref()?;
+        match Periods::read(&base.folder, &base.record, !base.keeps_all(), base.time_ms) {
+            Ok(periods) => Some(periods),
+            Err(error) => {
+                self.warn("periods_lost", &format!("what the layer held before cannot be read: {error}"), "");
+                None
+            }
+        }
     }
 }
 
@@ -243,10 +395,46 @@ fn records_of_tiles(folder: &Path, inner: &str, tiles: &LayerTiles) -> Result<Ve
         .collect()
 }
 
-/// Objects whose id another object of the layer has; parts of one DEM or picture do not count.
-fn count_doubles(ids: &[(u64, u32)], in_parts: &BTreeSet<String>) -> u64 {
+/// Warnings about objects whose id another object of the layer has; parts of one DEM or picture do not count.
+fn doubles(
+    path: &Path,
+    written: &Written,
+    in_parts: &BTreeSet<String>,
+    name: &str,
+) -> Result<Vec<Warning>, StoreError> {
     let in_parts: BTreeSet<u64> = in_parts.iter().map(|id| ids::hash_of(id)).collect();
-    let mut hashes: Vec<u64> = ids.iter().map(|(hash, _)| *hash).collect();
-    hashes.sort_unstable();
-    hashes.windows(2).filter(|w| w[0] == w[1] && !in_parts.contains(&w[0])).count() as u64
+    let mut found = written.ids.clone();
+    found.sort_unstable();
+    let (mut within, mut across, mut first) = (0, 0, None);
+    for pair in found.windows(2).filter(|w| w[0].0 == w[1].0 && !in_parts.contains(&w[0].0)) {
+        let source = |row: u32| written.sources.get(row as usize);
+        if source(pair[0].1) == source(pair[1].1) {
+            within += 1;
+        } else {
+            across += 1;
+            first.get_or_insert(pair[1].1);
+        }
+    }
+    let mut warnings = Vec::new();
+    if within > 0 {
+        warnings.push(Warning {
+            code: "duplicate_id".into(),
+            message: "objects with the id of another; only the first is found by its id".into(),
+            place: name.into(),
+            count: within,
+        });
+    }
+    if let Some(row) = first {
+        let row = RowReader::open(path, Rows::These(&[row]))?.next().transpose()?;
+        warnings.push(Warning {
+            code: "duplicate_id_across_sources".into(),
+            message:
+                "objects with the id of another from another source of the layer; both are kept, only the first is \
+                      found by its id"
+                    .into(),
+            place: row.map_or_else(|| name.into(), |row| row.id),
+            count: across,
+        });
+    }
+    Ok(warnings)
 }

@@ -64,6 +64,16 @@ pub(crate) struct LayerRecord {
     pub object_files: Vec<FileRecord>,
     pub tileset: Option<String>,
     pub tile_files: Vec<FileRecord>,
+    /// States of objects that are not valid any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended: u64,
+    /// GeoParquet files of these states.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_files: Vec<FileRecord>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// `versions/<n>.json`.
@@ -87,7 +97,7 @@ pub(crate) struct Manifest {
 impl LayerRecord {
     /// Every file of the layer.
     pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
-        self.object_files.iter().chain(&self.tile_files)
+        self.object_files.iter().chain(&self.tile_files).chain(&self.ended_files)
     }
 
     /// Its GeoParquet files.
@@ -110,6 +120,8 @@ impl LayerRecord {
             object_files: self.parquet().map(|f| f.path.clone()).collect(),
             tileset: self.tileset.clone(),
             tile_files: self.tile_files.iter().map(|f| f.path.clone()).collect(),
+            ended: self.ended,
+            ended_files: self.ended_files.iter().map(|f| f.path.clone()).collect(),
         }
     }
 }

@@ -22,11 +22,20 @@ mod lock;
 mod manifest;
 mod objects;
 mod path;
+mod period;
+#[cfg(test)]
+mod period_tests;
 mod projjson;
 mod read;
+mod resume;
+#[cfg(test)]
+mod resume_tests;
 mod row;
 mod shape;
+mod site;
+mod sources;
 mod spill;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod wkb;
@@ -36,8 +45,11 @@ use serde::{Deserialize, Serialize};
 use crate::model::Extent;
 
 pub use city::{City, Damage, Objects, VersionInfo};
-pub use draft::{Draft, LayerWriter};
+pub use draft::{Draft, LayerWriter, drop_staging};
 pub use error::StoreError;
+pub use resume::{is_anything_kept, kept_layers};
+pub use site::Site;
+pub use spool::Spools;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
@@ -46,12 +58,15 @@ pub(crate) use row::{Row, hilbert, read_time};
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
 /// A source that went into a layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRef {
     /// File as named by the user.
     pub path: String,
     /// BLAKE3 over the file, its companions and the options that matter.
     pub hash: String,
+    /// First part of its objects' ids, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
 }
 
 /// One layer in one version.
@@ -82,6 +97,10 @@ pub struct LayerEntry {
     pub tileset: Option<String>,
     /// Files of its tiles, relative to the city.
     pub tile_files: Vec<String>,
+    /// States of objects that are not valid any more.
+    pub ended: u64,
+    /// GeoParquet files of these states, relative to the city.
+    pub ended_files: Vec<String>,
 }
 
 /// The time, RFC 3339 in UTC.

@@ -62,6 +62,8 @@ pub(crate) struct Written {
     pub extent: Extent,
     /// (hash of id, row), for the list of ids.
     pub ids: Vec<(u64, u32)>,
+    /// Number of the source of each row.
+    pub sources: Vec<u32>,
 }
 
 /// Writes a layer's file row by row.
@@ -100,6 +102,7 @@ impl<'a> ObjectsWriter<'a> {
         let number = u32::try_from(self.written.ids.len())
             .map_err(|_| StoreError::damaged(self.path, "a layer has more than 2³² objects"))?;
         self.written.ids.push((super::ids::hash_of(&row.id), number));
+        self.written.sources.push(row.source);
         self.written.extent.merge(&row.extent);
         self.types.extend(wkb::type_name(&row.wkb));
         self.batch.push(row);

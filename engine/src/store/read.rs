@@ -189,6 +189,7 @@ fn row_at(batch: &RecordBatch, at: usize) -> Option<Row> {
         provenance: text(batch, "provenance", at)??.to_owned(),
         shape: bytes(batch, "shape", at)?,
         points: whole(batch, "points", at)?,
+        source: 0,
     })
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Row {
     pub shape: Vec<u8>,
     /// Scan points.
     pub points: u64,
+    /// Which of the layer's sources it came from; not in the file but beside it.
+    pub source: u32,
 }
 
 impl Row {
@@ -69,6 +71,7 @@ impl Row {
             provenance,
             shape: shape::encode(&object.geometry)?,
             points,
+            source: 0,
         })
     }
 
@@ -131,7 +134,39 @@ impl Row {
         out.text(&self.provenance);
         out.bytes(&self.wkb);
         out.bytes(&self.shape);
+        out.u32(self.source);
         out.0
+    }
+
+    /// Hash of the state that the object is in: equal when nothing that people ask for changed. Where in its source it
+    /// stands, where its attributes came from and which ground is below it are no part of that.
+    pub(crate) fn state(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        add(self.class.word().as_bytes());
+        add(self.stage.word().as_bytes());
+        add(self.domain.word().as_bytes());
+        add(self.kind.word().as_bytes());
+        for text in [&self.name, &self.parent] {
+            add(&[u8::from(text.is_some())]);
+            add(text.as_deref().unwrap_or_default().as_bytes());
+        }
+        add(self.attributes.as_bytes());
+        add(&self.wkb);
+        add(&self.shape);
+        add(&self.points.to_le_bytes());
+        if self.kind.is_in_tiles_only() {
+            // The shape itself is not here: its box stands in for it.
+            let Extent { min, max } = self.extent;
+            for v in [min.x, min.y, min.z, max.x, max.y, max.z] {
+                add(&v.to_le_bytes());
+            }
+        }
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// The row from its bytes.
@@ -162,6 +197,7 @@ impl Row {
             provenance: from.text()?.to_owned(),
             wkb: from.bytes()?.to_vec(),
             shape: from.bytes()?.to_vec(),
+            source: from.u32()?,
         })
     }
 }

@@ -17,14 +17,18 @@ use crate::{
 };
 
 /// South-west corner of the test city.
-const CORNER: DVec2 = DVec2::new(500_000.0, 4_000_000.0);
+pub(super) const CORNER: DVec2 = DVec2::new(500_000.0, 4_000_000.0);
 
-fn crs() -> Crs {
+pub(super) fn crs() -> Crs {
     Crs::from_epsg(4549).unwrap()
 }
 
-fn source(name: &str) -> Vec<SourceRef> {
-    vec![SourceRef { path: name.into(), hash: blake3::hash(name.as_bytes()).to_hex().to_string() }]
+pub(super) fn source(name: &str) -> Vec<SourceRef> {
+    vec![SourceRef {
+        path: name.into(),
+        hash: blake3::hash(name.as_bytes()).to_hex().to_string(),
+        ..SourceRef::default()
+    }]
 }
 
 fn square(x: f64, y: f64, size: f64) -> Polygon {
@@ -32,7 +36,7 @@ fn square(x: f64, y: f64, size: f64) -> Polygon {
     Polygon { outer: corners.map(|(u, v)| (CORNER + DVec2::new(x + u, y + v)).extend(0.0)).to_vec(), holes: vec![] }
 }
 
-fn building(number: u64) -> CityObject {
+pub(super) fn building(number: u64) -> CityObject {
     let (x, y) = ((number % 50) as f64 * 20.0, (number / 50) as f64 * 20.0);
     let block = Block {
         footprint: vec![square(x, y, 12.0)],
@@ -49,7 +53,7 @@ fn building(number: u64) -> CityObject {
     object
 }
 
-fn pipe(number: u64) -> CityObject {
+pub(super) fn pipe(number: u64) -> CityObject {
     let y = number as f64 * 30.0;
     let axis = vec![(CORNER + DVec2::new(0.0, y)).extend(-3.0), (CORNER + DVec2::new(900.0, y)).extend(-4.5)];
     let section = Section::Circle { diameter_m: 0.3 };
@@ -57,7 +61,7 @@ fn pipe(number: u64) -> CityObject {
     CityObject::new(ObjectId::new("pipes", number), Class::Pipe, Geometry::Tube(tube))
 }
 
-fn dem(height: f32) -> CityObject {
+pub(super) fn dem(height: f32) -> CityObject {
     let grid = HeightGrid {
         north_west: CORNER + DVec2::new(-100.0, 1100.0),
         step_m: DVec2::splat(50.0),
@@ -75,7 +79,7 @@ fn photo() -> CityObject {
     CityObject::new(ObjectId::new("photo", 0), Class::Imagery, Geometry::Picture(picture))
 }
 
-fn import(city: &City, layers: &[(&str, Vec<CityObject>)]) -> Result<ImportReport, StoreError> {
+pub(super) fn import(city: &City, layers: &[(&str, Vec<CityObject>)]) -> Result<ImportReport, StoreError> {
     let mut draft = city.begin()?;
     for (layer, objects) in layers {
         draft.replace_layer(layer, source(layer))?;
@@ -89,7 +93,7 @@ fn import(city: &City, layers: &[(&str, Vec<CityObject>)]) -> Result<ImportRepor
 }
 
 /// Every file below `folder` with its bytes.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -106,7 +110,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn new_city() -> (tempfile::TempDir, City) {
+pub(super) fn new_city() -> (tempfile::TempDir, City) {
     let dir = tempfile::tempdir().unwrap();
     let city = City::create(&dir.path().join("test.city"), "测试城", &crs(), Some(5737)).unwrap();
     (dir, city)

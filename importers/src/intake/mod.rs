@@ -4,21 +4,34 @@
 //! This is the one module of the crate that sees the store; importers see only [`Out`].
 
 mod placed;
+mod plan;
 mod reading;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use groundline_engine::{
     crs::{Crs, CrsError},
     model::{CityObject, ImportReport, SourceReport},
-    store::{City, Draft, LayerWriter, SourceRef, StoreError},
+    store::{City, LayerWriter, Site, SourceRef, Spools, StoreError, is_anything_kept, kept_layers},
 };
 
-use self::placed::{Placed, city_crs, name_crs};
+pub use self::watch::Progress;
+use self::{
+    placed::{Placed, city_crs, name_crs},
+    plan::{Plan, plan},
+    reading::{Keeper, LayerTask, Read, Taker},
+    watch::Watch,
+};
 use crate::{FORMATS, Format, ImportError, Kind, Options, Probe, source::Found};
 
 /// What to import, and how.
@@ -38,26 +51,24 @@ pub struct Request {
     pub options: Options,
     /// Read and report, write nothing.
     pub dry_run: bool,
+    /// Says when the import is to end early.
+    pub stop: Stop,
 }
 
-/// How far an import is.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// Sources are being read.
-    Reading {
-        /// The source last heard of, as named by the user.
-        path: String,
-        /// Sources read to their end.
-        done: usize,
-        /// Of how many.
-        of: usize,
-        /// Part of all bytes read, 0 to 1.
-        fraction: f32,
-        /// Objects and points so far.
-        taken: u64,
-    },
-    /// Objects and tiles are being written.
-    Writing,
+/// The wish that an import ends early. Clones stand for the same wish.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks the import to end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Why an import as a whole failed. Nothing of it is in the city then.
@@ -69,6 +80,12 @@ pub enum IntakeError {
     /// No source could be read; the account says why for each.
     #[error("nothing could be imported: {}", first_error(.0))]
     Nothing(Box<ImportReport>),
+    /// It was asked to stop. What it had finished is kept for the next import of the same sources.
+    #[error("stopped as asked; finished layers kept for the same import to go on from: {kept}")]
+    Stopped {
+        /// Layers that the next import need not make again.
+        kept: usize,
+    },
     /// The city could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,14 +119,24 @@ pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<I
     if named.is_empty() {
         return Err(IntakeError::Nothing(Box::new(finished(report, started))));
     }
+    // A city without a single version has its system from an import that did not come to its end.
+    let existing = match existing {
+        Some(city) if city.version() == 0 && city_crs(&named).is_ok_and(|crs| crs.proj4 != city.crs().proj4) => None,
+        other => other,
+    };
     let crs = match &existing {
         Some(city) => city.crs().clone(),
         None => city_crs(&named)?,
     };
     let sources: Vec<Placed> = named.into_iter().map(|n| n.placed(&crs)).collect();
     if request.dry_run {
-        let read = reading::read_all(&sources, |_| Box::new(|_| Ok(())), &crs, request, reading::MOST_LAYERS, progress);
-        report.sources.extend(read.accounts);
+        let tasks = reading::tasks(&sources, |_| Box::new(Taker(|_| Ok(()))));
+        let mut watch = Watch::new(&sources);
+        let read = reading::read_all(tasks, &mut watch, &crs, request, reading::MOST_LAYERS, progress);
+        if request.stop.is_set() {
+            return Err(IntakeError::Stopped { kept: 0 });
+        }
+        report.sources.extend(read.accounts.into_values());
         return Ok(finished(report, started));
     }
 
@@ -122,7 +149,7 @@ pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<I
         }
     };
     let outcome = import_into(&city, sources, &crs, request, &mut report, progress);
-    if was_made && !matches!(outcome, Ok(true)) {
+    if was_made && !matches!(outcome, Ok(true)) && !is_anything_kept(&request.city) {
         // An empty city that this import made and could not fill is not left behind.
         let _ = std::fs::remove_dir_all(&request.city);
     }
@@ -151,101 +178,292 @@ pub fn examine(
     }
     let crs = city_crs(&named)?;
     let sources: Vec<Placed> = named.into_iter().map(|n| n.placed(&crs)).collect();
-    let take_of = |layer: &str| -> reading::Take<'_> {
+    let tasks = reading::tasks(&sources, |layer| {
         let layer = layer.to_owned();
-        Box::new(move |object| {
+        Box::new(Taker(move |object| {
             take(&layer, &object);
             Ok(())
-        })
-    };
+        }))
+    });
     // One layer at a time: what is said of doubles depends on which comes first.
-    let read = reading::read_all(&sources, take_of, &crs, request, 1, progress);
-    report.sources.extend(read.accounts);
+    let read = reading::read_all(tasks, &mut Watch::new(&sources), &crs, request, 1, progress);
+    report.sources.extend(read.accounts.into_values());
     Ok((finished(report, started), crs))
 }
 
+/// Keeps the objects of sources, should the import not come to the end of their layer.
+struct Keeping<'a> {
+    /// `None` when it is not worth it.
+    spools: Option<&'a Spools>,
+    refs: &'a [SourceRef],
+    source: usize,
+}
+
+impl Keeping<'_> {
+    /// Takes what is kept of the source that comes now; else keeps what follows.
+    fn replay(&self, writer: &mut LayerWriter) -> Result<Option<SourceReport>, StoreError> {
+        writer.next_source(self.source);
+        let (Some(spools), Some(source)) = (self.spools, self.refs.get(self.source)) else { return Ok(None) };
+        let account = writer.replay(spools, source)?;
+        if account.is_none() {
+            writer.spool(spools, source);
+        }
+        Ok(account)
+    }
+
+    /// The layer is finished.
+    fn remove(&self) {
+        if let Some(spools) = self.spools {
+            self.refs.iter().for_each(|source| spools.remove(source));
+        }
+    }
+}
+
+/// The layer that is read first and written later, when the whole ground is known.
+struct Ground<'a> {
+    keeping: Keeping<'a>,
+    writer: &'a mut LayerWriter,
+}
+
+impl Keeper for Ground<'_> {
+    fn next_source(&mut self, number: u32) {
+        self.keeping.source = number as usize;
+    }
+
+    fn replay(&mut self) -> Result<Option<SourceReport>, StoreError> {
+        self.keeping.replay(self.writer)
+    }
+
+    fn end_source(&mut self, account: &SourceReport) {
+        self.writer.end_spool(account);
+    }
+
+    fn take(&mut self, object: CityObject) -> Result<(), StoreError> {
+        self.writer.push(object)
+    }
+}
+
+/// The layer that is written as soon as it is read.
+struct Layer<'a> {
+    site: &'a Site,
+    plan: &'a Plan,
+    keeping: Keeping<'a>,
+    /// Made when its first source comes: until then it costs nothing.
+    writer: Option<LayerWriter>,
+}
+
+impl Layer<'_> {
+    fn start(&mut self) -> Result<&mut LayerWriter, StoreError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.site.start(&self.plan.layer, self.plan.refs.clone(), self.plan.kept.clone())?,
+        };
+        Ok(self.writer.insert(writer))
+    }
+}
+
+impl Keeper for Layer<'_> {
+    fn next_source(&mut self, number: u32) {
+        self.keeping.source = number as usize;
+    }
+
+    fn replay(&mut self) -> Result<Option<SourceReport>, StoreError> {
+        self.start()?;
+        match &mut self.writer {
+            Some(writer) => self.keeping.replay(writer),
+            None => Ok(None),
+        }
+    }
+
+    fn end_source(&mut self, account: &SourceReport) {
+        if let Some(writer) = &mut self.writer {
+            writer.end_spool(account);
+        }
+    }
+
+    fn take(&mut self, object: CityObject) -> Result<(), StoreError> {
+        self.start()?.push(object)
+    }
+
+    fn finish(mut self: Box<Self>, accounts: &[SourceReport]) -> Result<(), StoreError> {
+        self.start()?;
+        if let Some(writer) = self.writer.take() {
+            self.site.finish(writer, accounts)?;
+        }
+        self.keeping.remove();
+        Ok(())
+    }
+}
+
 /// Reads `sources` into a draft and commits it; `Ok(false)` when nothing changed or nothing could be read.
+///
+/// What the ground is made of is read first. Then every layer is read and written by itself, and kept as soon as it is
+/// finished: an import that is killed goes on from there.
 fn import_into(
     city: &City,
-    sources: Vec<Placed>,
+    mut sources: Vec<Placed>,
     crs: &Crs,
     request: &Request,
     report: &mut ImportReport,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<bool, IntakeError> {
     let mut draft = city.begin()?;
-    let mut layers: BTreeMap<String, Vec<SourceRef>> = BTreeMap::new();
-    for placed in &sources {
-        let entry = layers.entry(placed.source.layer.clone()).or_default();
-        entry.push(SourceRef { path: placed.source.shown.clone(), hash: placed.hash(request) });
-    }
-    let mut unchanged = Vec::new();
-    for (layer, refs) in &layers {
-        if draft.is_unchanged(layer, refs) {
-            unchanged.push(layer.clone());
-            continue;
-        }
-        if let Some(held) = city.layers().iter().find(|l| &l.name == layer) {
-            let stays = |old: &SourceRef| refs.iter().any(|new| same_file(&new.path, &old.path));
-            if let Some(lost) = held.sources.iter().find(|old| !stays(old)) {
-                return Err(IntakeError::Usage(format!(
-                    "layer {layer} holds the objects of {}, which this import would replace: \
-                     give another --layer, or import both sources together",
-                    lost.path
-                )));
-            }
-        }
-        draft.replace_layer(layer, refs.clone())?;
-    }
-    let (same, changed): (Vec<Placed>, Vec<Placed>) =
-        sources.into_iter().partition(|p| unchanged.contains(&p.source.layer));
-    for placed in same {
-        report.sources.push(SourceReport { unchanged: true, ..placed.account() });
-    }
-    if changed.is_empty() {
+    draft.keep_finished();
+    let spools = draft.spools();
+    let mut plans = plan(&draft, city, &mut sources, request)?;
+    if plans.iter().all(|p| p.is_unchanged && !draft.may_stand_on_old_terrain(&p.layer)) {
+        // Nothing but hashes was looked at, and nothing else need be.
+        draft.forget_kept();
+        let members = plans.iter().flat_map(|p| &p.members);
+        report.sources.extend(members.map(|number| unchanged(&sources[*number])));
         return Ok(false);
     }
+    let mut watch = Watch::new(&sources);
+    let mut all = Read::default();
 
-    let mut writers: BTreeMap<String, LayerWriter<'_>> = draft.writers().map(|w| (w.name().to_owned(), w)).collect();
-    let take_of = |layer: &str| -> reading::Take<'_> {
-        let mut writer = writers.remove(layer);
-        let layer = layer.to_owned();
-        Box::new(move |object| match &mut writer {
-            Some(writer) => writer.push(object),
-            None => Err(StoreError::NoLayer(layer.clone())),
-        })
-    };
-    let read = reading::read_all(&changed, take_of, crs, request, reading::MOST_LAYERS, progress);
-    report.sources.extend(read.accounts);
-    if let Some(error) = read.store {
+    let (ground, mut others): (Vec<Plan>, Vec<Plan>) = plans.drain(..).partition(|p| p.is_ground && !p.is_unchanged);
+    for plan in &ground {
+        draft.update_layer(&plan.layer, plan.refs.clone(), plan.kept.clone())?;
+    }
+    let mut tasks: Vec<LayerTask<'_>> = Vec::new();
+    for writer in draft.writers() {
+        let plan = ground.iter().find(|p| p.layer == writer.name());
+        let sources = plan.map_or(Vec::new(), |p| p.read.clone());
+        let refs = plan.map_or(&[][..], |p| p.refs.as_slice());
+        let keeper = Box::new(Ground { keeping: Keeping { spools: spools.as_ref(), refs, source: 0 }, writer });
+        tasks.push(LayerTask { sources, ends: Vec::new(), accounts: Vec::new(), keeper });
+    }
+    all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
+    if let Some(error) = all.store.take() {
+        // What fails while all is being stopped fails because of that.
+        stopped(city, request)?;
         return Err(error.into());
     }
-    for layer in &read.failed_layers {
+    for layer in &all.failed_layers {
         draft.abandon_layer(layer);
     }
-    if changed.iter().all(|p| read.failed_layers.contains(&p.source.layer)) {
+    stopped(city, request)?;
+
+    let mut site = draft.settle()?;
+    let mut to_write: Vec<(Vec<usize>, Vec<SourceReport>, LayerWriter)> = Vec::new();
+    let mut resumed: Vec<(usize, SourceReport)> = Vec::new();
+    for writer in site.take_started() {
+        let plan = ground.iter().find(|p| p.layer == writer.name());
+        let ends: Vec<usize> = plan.map_or(Vec::new(), |p| p.read.iter().map(|(number, _)| *number).collect());
+        if site.adopt_started(&writer).is_some() {
+            ends.iter().for_each(|number| watch.finished(*number));
+            continue;
+        }
+        let accounts = ends.iter().filter_map(|number| all.accounts.get(number).cloned()).collect();
+        to_write.push((ends, accounts, writer));
+    }
+    for plan in &mut others {
+        if plan.is_unchanged && plan.is_whole && !site.is_unchanged(&plan.layer, &plan.refs) {
+            plan.read_all();
+        }
+    }
+    let mut layers = Vec::new();
+    for plan in &others {
+        if plan.is_unchanged {
+            report.sources.extend(plan.members.iter().map(|n| unchanged(&sources[*n])));
+            plan.members.iter().for_each(|number| watch.pass_over(*number));
+        } else if let Some(accounts) = site.adopt(&plan.layer, &plan.refs, &plan.kept) {
+            plan.members.iter().for_each(|number| watch.pass_over(*number));
+            let accounts = accounts.into_iter().map(|account| SourceReport { resumed: true, ..account });
+            resumed.extend(plan.read.iter().map(|(number, _)| *number).zip(accounts));
+        } else {
+            layers.push(plan);
+        }
+    }
+    let wanted = ground.iter().map(|p| &p.refs).chain(layers.iter().map(|p| &p.refs)).flatten();
+    site.drop_others(spools.iter().flat_map(|s| wanted.clone().map(move |source| s.name(source))));
+    let mut tasks: Vec<LayerTask<'_>> = Vec::new();
+    for (ends, accounts, writer) in to_write {
+        tasks.push(LayerTask {
+            sources: Vec::new(),
+            ends,
+            accounts,
+            keeper: Box::new(Written { site: &site, writer }),
+        });
+    }
+    for plan in layers {
+        let spools = spools.as_ref().filter(|_| plan.is_long);
+        let keeping = Keeping { spools, refs: &plan.refs, source: 0 };
+        let keeper = Box::new(Layer { site: &site, plan, keeping, writer: None });
+        let (sources, ends) = (plan.read.clone(), plan.members.clone());
+        tasks.push(LayerTask { sources, ends, accounts: Vec::new(), keeper });
+    }
+    all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
+    if let Some(error) = all.store.take() {
+        // What fails while all is being stopped fails because of that.
+        stopped(city, request)?;
+        return Err(error.into());
+    }
+    stopped(city, request)?;
+
+    let changed = ground.iter().chain(others.iter().filter(|p| !p.is_unchanged));
+    for plan in changed.clone() {
+        // Of a layer that is read in part, the rest is as it was.
+        let unread = plan.members.iter().filter(|n| !plan.read.iter().any(|(read, _)| read == *n));
+        report.sources.extend(unread.map(|n| unchanged(&sources[*n])));
+        if let Some((first, _)) = plan.read.first()
+            && let Some(account) = all.accounts.get_mut(first)
+            && !plan.others.is_empty()
+        {
+            let others = plan.others.join(", ");
+            account.warn("other_sources_kept", format!("the layer keeps the objects of {others}"), plan.layer.clone());
+        }
+    }
+    let was_anything_made = changed.clone().any(|p| !all.failed_layers.contains(&p.layer));
+    report.objects_read = all.accounts.values().filter(|a| !a.resumed).map(|a| a.objects).sum();
+    all.accounts.extend(resumed);
+    report.sources.extend(all.accounts.into_values());
+    if !was_anything_made {
         return Ok(false);
     }
     progress(Progress::Writing);
-    commit(draft, report)
+    report.version = site.commit(report)?;
+    Ok(true)
 }
 
-fn commit(draft: Draft, report: &mut ImportReport) -> Result<bool, IntakeError> {
-    report.version = draft.commit(report)?;
-    Ok(true)
+/// A layer whose objects are all there.
+struct Written<'a> {
+    site: &'a Site,
+    writer: LayerWriter,
+}
+
+impl Keeper for Written<'_> {
+    fn take(&mut self, object: CityObject) -> Result<(), StoreError> {
+        self.writer.push(object)
+    }
+
+    fn finish(self: Box<Self>, accounts: &[SourceReport]) -> Result<(), StoreError> {
+        self.site.finish(self.writer, accounts)
+    }
+}
+
+impl Read {
+    fn add(&mut self, other: Read) {
+        self.accounts.extend(other.accounts);
+        self.failed_layers.extend(other.failed_layers);
+        self.store = self.store.take().or(other.store);
+    }
+}
+
+fn unchanged(placed: &Placed) -> SourceReport {
+    SourceReport { unchanged: true, ..placed.account() }
+}
+
+fn stopped(city: &City, request: &Request) -> Result<(), IntakeError> {
+    match request.stop.is_set() {
+        true => Err(IntakeError::Stopped { kept: kept_layers(city.folder()) }),
+        false => Ok(()),
+    }
 }
 
 fn city_name(folder: &Path) -> String {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_else(|| "city".into());
     name.strip_suffix(".city").map_or(name.clone(), str::to_owned)
-}
-
-/// Whether two paths as named by users mean the same file; compares names only where one is gone.
-fn same_file(a: &str, b: &str) -> bool {
-    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
 }
 
 /// Adds up the account.

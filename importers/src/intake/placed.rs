@@ -61,13 +61,13 @@ impl Placed {
     }
 
     /// Hash of everything that decides what the import makes of this source.
-    pub(super) fn hash(&self, request: &Request) -> String {
+    pub(super) fn hash(&self, request: &Request, id_prefix: &str) -> String {
         let options = &request.options;
         let said = format!(
             "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{}",
             env!("CARGO_PKG_VERSION"),
             self.source.format.name,
-            self.source.id_prefix,
+            id_prefix,
             options.class,
             options.stage,
             options.encoding,

@@ -4,7 +4,7 @@
 //! there are; layers are read side by side. Each source has a thread of its own besides, with a short queue between.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     panic::resume_unwind,
     sync::{
         Mutex, PoisonError,
@@ -12,7 +12,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use groundline_engine::{
@@ -21,7 +21,11 @@ use groundline_engine::{
     store::StoreError,
 };
 
-use super::{Progress, Request, placed::Placed};
+use super::{
+    Request,
+    placed::Placed,
+    watch::{Progress, Watch},
+};
 use crate::{ImportError, Job, Out};
 
 /// Messages that may wait between the importer's thread and the store's.
@@ -32,23 +36,56 @@ const BATCH: usize = 32;
 const BATCH_VERTICES: usize = 1 << 16;
 /// Bytes of pictures on meshes that weigh as much as a vertex: a batch holds some 4 MiB of them.
 const PICTURE_BYTES: usize = 64;
+/// How often the wish to stop is looked for when nothing happens.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Layers that are read at the same time at most: each may need the memory of a large file's parser.
 pub(super) const MOST_LAYERS: usize = 4;
 
-/// Takes the objects of a layer.
-pub(super) type Take<'a> = Box<dyn FnMut(CityObject) -> Result<(), StoreError> + Send + 'a>;
+/// Takes the objects of a source.
+type Take<'a> = Box<dyn FnMut(CityObject) -> Result<(), StoreError> + Send + 'a>;
 
-/// A layer to be read: its sources, in the order of the import, and where their objects go.
+/// Takes the objects of a layer.
+pub(super) trait Keeper: Send {
+    /// What follows comes from this one of the layer's sources.
+    fn next_source(&mut self, _number: u32) {}
+    /// Takes what an import before this one kept of that source: its account, or `None` when it must be read.
+    fn replay(&mut self) -> Result<Option<SourceReport>, StoreError> {
+        Ok(None)
+    }
+    /// That source is read to its end.
+    fn end_source(&mut self, _account: &SourceReport) {}
+    /// Takes an object.
+    fn take(&mut self, object: CityObject) -> Result<(), StoreError>;
+    /// All sources of the layer were read, with these accounts.
+    fn finish(self: Box<Self>, _accounts: &[SourceReport]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Takes objects and does nothing at the end.
+pub(super) struct Taker<F>(pub F);
+
+impl<F: FnMut(CityObject) -> Result<(), StoreError> + Send> Keeper for Taker<F> {
+    fn take(&mut self, object: CityObject) -> Result<(), StoreError> {
+        (self.0)(object)
+    }
+}
+
+/// A layer to be read: its sources, as their number in the import and in the layer, and where their objects go.
 pub(super) struct LayerTask<'a> {
-    sources: Vec<(usize, &'a Placed)>,
-    take: Take<'a>,
+    pub sources: Vec<(usize, u32)>,
+    /// The sources with which nothing is left to do when the task is done.
+    pub ends: Vec<usize>,
+    /// Accounts of sources that were read before.
+    pub accounts: Vec<SourceReport>,
+    pub keeper: Box<dyn Keeper + 'a>,
 }
 
 /// What came of reading.
 #[derive(Default)]
 pub(super) struct Read {
-    /// The account of each source, in the order of the import.
-    pub accounts: Vec<SourceReport>,
+    /// The account of each source that was read, by its number in the import.
+    pub accounts: BTreeMap<usize, SourceReport>,
     /// Layers with a source that could not be read.
     pub failed_layers: Vec<String>,
     /// The store's error that ended it all.
@@ -61,32 +98,48 @@ enum Event {
     Now { source: usize, fraction: f32, taken: u64 },
     /// A source is done.
     Done { source: usize, account: Box<SourceReport>, failed: Option<StoreError> },
+    /// The files of a layer are written.
+    Finished { sources: Vec<usize>, failed: Option<StoreError> },
 }
 
-/// Reads every source, at most `most_layers` layers at a time; `take_of` says where the objects of a layer go.
-pub(super) fn read_all<'a>(
-    sources: &'a [Placed],
-    mut take_of: impl FnMut(&str) -> Take<'a>,
+/// The tasks for `sources`, one for each layer; `keeper_of` says where the objects of a layer go.
+pub(super) fn tasks<'a>(
+    sources: &[Placed],
+    mut keeper_of: impl FnMut(&str) -> Box<dyn Keeper + 'a>,
+) -> Vec<LayerTask<'a>> {
+    let mut tasks: Vec<(&str, LayerTask<'a>)> = Vec::new();
+    for (number, placed) in sources.iter().enumerate() {
+        let layer = placed.source.layer.as_str();
+        match tasks.iter_mut().find(|(name, _)| *name == layer) {
+            Some((_, task)) => {
+                task.sources.push((number, task.sources.len() as u32));
+                task.ends.push(number);
+            }
+            None => {
+                let (sources, ends, accounts) = (vec![(number, 0)], vec![number], Vec::new());
+                let task = LayerTask { sources, ends, accounts, keeper: keeper_of(layer) };
+                tasks.push((layer, task));
+            }
+        }
+    }
+    tasks.into_iter().map(|(_, task)| task).collect()
+}
+
+/// Does every task, at most `most_layers` of them at a time.
+pub(super) fn read_all(
+    tasks: Vec<LayerTask<'_>>,
+    watch: &mut Watch<'_>,
     crs: &Crs,
     request: &Request,
     most_layers: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> Read {
-    let mut tasks: Vec<LayerTask<'a>> = Vec::new();
-    for (number, placed) in sources.iter().enumerate() {
-        let is_of = |task: &&mut LayerTask<'_>| task.sources[0].1.source.layer == placed.source.layer;
-        match tasks.iter_mut().find(is_of) {
-            Some(task) => task.sources.push((number, placed)),
-            None => {
-                tasks.push(LayerTask { sources: vec![(number, placed)], take: take_of(&placed.source.layer) });
-            }
-        }
-    }
-    let sizes: Vec<u64> = sources.iter().map(|p| p.source.bytes().max(1)).collect();
+    let mut tasks = tasks;
+    let sources = watch.sources;
     if most_layers > 1 {
-        // The largest first, so that none is left over for the end.
-        let size = |task: &LayerTask<'_>| task.sources.iter().map(|(number, _)| sizes[*number]).sum::<u64>();
-        tasks.sort_by_key(|task| std::cmp::Reverse(size(task)));
+        // The largest first, so that none is left over for the end; what only waits to be written is large too.
+        let size = |task: &LayerTask<'_>| task.sources.iter().map(|(number, _)| watch.sizes[*number]).sum::<u64>();
+        tasks.sort_by_key(|task| (!task.sources.is_empty(), std::cmp::Reverse(size(task))));
     }
     let workers = thread::available_parallelism().map_or(1, |n| n.get()).min(most_layers).min(tasks.len()).max(1);
     let queue = Mutex::new(VecDeque::from(tasks));
@@ -94,21 +147,12 @@ pub(super) fn read_all<'a>(
     let (sender, receiver) = mpsc::sync_channel(TELL_EVERY);
     let work = |events: mpsc::SyncSender<Event>| {
         while !stop.load(Ordering::Relaxed) {
-            let Some(mut task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
-            for (number, placed) in task.sources {
-                let (account, failed) = read_source(placed, number, crs, request, &events, &mut task.take, &stop);
-                let is_over = failed.is_some();
-                let told = events.send(Event::Done { source: number, account: Box::new(account), failed });
-                if is_over || told.is_err() {
-                    stop.store(true, Ordering::Relaxed);
-                    return;
-                }
+            let Some(task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
+            if !do_task(task, sources, crs, request, &events, &stop) {
+                stop.store(true, Ordering::Relaxed);
             }
         }
     };
-    let mut watch =
-        Watch { sources, sizes, fractions: vec![0.0; sources.len()], taken: vec![0; sources.len()], done: 0 };
-    let mut accounts: Vec<Option<SourceReport>> = sources.iter().map(|_| None).collect();
     let mut read = Read::default();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..workers)
@@ -118,21 +162,37 @@ pub(super) fn read_all<'a>(
             })
             .collect();
         drop(sender);
-        for event in receiver {
+        loop {
+            if request.stop.is_set() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            let event = match receiver.recv_timeout(LOOK_EVERY) {
+                Ok(event) => event,
+                Err(mpsc::RecvTimeoutError::Timeout) => continue,
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            };
             match event {
                 Event::Now { source, fraction, taken } => {
-                    (watch.fractions[source], watch.taken[source]) = (fraction.clamp(0.0, 1.0), taken);
+                    watch.read(source, fraction, taken);
                     progress(watch.now(source));
                 }
                 Event::Done { source, account, failed } => {
-                    watch.fractions[source] = 1.0;
-                    watch.done += 1;
+                    watch.done(source, !account.resumed, account.objects + account.points);
                     progress(watch.now(source));
                     if account.error.is_some() {
                         read.failed_layers.push(sources[source].source.layer.clone());
                     }
-                    accounts[source] = Some(*account);
+                    read.accounts.insert(source, *account);
                     read.store = read.store.take().or(failed);
+                }
+                Event::Finished { sources, failed } => {
+                    read.store = read.store.take().or(failed);
+                    for source in &sources {
+                        watch.finished(*source);
+                    }
+                    if let Some(last) = sources.last() {
+                        progress(watch.now(*last));
+                    }
                 }
             }
         }
@@ -142,31 +202,51 @@ pub(super) fn read_all<'a>(
             }
         }
     });
-    read.accounts = accounts.into_iter().flatten().collect();
     read
 }
 
-/// How far all sources are, by their bytes.
-struct Watch<'a> {
-    sources: &'a [Placed],
-    sizes: Vec<u64>,
-    fractions: Vec<f32>,
-    taken: Vec<u64>,
-    done: usize,
-}
-
-impl Watch<'_> {
-    fn now(&self, source: usize) -> Progress {
-        let all: u64 = self.sizes.iter().sum();
-        let read: f64 = self.sizes.iter().zip(&self.fractions).map(|(size, f)| *size as f64 * f64::from(*f)).sum();
-        Progress::Reading {
-            path: self.sources[source].source.shown.clone(),
-            done: self.done,
-            of: self.sources.len(),
-            fraction: (read / all.max(1) as f64) as f32,
-            taken: self.taken.iter().sum(),
+/// Reads the sources of a layer and finishes it; `false` when nothing more is to be done.
+fn do_task(
+    mut task: LayerTask<'_>,
+    sources: &[Placed],
+    crs: &Crs,
+    request: &Request,
+    events: &mpsc::SyncSender<Event>,
+    stop: &AtomicBool,
+) -> bool {
+    let mut is_whole = true;
+    for (number, place) in &task.sources {
+        let (number, keeper) = (*number, &mut task.keeper);
+        keeper.next_source(*place);
+        let (account, failed) = match keeper.replay() {
+            Ok(Some(account)) => (SourceReport { resumed: true, ..account }, None),
+            Ok(None) => {
+                let mut take: Take<'_> = Box::new(|object| keeper.take(object));
+                let placed = &sources[number];
+                let (account, failed) = read_source(placed, number, crs, request, events, &mut take, stop);
+                drop(take);
+                if failed.is_none() && account.error.is_none() && !stop.load(Ordering::Relaxed) {
+                    keeper.end_source(&account);
+                }
+                (account, failed)
+            }
+            Err(error) => (sources[number].account(), Some(error)),
+        };
+        is_whole &= account.error.is_none();
+        task.accounts.push(account.clone());
+        let is_over = failed.is_some();
+        let told = events.send(Event::Done { source: number, account: Box::new(account), failed });
+        if is_over || told.is_err() {
+            return false;
         }
     }
+    if stop.load(Ordering::Relaxed) {
+        return false;
+    }
+    // A layer with a source that could not be read stays as it is in the city.
+    let failed = if is_whole { task.keeper.finish(&task.accounts).err() } else { None };
+    let is_over = failed.is_some();
+    events.send(Event::Finished { sources: task.ends, failed }).is_ok() && !is_over
 }
 
 enum ReadError {

@@ -1,0 +1,379 @@
+//! A version in the making whose ground is settled: its layers are finished one by one, side by side.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    Draft, LayerWriter, SourceRef, StoreError,
+    disk::{self, Step, pass},
+    draft::has_tile_shapes,
+    layer_draft::FinishedLayer,
+    manifest::{self, FORMAT_VERSION, LayerRecord, Manifest},
+    projjson::projjson,
+    resume,
+    shape::Kind,
+};
+use crate::{
+    crs::Frame,
+    model::{ImportReport, Picture, SourceReport, Warning},
+    tile::{Ground, Surroundings},
+};
+
+/// Layers whose files are written at the same time at most.
+const MOST_LAYERS: usize = 4;
+
+/// A version in the making whose terrain and pictures are settled.
+pub struct Site {
+    draft: Draft,
+    frame: Frame,
+    ground: Ground,
+    ground_hash: String,
+    pictures: Vec<Picture>,
+    pictures_hash: String,
+    crs: serde_json::Value,
+    finished: Mutex<Vec<FinishedLayer>>,
+    /// Keys of the layers of this import.
+    keys: Mutex<BTreeSet<String>>,
+    folders: AtomicUsize,
+}
+
+impl Site {
+    pub(super) fn new(draft: Draft, ground: Ground, pictures: Vec<Picture>) -> Result<Self, StoreError> {
+        Ok(Self {
+            frame: Frame::new(draft.head.crs.clone())?,
+            ground_hash: hash_of_ground(&ground),
+            pictures_hash: hash_of_pictures(&pictures),
+            crs: projjson(&draft.head.crs),
+            ground,
+            pictures,
+            draft,
+            finished: Mutex::default(),
+            keys: Mutex::default(),
+            folders: AtomicUsize::new(0),
+        })
+    }
+
+    /// As [`Draft::can_keep`].
+    pub fn can_keep(&self, layer: &str) -> bool {
+        self.draft.can_keep(layer)
+    }
+
+    /// As [`Draft::is_unchanged`]; a layer whose tiles were made with another terrain and cannot be fitted to this one from
+    /// what the city holds does not count as unchanged.
+    pub fn is_unchanged(&self, layer: &str, sources: &[SourceRef]) -> bool {
+        let held = self.draft.base.layers.iter().find(|l| l.name == layer);
+        self.draft.is_unchanged(layer, sources) && !held.is_some_and(|l| self.is_outdated(l) && has_tile_shapes(l))
+    }
+
+    /// Everything that decides what a layer becomes, as one hash.
+    fn key(&self, layer: &str, sources: &[SourceRef], kept: &[Option<u32>]) -> String {
+        let held = self.draft.base.layers.iter().find(|l| l.name == layer);
+        let all = (layer, sources, kept, held, &self.ground_hash, &self.pictures_hash, &self.draft.head.crs);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(resume::program().as_bytes());
+        // A value that cannot be written as JSON does not exist here; it would only mean that nothing is taken over.
+        hasher.update(&serde_json::to_vec(&all).unwrap_or_default());
+        hasher.finalize().to_hex()[..32].to_string()
+    }
+
+    /// Takes over a layer that an earlier import finished and that would become the same now; returns the accounts of its sources.
+    pub fn adopt(&self, layer: &str, sources: &[SourceRef], kept: &[Option<u32>]) -> Option<Vec<SourceReport>> {
+        let resume = self.draft.resume.as_ref()?;
+        let key = self.key(layer, sources, kept);
+        lock(&self.keys).insert(key.clone());
+        let (finished, accounts) = resume.adopt(&key, layer, &self.draft.folder)?;
+        lock(&self.finished).push(finished);
+        Some(accounts)
+    }
+
+    /// Removes what earlier imports kept and this one did not ask for by [`Site::adopt`]; the objects of sources stay that
+    /// are `wanted`, by the names of their files.
+    pub fn drop_others(&self, wanted: impl IntoIterator<Item = String>) {
+        if let Some(resume) = &self.draft.resume {
+            let mut keys = lock(&self.keys).clone();
+            keys.extend(wanted);
+            resume.retain(&keys);
+        }
+    }
+
+    /// The layers that were started before the ground was settled, in order of their names.
+    pub fn take_started(&mut self) -> Vec<LayerWriter> {
+        std::mem::take(&mut self.draft.started).into_values().collect()
+    }
+
+    /// The sources of a started layer and which were kept, for [`Site::adopt`].
+    pub fn adopt_started(&self, writer: &LayerWriter) -> Option<Vec<SourceReport>> {
+        self.adopt(&writer.name, &writer.sources, &writer.kept)
+    }
+
+    /// As [`Draft::update_layer`], for a layer without grids and pictures.
+    pub fn start(
+        &self,
+        layer: &str,
+        sources: Vec<SourceRef>,
+        kept: Vec<Option<u32>>,
+    ) -> Result<LayerWriter, StoreError> {
+        self.draft.writer(layer, sources, kept)
+    }
+
+    /// Writes the files of a layer that holds all its objects, and keeps them with the accounts of its sources.
+    pub fn finish(&self, writer: LayerWriter, accounts: &[SourceReport]) -> Result<(), StoreError> {
+        let key = self.key(&writer.name, &writer.sources, &writer.kept);
+        let finished = self.made(writer)?;
+        let root = match &self.draft.resume {
+            Some(resume) => resume.keep(&key, &finished.root, &finished, accounts),
+            None => finished.root.clone(),
+        };
+        lock(&self.finished).push(FinishedLayer { root, ..finished });
+        Ok(())
+    }
+
+    fn made(&self, writer: LayerWriter) -> Result<FinishedLayer, StoreError> {
+        let number = self.folders.fetch_add(1, Ordering::Relaxed);
+        let root = self.draft.staging.0.join("layers").join(number.to_string());
+        fs::create_dir_all(&root).map_err(StoreError::at(&root))?;
+        let around = Surroundings { frame: &self.frame, ground: &self.ground, pictures: &self.pictures };
+        let mut finished = writer.draft.finish(&writer.name, &root, &around, &self.crs)?;
+        finished.record.ground = self.ground_hash.clone();
+        finished.record.pictures = self.pictures_hash.clone();
+        Ok(finished)
+    }
+
+    /// Finishes what was started and is not finished yet, several layers at the same time. What they become does not depend on
+    /// how many threads there are.
+    pub(super) fn finish_started(&mut self) -> Result<(), StoreError> {
+        let mut layers = self.take_started();
+        // Imagery and terrain first, which are the most work, then all else by name.
+        layers.sort_by_key(|writer| !writer.has_ground());
+        self.finish_all(layers)
+    }
+
+    fn finish_all(&self, layers: Vec<LayerWriter>) -> Result<(), StoreError> {
+        let workers = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_LAYERS).min(layers.len()).max(1);
+        let queue = Mutex::new(std::collections::VecDeque::from(layers));
+        let failed = Mutex::new(None);
+        let fail_here = disk::fail_here();
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    fail_here();
+                    loop {
+                        let next = lock(&queue).pop_front();
+                        let Some(writer) = next else { return };
+                        if let Err(error) = self.finish(writer, &[]) {
+                            // The disk is full or the like: the others need not try.
+                            lock(&queue).clear();
+                            lock(&failed).get_or_insert(error);
+                        }
+                    }
+                });
+            }
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Makes the version of all finished layers and switches to it by one rename, as [`Draft::commit`] says.
+    pub fn commit(mut self, report: &mut ImportReport) -> Result<u64, StoreError> {
+        if report.city.is_empty() {
+            report.city = self.draft.head.name.clone();
+        }
+        if lock(&self.finished).is_empty() && self.draft.removed.is_empty() {
+            (report.version, report.extent) = (self.draft.head.version, self.draft.base.extent());
+            return Ok(self.draft.head.version);
+        }
+        let what = self.what();
+        let outdated = self.restart_outdated(report)?;
+        self.finish_all(outdated)?;
+
+        let mut all = std::mem::take(&mut *lock(&self.finished));
+        all.sort_by(|a, b| a.record.name.cmp(&b.record.name));
+        let mut records: Vec<LayerRecord> = Vec::new();
+        let mut moves = Vec::new();
+        for finished in all {
+            report.tiles += finished.record.tiles;
+            report.resumed += u64::from(finished.is_resumed);
+            report.changes.add(&finished.changes);
+            warn(report, &finished.record.name, finished.warnings);
+            for file in finished.record.files() {
+                let from = finished.root.join(&file.path);
+                if from.exists() {
+                    report.bytes += file.size;
+                    moves.push((from, file.path.clone()));
+                }
+            }
+            records.push(finished.record);
+        }
+        let made: BTreeSet<String> = records.iter().map(|r| r.name.clone()).collect();
+        let removed = &self.draft.removed;
+        let kept = self.draft.base.layers.iter().filter(|l| !made.contains(&l.name) && !removed.contains(&l.name));
+        records.extend(kept.cloned());
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        self.switch(records, what, &moves, report)
+    }
+
+    /// What changed, in a sentence.
+    fn what(&self) -> String {
+        let list = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect::<Vec<_>>().join(", ");
+        let made: BTreeSet<String> = lock(&self.finished).iter().map(|f| f.record.name.clone()).collect();
+        let mut parts = Vec::new();
+        if !made.is_empty() {
+            parts.push(format!("imported {}", list(&mut made.iter())));
+        }
+        if !self.draft.removed.is_empty() {
+            parts.push(format!("removed {}", list(&mut self.draft.removed.iter())));
+        }
+        parts.join("; ")
+    }
+
+    /// Whether the tiles of a layer of the version before were made with another terrain or with other pictures.
+    fn is_outdated(&self, record: &LayerRecord) -> bool {
+        let is_terrain = record.shapes.contains_key(Kind::Heights.word());
+        let other_ground = record.ground != self.ground_hash;
+        (record.stands_on_terrain && other_ground)
+            || (is_terrain && (record.pictures != self.pictures_hash || other_ground))
+    }
+
+    /// Starts layers again whose tiles were made with another terrain or with other pictures.
+    fn restart_outdated(&self, report: &mut ImportReport) -> Result<Vec<LayerWriter>, StoreError> {
+        let made: BTreeSet<String> = lock(&self.finished).iter().map(|f| f.record.name.clone()).collect();
+        let mut started = Vec::new();
+        for record in &self.draft.base.layers {
+            let name = record.name.as_str();
+            if made.contains(name) || self.draft.removed.contains(name) || !self.is_outdated(record) {
+                continue;
+            }
+            let (code, message) = if has_tile_shapes(record) {
+                ("stands_on_old_terrain", "the terrain or its picture changed; import this layer again to fit it")
+            } else {
+                let all = (0..record.sources.len() as u32).map(Some).collect();
+                started.push(self.draft.writer(name, record.sources.clone(), all)?);
+                ("fitted_to_new_terrain", "the terrain or its picture changed; the layer was made again to fit it")
+            };
+            let warning = Warning {
+                code: code.into(),
+                message: format!("layer {name}: {message}"),
+                place: name.into(),
+                count: 1,
+            };
+            warn(report, name, vec![warning]);
+        }
+        Ok(started)
+    }
+
+    /// Puts the files into place, writes report and manifest, and switches `city.json` to them.
+    fn switch(
+        &mut self,
+        layers: Vec<LayerRecord>,
+        what: String,
+        moves: &[(std::path::PathBuf, String)],
+        report: &mut ImportReport,
+    ) -> Result<u64, StoreError> {
+        let draft = &mut self.draft;
+        let version = draft.head.version + 1;
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            version,
+            parent: Some(draft.head.version),
+            parent_manifest: Some(draft.head.manifest.clone()),
+            time: super::now(),
+            who: super::who(),
+            what,
+            layers,
+        };
+        (report.version, report.extent) = (version, manifest.extent());
+
+        disk::sync_tree(&draft.folder)?;
+        pass(Step::Staged, &draft.staging.0)?;
+        for (number, (from, relative)) in moves.iter().enumerate() {
+            if number == moves.len() / 2 {
+                pass(Step::Moving, &draft.folder)?;
+            }
+            let target = draft.folder.join(relative);
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).map_err(StoreError::at(parent))?;
+            }
+            // Files are named by their content: what is there already is the same, or damaged.
+            fs::rename(from, &target).map_err(StoreError::at(&target))?;
+        }
+        pass(Step::Moved, &draft.folder)?;
+        let path = draft.folder.join(manifest::report_path(version));
+        disk::replace_file(&path, &manifest::to_json(report, &path)?)?;
+        pass(Step::Reported, &path)?;
+        let path = draft.folder.join(manifest::manifest_path(version));
+        let bytes = manifest::to_json(&manifest, &path)?;
+        disk::replace_file(&path, &bytes)?;
+        disk::sync_tree(&draft.folder)?;
+        pass(Step::Manifested, &path)?;
+
+        draft.head.version = version;
+        draft.head.extent = report.extent;
+        draft.head.manifest = blake3::hash(&bytes).to_hex().to_string();
+        let path = draft.folder.join("city.json");
+        disk::replace_file(&path, &manifest::to_json(&draft.head, &path)?)?;
+        // The layers are in the city now, or belong to no import that could go on.
+        draft.forget_kept();
+        Ok(version)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds warnings about `layer` to the account of its source, or to one of their own.
+fn warn(report: &mut ImportReport, layer: &str, warnings: Vec<Warning>) {
+    if warnings.is_empty() {
+        return;
+    }
+    match report.sources.iter_mut().find(|s| s.layer == layer) {
+        Some(source) => source.warnings.extend(warnings),
+        None => report.sources.push(SourceReport {
+            path: "city".into(),
+            format: "city".into(),
+            layer: layer.into(),
+            warnings,
+            ..SourceReport::default()
+        }),
+    }
+}
+
+fn hash_of_ground(ground: &Ground) -> String {
+    if ground.is_empty() {
+        return String::new();
+    }
+    let mut hasher = blake3::Hasher::new();
+    for grid in ground.grids() {
+        for v in [grid.north_west.x, grid.north_west.y, grid.step_m.x, grid.step_m.y] {
+            hasher.update(&v.to_le_bytes());
+        }
+        hasher.update(&grid.columns.to_le_bytes());
+        hasher.update(&grid.rows.to_le_bytes());
+        for chunk in grid.heights.chunks(4096) {
+            let bytes: Vec<u8> = chunk.iter().flat_map(|h| h.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
+    }
+    hasher.finalize().to_hex()[..32].to_string()
+}
+
+fn hash_of_pictures(pictures: &[Picture]) -> String {
+    if pictures.is_empty() {
+        return String::new();
+    }
+    let mut hasher = blake3::Hasher::new();
+    for picture in pictures {
+        for v in [picture.north_west.x, picture.north_west.y, picture.step_m.x, picture.step_m.y] {
+            hasher.update(&v.to_le_bytes());
+        }
+        hasher.update(&picture.columns.to_le_bytes());
+        hasher.update(&picture.rgb);
+    }
+    hasher.finalize().to_hex()[..32].to_string()
+}
