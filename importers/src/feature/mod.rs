@@ -63,12 +63,9 @@ fn joined(standard: Vec<Attribute>, fields: Vec<(Arc<str>, Value)>) -> Vec<Attri
         match namesakes.map(|a| says_the_same(&a.value, &value)).reduce(|a, b| a || b) {
             None => all.push(Attribute::read(&name, value)),
             Some(true) => {}
-            Some(false) => all.push(Attribute {
-                key: format!("source.{name}").into(),
-                value,
-                field: name,
-                origin: Origin::Read,
-            }),
+            Some(false) => {
+                all.push(Attribute { key: format!("source.{name}").into(), value, field: name, origin: Origin::Read })
+            }
         }
     }
     all

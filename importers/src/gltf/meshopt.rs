@@ -30,7 +30,7 @@ impl Packed {
         let damaged = || format!("meshopt: the {} stream is damaged", self.mode.to_lowercase());
         let is_index = matches!(self.byte_stride, 2 | 4);
         let mut made = match self.mode.as_str() {
-            "ATTRIBUTES" if self.byte_stride % 4 == 0 && (4..=256).contains(&self.byte_stride) => {
+            "ATTRIBUTES" if self.byte_stride.is_multiple_of(4) && (4..=256).contains(&self.byte_stride) => {
                 attributes(bytes, self.count, self.byte_stride).ok_or_else(damaged)?
             }
             "TRIANGLES" if is_index && self.count.is_multiple_of(3) => {
