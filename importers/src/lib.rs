@@ -5,6 +5,7 @@
 //! it never sees a tile, the store or the viewer.
 
 pub mod ags;
+pub mod apart;
 mod archive;
 mod borehole;
 pub mod borehole_table;
