@@ -29,6 +29,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::osm::FORMAT,
     &crate::kml::FORMAT,
     &crate::dxf::FORMAT,
+    &crate::dwg::FORMAT,
     &crate::epanet::FORMAT,
     &crate::swmm::FORMAT,
     &crate::ags::FORMAT,

@@ -15,6 +15,7 @@ mod citymodel;
 mod cloud;
 #[cfg(test)]
 mod damage_test;
+pub mod dwg;
 pub mod dxf;
 pub mod e57;
 pub mod encoding;

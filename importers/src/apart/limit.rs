@@ -36,7 +36,9 @@ impl Limits {
     pub fn of(bytes: u64) -> Self {
         let mebibytes = bytes >> 20;
         Self {
-            memory_bytes: LEAST_MEMORY_BYTES.saturating_add(bytes.saturating_mul(MEMORY_PER_BYTE)).min(MOST_MEMORY_BYTES),
+            memory_bytes: LEAST_MEMORY_BYTES
+                .saturating_add(bytes.saturating_mul(MEMORY_PER_BYTE))
+                .min(MOST_MEMORY_BYTES),
             cpu_s: CPU_S + mebibytes,
             silence: Duration::from_secs(SILENCE_S + mebibytes),
         }
@@ -77,7 +79,9 @@ pub(super) fn confine() {
 
 #[cfg(target_os = "linux")]
 fn lock() -> Result<(), landlock::RulesetError> {
-    use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope, path_beneath_rules};
+    use landlock::{
+        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope, path_beneath_rules,
+    };
     let abi = ABI::V6;
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     Ruleset::default()

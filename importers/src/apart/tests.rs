@@ -9,7 +9,8 @@ use glam::{DVec2, DVec3};
 use groundline_engine::{
     crs::{Crs, Transform},
     model::{
-        Attribute, CityObject, Class, Geometry, HeightGrid, Mesh, MeshPart, ObjectId, Point, SourceReport, Value, Vertical,
+        Attribute, CityObject, Class, Geometry, HeightGrid, Mesh, MeshPart, ObjectId, Point, SourceReport, Value,
+        Vertical,
     },
 };
 

@@ -165,9 +165,21 @@ impl From<WireProbe> for Probe {
 /// [`ImportError`] as it crosses.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Fault {
-    Io { path: Vec<u8>, code: Option<i32>, text: String },
-    Bad { path: Vec<u8>, place: String, reason: String },
-    Missing { path: Vec<u8>, missing: String, hint: String },
+    Io {
+        path: Vec<u8>,
+        code: Option<i32>,
+        text: String,
+    },
+    Bad {
+        path: Vec<u8>,
+        place: String,
+        reason: String,
+    },
+    Missing {
+        path: Vec<u8>,
+        missing: String,
+        hint: String,
+    },
     Other(String),
     /// The reader panicked: what it said. The child ends after this.
     Panic(String),
@@ -295,9 +307,7 @@ pub(super) fn sound(object: &CityObject) -> Result<(), Broken> {
             rings(&block.footprint) && block.height_m.is_finite() && block.base_m.is_none_or(f64::is_finite)
         }
         Geometry::Tube(tube) => finite(&tube.axis) && tube.section.size_m().is_finite(),
-        Geometry::Shaft(shaft) => {
-            shaft.top.is_finite() && shaft.depth_m.is_finite() && shaft.diameter_m.is_finite()
-        }
+        Geometry::Shaft(shaft) => shaft.top.is_finite() && shaft.depth_m.is_finite() && shaft.diameter_m.is_finite(),
         Geometry::Instance(instance) => {
             instance.at.is_finite()
                 && [instance.height_m, instance.width_m, instance.yaw].into_iter().all(f64::is_finite)
@@ -326,7 +336,8 @@ pub(super) fn sound(object: &CityObject) -> Result<(), Broken> {
         Geometry::Picture(picture) => {
             picture.north_west.is_finite()
                 && picture.step_m.is_finite()
-                && (u64::from(picture.columns) * u64::from(picture.rows)).checked_mul(3) == Some(picture.rgb.len() as u64)
+                && (u64::from(picture.columns) * u64::from(picture.rows)).checked_mul(3)
+                    == Some(picture.rgb.len() as u64)
         }
     };
     let is_said = |value: &Value| !matches!(value, Value::Real(number) if !number.is_finite());
