@@ -23,8 +23,10 @@ use crate::{FORMATS, Format, ImportError, Job, Options, Out, Probe, intake::peak
 /// The importer hears of what there is at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
-/// What the last panic said, and where.
-static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+/// What the panics of the source at hand said, and where: a thread's own comes before that of who waited for it.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// So many are kept.
+const MAX_PANICS: usize = 3;
 
 /// What `groundline worker` does: answers what the importer asks over the socket on standard input, until it is closed.
 ///
@@ -41,7 +43,10 @@ pub fn serve(more: &[&'static Format]) -> std::io::Result<()> {
     std::panic::set_hook(Box::new(|panic| {
         let words = panic.payload_as_str().unwrap_or("it did not say why");
         let place = panic.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
-        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = format!("{words}{place}");
+        let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+        if panics.len() < MAX_PANICS {
+            panics.push(format!("{words:.300}{place}"));
+        }
     }));
     let mut asks = BufReader::new(socket.try_clone()?);
     let mut answers = Answers {
@@ -64,11 +69,12 @@ pub fn serve(more: &[&'static Format]) -> std::io::Result<()> {
         let asked: Result<wire::Limited<Ask>, Broken> = wire::decode(&buffer);
         let Ok((limits, ask)) = asked else { return Err(std::io::Error::other("an ask that is not understood")) };
         limits.set();
+        PANICS.lock().unwrap_or_else(PoisonError::into_inner).clear();
         (answers.limits, answers.told) = (Some(limits), f32::NEG_INFINITY);
         match catch_unwind(AssertUnwindSafe(|| answer(ask, more, &mut answers))) {
             Ok(outcome) => outcome?,
             Err(_) => {
-                let words = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let words = PANICS.lock().unwrap_or_else(PoisonError::into_inner).join(" | ");
                 // whatever the panic left behind ends with this process
                 return answers.say(kind::FAULT, &Fault::Panic(words));
             }

@@ -18,7 +18,7 @@ use glam::{DVec3, DVec4};
 use crate::{
     dxf::{
         MAX_ATTRIBUTES,
-        curve::{Spline, arc, bulged, ellipse, sweep},
+        curve::{Spline, arc, bulged, ellipse, fitted, sweep},
         entity::{
             Body, Copies, Entity, Insert, MAX_APPLICATIONS, axes_of, closing_shape, ellipse_shape, grid_faces, keep,
             line_shape, path_shape, plain, polyface, ring_shape,
@@ -204,8 +204,10 @@ fn body(entity: &EntityType) -> Result<Option<(&'static str, Body)>, String> {
         }
         EntityType::Spline(s) => {
             if s.control_points.is_empty() && s.fit_points.len() > 1 {
-                let path = s.fit_points.iter().map(|v| place(*v)).collect();
-                return shape("SPLINE by its fit points", line_shape(path));
+                let fits: Vec<_> = s.fit_points.iter().map(|v| place(*v)).collect();
+                let tangent = |v: Vector3| Some(place(v)).filter(|v| *v != DVec3::ZERO);
+                let path = fitted(&fits, tangent(s.begin_tangent), tangent(s.end_tangent))?;
+                return shape("SPLINE by its fit points", closing_shape(path, false));
             }
             let spline = Spline {
                 degree: usize::try_from(s.degree).unwrap_or(0),

@@ -26,14 +26,14 @@ fn flat(x: f64, y: f64) -> Vector2 {
 /// A drawing with an entity of each kind that the writer is trusted with.
 fn document(version: DxfVersion) -> CadDocument {
     let mut document = CadDocument::with_version(version);
-    document.layers.add(Layer::new("HOUSES")).unwrap();
+    document.layers.add(Layer::new("buildings")).unwrap();
     document.app_ids.add(acadrust::tables::AppId::new("SOUTH")).unwrap();
     let mut add = |entity: EntityType| {
         document.add_entity(entity).unwrap();
     };
     let mut house = LwPolyline::from_points(vec![flat(0.0, 0.0), flat(10.0, 0.0), flat(10.0, 8.0), flat(0.0, 8.0)]);
     house.is_closed = true;
-    house.common.layer = "HOUSES".into();
+    house.common.layer = "buildings".into();
     let mut code = ExtendedDataRecord::new("SOUTH");
     code.add_value(XDataValue::String("141101".into()));
     code.add_value(XDataValue::Integer16(7));
@@ -115,8 +115,10 @@ fn every_release_holds_what_its_dxf_holds() {
         let document = document(*version);
         let drawing = read(&FORMAT, &DwgWriter::write_to_vec(&document).unwrap());
         drawing.outcome.as_ref().unwrap_or_else(|e| panic!("{version:?}: {e}"));
-        assert_eq!(drawing.report.skipped, 0, "{version:?}: {:?}", drawing.report.skips);
-        assert_eq!(drawing.objects.len(), 13, "{version:?}: {:?}", drawing.report.warnings);
+        // hatches came with release 14
+        let lost = u64::from(*version == DxfVersion::AC1012);
+        assert_eq!(drawing.report.skipped, lost, "{version:?}: {:?}", drawing.report.skips);
+        assert_eq!(drawing.objects.len() as u64, 14 - lost, "{version:?}: {:?}", drawing.report.warnings);
         let text = read(&dxf::FORMAT, &DxfWriter::new(&document).write_to_vec().unwrap());
         text.outcome.as_ref().unwrap_or_else(|e| panic!("{version:?}: {e}"));
         for object in &drawing.objects {
@@ -136,7 +138,7 @@ fn every_release_holds_what_its_dxf_holds() {
 #[test]
 fn layers_blocks_and_extended_data_are_kept() {
     let drawing = read(&FORMAT, &DwgWriter::write_to_vec(&document(DxfVersion::AC1032)).unwrap());
-    let house = drawing.objects.iter().find(|o| o.value("layer") == Some(&Value::Text("HOUSES".into()))).unwrap();
+    let house = drawing.objects.iter().find(|o| o.value("layer") == Some(&Value::Text("buildings".into()))).unwrap();
     assert_eq!((house.class, house.value("SOUTH")), (Class::Building, Some(&Value::Text("141101; 7".into()))));
     let rim = drawing.objects.iter().find(|o| o.value("block") == Some(&Value::Text("WELL".into()))).unwrap();
     let Geometry::Line(line) = &rim.geometry else { panic!() };

@@ -150,6 +150,58 @@ impl Spline {
     }
 }
 
+/// Vertices along the smooth curve through `fits`: cubic, twice differentiable, by chord lengths, with the given
+/// directions at its ends or none bent there.
+pub(crate) fn fitted(fits: &[DVec3], from: Option<DVec3>, to: Option<DVec3>) -> Result<Vec<DVec3>, String> {
+    let mut places = fits.to_vec();
+    places.dedup();
+    let count = places.len();
+    if !(2..=MAX_CONTROLS).contains(&count) || places.iter().any(|v| !v.is_finite()) {
+        return Err(format!("a spline through {count} points"));
+    }
+    let chords: Vec<f64> = places.windows(2).map(|leg| leg[0].distance(leg[1])).collect();
+    // Slopes at the places, by a tridiagonal system: below, diagonal, above, right-hand side.
+    let mut rows: Vec<(f64, f64, f64, DVec3)> = Vec::with_capacity(count);
+    let end = |direction: Option<DVec3>, chord: f64, leg: DVec3| match direction.and_then(DVec3::try_normalize) {
+        Some(direction) => (0.0, 1.0, 0.0, direction),
+        None => (1.0, 2.0, 1.0, leg * 3.0 / chord),
+    };
+    rows.push(end(from, chords[0], places[1] - places[0]));
+    rows[0].0 = 0.0;
+    for i in 1..count - 1 {
+        let (h, k) = (chords[i - 1], chords[i]);
+        let right = (places[i] - places[i - 1]) * (3.0 * k / h) + (places[i + 1] - places[i]) * (3.0 * h / k);
+        rows.push((k, 2.0 * (h + k), h, right));
+    }
+    rows.push(end(to, chords[count - 2], places[count - 1] - places[count - 2]));
+    rows[count - 1].2 = 0.0;
+    for i in 1..count {
+        let (_, diagonal, above, right) = rows[i - 1];
+        let share = rows[i].0 / diagonal;
+        rows[i].1 -= share * above;
+        rows[i].3 -= right * share;
+    }
+    let mut slopes = vec![DVec3::ZERO; count];
+    for i in (0..count).rev() {
+        let after = slopes.get(i + 1).copied().unwrap_or_default();
+        slopes[i] = (rows[i].3 - after * rows[i].2) / rows[i].1;
+    }
+    // As Bézier pieces, which are splines of one span.
+    let mut path = vec![places[0]];
+    for i in 0..count - 1 {
+        let third = chords[i] / 3.0;
+        let controls =
+            vec![places[i], places[i] + slopes[i] * third, places[i + 1] - slopes[i + 1] * third, places[i + 1]];
+        let knots = vec![0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0];
+        let piece = Spline { degree: 3, knots, controls, weights: Vec::new() };
+        path.extend_from_slice(&piece.path()?[1..]);
+        if path.len() > MAX_VERTICES {
+            return Err(format!("a spline of more than {MAX_VERTICES} vertices"));
+        }
+    }
+    Ok(path)
+}
+
 /// From a place to the line between two others.
 pub(super) fn distance(place: DVec3, from: DVec3, to: DVec3) -> f64 {
     let along = to - from;

@@ -5,7 +5,7 @@ use glam::{DAffine3, DMat3, DVec3};
 use groundline_engine::model::Polygon;
 
 use super::{
-    curve::{Spline, arc, bulged, ellipse, sweep},
+    curve::{Spline, arc, bulged, ellipse, fitted, sweep},
     hatch,
     pair::Record,
 };
@@ -181,8 +181,13 @@ pub(crate) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
         return Ok(Taken::Paper);
     }
     // Where the beginning of an entity is damaged, two run together.
-    if record.iter().filter(|(code, _)| *code == 8).count() > 1 {
-        return Err("it is on two layers: two entities run together".into());
+    let has_two = |wanted: i32| record.iter().filter(|(code, _)| *code == wanted).count() > 1;
+    let has_one_place = matches!(
+        record.kind.as_str(),
+        "POINT" | "LINE" | "CIRCLE" | "ARC" | "ELLIPSE" | "TEXT" | "MTEXT" | "INSERT" | "SOLID" | "TRACE" | "3DFACE"
+    );
+    if has_two(8) || has_two(5) || (has_one_place && has_two(10)) {
+        return Err("it has two layers, handles or places: two entities run together".into());
     }
     let body = match record.kind.as_str() {
         "LINE" => {
@@ -220,10 +225,13 @@ pub(crate) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
         "SPLINE" => {
             let (spline, fits) = spline(record)?;
             if spline.controls.is_empty() && fits.len() > 1 {
+                let tangents = [12, 13].map(|code| record.number(code).map(|_| place(record, code)));
+                let [from, to] = tangents.map(|tangent| tangent.transpose());
+                let path = fitted(&fits, from?, to?)?;
                 // what the curve between them is, is each program's own affair
                 let kind = Entity {
                     kind: "SPLINE by its fit points".into(),
-                    ..entity(record, encoding, Body::Shape(line_shape(fits)))
+                    ..entity(record, encoding, Body::Shape(closing_shape(path, false)))
                 };
                 return Ok(Taken::Entity(kind));
             }

@@ -121,6 +121,10 @@ impl<R: BufRead> Pairs<R> {
             // An empty last line.
             return if self.read_line()? { self.no_code("") } else { Ok(None) };
         }
+        // DOS programs end a file so
+        if text == "\u{1a}" {
+            return Ok(None);
+        }
         let Ok(code) = text.parse::<i32>() else { return self.no_code(text) };
         if !self.read_line()? {
             return self.bad("the file ends after a group code");
