@@ -67,7 +67,7 @@ impl Entity {
 }
 
 /// What became of a record.
-pub(crate) enum Taken {
+pub(super) enum Taken {
     Entity(Entity),
     /// `POLYLINE`: its vertices follow.
     Polyline(Entity, Polyline),
@@ -79,7 +79,7 @@ pub(crate) enum Taken {
 
 /// A polyline whose vertices are still to come.
 #[derive(Clone, Debug)]
-pub(crate) struct Polyline {
+pub(super) struct Polyline {
     is_closed: bool,
     is_3d: bool,
     elevation: f64,
@@ -112,7 +112,7 @@ impl Polyline {
     }
 
     /// Takes a `VERTEX`.
-    pub fn vertex(&mut self, record: &Record) -> Result<(), String> {
+    pub(super) fn vertex(&mut self, record: &Record) -> Result<(), String> {
         let flags = record.flags(70);
         if self.vertices.len() + self.faces.len() >= MAX_VERTICES {
             return Err(format!("more than {MAX_VERTICES} vertices"));
@@ -129,7 +129,7 @@ impl Polyline {
     }
 
     /// The line, area or mesh.
-    pub fn body(self) -> Result<Body, String> {
+    pub(super) fn body(self) -> Result<Body, String> {
         let places = || self.vertices.iter().map(|(place, _)| *place).collect::<Vec<_>>();
         if let Some(grid) = self.grid {
             return grid_faces(grid, &places()).map(Body::Faces);
@@ -176,7 +176,7 @@ pub(crate) fn polyface(faces: &[[i64; 4]], places: &[DVec3]) -> Result<Vec<Vec<D
 }
 
 /// Reads one record.
-pub(crate) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken, String> {
+pub(super) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken, String> {
     if record.flags(67) == 1 {
         return Ok(Taken::Paper);
     }

@@ -12,7 +12,7 @@ use crate::feature::{Shape, grouped_rings, is_inside, signed_area};
 pub(crate) const MAX_PATHS: usize = 2_000;
 
 /// The area that a hatch fills: rings inside others are holes, rings inside those fill again.
-pub(crate) fn shape(record: &Record, axes: DMat3) -> Result<Shape, String> {
+pub(super) fn shape(record: &Record, axes: DMat3) -> Result<Shape, String> {
     let elevation = record.number_or(30, 0.0)?;
     // The first place is the elevation; what comes after the outlines (`75`, `98`) is the pattern and its seeds.
     let pairs = record.iter().skip_while(|(code, _)| *code != 91).take_while(|(code, _)| !matches!(code, 75 | 98));
