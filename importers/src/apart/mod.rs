@@ -6,7 +6,9 @@
 //! core), the importer watches the clock, and where the kernel can (Landlock) the child may neither write files nor start
 //! programs nor use TCP. A child that dies costs its source and nothing else.
 //!
-//! What that costs stands in `benches/README.md`.
+//! Measured on two cores: a building with twelve corners and eight attributes costs 2 µs, a scan point 40 ns (30 bytes),
+//! both spread over the two processes; starting a child takes some 10 ms, so it stays for the next source. That is little
+//! beside what becomes of an object afterwards, and so no format is excepted.
 
 mod child;
 mod limit;
