@@ -1,15 +1,16 @@
 //! The child: serves asks until nobody asks any more.
 
 use std::{
+    collections::VecDeque,
     io::{BufReader, BufWriter, Write},
     os::unix::net::UnixStream,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use groundline_engine::{
-    crs::Transform,
+    crs::{Crs, Transform},
     model::{CityObject, SourceReport},
 };
 use serde::Serialize;
@@ -55,6 +56,7 @@ pub fn serve(more: &[&'static Format]) -> std::io::Result<()> {
         flushed: Instant::now(),
         told: f32::NEG_INFINITY,
         limits: None,
+        sent: VecDeque::new(),
     };
     answers.say(kind::HELLO, wire::VERSION)?;
     let mut buffer = Vec::new();
@@ -71,6 +73,7 @@ pub fn serve(more: &[&'static Format]) -> std::io::Result<()> {
         limits.set();
         PANICS.lock().unwrap_or_else(PoisonError::into_inner).clear();
         (answers.limits, answers.told) = (Some(limits), f32::NEG_INFINITY);
+        answers.sent.clear();
         match catch_unwind(AssertUnwindSafe(|| answer(ask, more, &mut answers))) {
             Ok(outcome) => outcome?,
             Err(_) => {
@@ -106,13 +109,14 @@ fn answer(ask: Ask, more: &[&'static Format], answers: &mut Answers) -> std::io:
 
 fn read(format: &Format, ask: ReadAsk, answers: &mut Answers) -> Result<SourceReport, ImportError> {
     let (path, probe, options) = (wire::path_of(&ask.path), Probe::from(ask.probe), Options::from(ask.options));
-    let transform = Transform::new(&ask.crs, &ask.city)?;
+    let (crs, city) = (Crs::from(ask.crs), Crs::from(ask.city));
+    let transform = Transform::new(&crs, &city)?;
     let job = Job {
         path: &path,
         probe: &probe,
         layer: &ask.layer,
         city_from_source: &transform,
-        crs: &ask.crs,
+        crs: &crs,
         options: &options,
     };
     let mut account = ask.account;
@@ -128,6 +132,8 @@ struct Answers {
     /// Progress last told.
     told: f32,
     limits: Option<Limits>,
+    /// Names of pictures that the importer still has.
+    sent: VecDeque<Arc<str>>,
 }
 
 impl Answers {
@@ -144,9 +150,17 @@ impl Answers {
 }
 
 impl Out for Answers {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
+    fn emit(&mut self, mut object: CityObject) -> Result<(), ImportError> {
         let gone = |error: std::io::Error| ImportError::Stopped(error.to_string());
+        for texture in wire::textures(&mut object) {
+            if !self.sent.contains(texture.name()) {
+                wire::write_frame(&mut self.out, &mut self.buffer, kind::TEXTURE, &texture.file()).map_err(gone)?;
+                self.sent.push_back(texture.name().clone());
+            }
+        }
         wire::write_frame(&mut self.out, &mut self.buffer, kind::OBJECT, &object).map_err(gone)?;
+        let forgotten = self.sent.len().saturating_sub(wire::KEPT_TEXTURES);
+        self.sent.drain(..forgotten);
         if self.flushed.elapsed() > FLUSH_EVERY {
             self.flushed = Instant::now();
             self.out.flush().map_err(gone)?;

@@ -121,7 +121,7 @@ fn read_trial(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Re
             std::fs::write(path, "x").map_err(|source| ImportError::Io { path: job.path.into(), source })?;
         }
         "cannot be" => {
-            let part = MeshPart { positions: vec![DVec3::ZERO; 3], indices: vec![0, 1, 3], rgba: [0; 4] };
+            let part = MeshPart { positions: vec![DVec3::ZERO; 3], indices: vec![0, 1, 3], ..MeshPart::default() };
             let mesh = Mesh { origin: DVec3::ZERO, parts: vec![part] };
             out.emit(CityObject::new(ObjectId::new(job.layer, 9), Class::Building, Geometry::Mesh(mesh)))?;
         }
@@ -349,7 +349,7 @@ fn bulk(path: &Path) -> CityObject {
     } else {
         let outer: Vec<DVec3> = (0..12).map(|i| DVec3::splat(f64::from(i))).collect();
         let footprint = vec![Polygon { outer, holes: Vec::new() }];
-        Geometry::Block(Block { footprint, base_m: None, height_m: 9.0, storeys: Some(3), roof: None })
+        Geometry::Block(Block { footprint, base_m: None, height_m: 9.0, lift_m: 0.0, storeys: Some(3), roof: None })
     };
     let mut object = CityObject::new(ObjectId::new("layer", 123_456), Class::Building, geometry);
     for number in 0..8 {

@@ -13,8 +13,8 @@ use std::{
 
 use glam::DVec3;
 use groundline_engine::{
-    crs::Crs,
-    model::{CityObject, Class, Geometry, SourceReport, Stage, Value},
+    crs::{Crs, Heights},
+    model::{CityObject, Class, Geometry, SourceReport, Stage, Texture, Value},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -42,6 +42,8 @@ pub(super) mod kind {
     pub const DONE: u8 = 6;
     /// A [`Fault`](super::Fault).
     pub const FAULT: u8 = 7;
+    /// The file of a picture that the next object shows.
+    pub const TEXTURE: u8 = 8;
 }
 
 /// What a child is to do.
@@ -57,8 +59,8 @@ pub(super) struct ReadAsk {
     pub path: Vec<u8>,
     pub probe: WireProbe,
     pub layer: String,
-    pub crs: Crs,
-    pub city: Crs,
+    pub crs: WireCrs,
+    pub city: WireCrs,
     pub options: WireOptions,
     pub account: SourceReport,
 }
@@ -70,10 +72,50 @@ impl ReadAsk {
             path: bytes_of(job.path),
             probe: job.probe.into(),
             layer: job.layer.into(),
-            crs: job.crs.clone(),
-            city: city.clone(),
+            crs: job.crs.into(),
+            city: city.into(),
             options: job.options.into(),
             account: account.clone(),
+        }
+    }
+}
+
+/// [`Crs`] with every field, absent ones too.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WireCrs {
+    epsg: Option<u32>,
+    name: String,
+    proj4: String,
+    is_geographic: bool,
+    unit_m: f64,
+    datum: String,
+    heights: Option<(Option<u32>, String, f64)>,
+}
+
+impl From<&Crs> for WireCrs {
+    fn from(crs: &Crs) -> Self {
+        Self {
+            epsg: crs.epsg,
+            name: crs.name.clone(),
+            proj4: crs.proj4.clone(),
+            is_geographic: crs.is_geographic,
+            unit_m: crs.unit_m,
+            datum: crs.datum.clone(),
+            heights: crs.vertical.as_ref().map(|h| (h.epsg, h.name.clone(), h.unit_m)),
+        }
+    }
+}
+
+impl From<WireCrs> for Crs {
+    fn from(crs: WireCrs) -> Self {
+        Self {
+            epsg: crs.epsg,
+            name: crs.name,
+            proj4: crs.proj4,
+            is_geographic: crs.is_geographic,
+            unit_m: crs.unit_m,
+            datum: crs.datum,
+            vertical: crs.heights.map(|(epsg, name, unit_m)| Heights { epsg, name, unit_m }),
         }
     }
 }
@@ -81,7 +123,7 @@ impl ReadAsk {
 /// [`Options`] without what is the importer's own.
 #[derive(Serialize, Deserialize)]
 pub(super) struct WireOptions {
-    crs: Option<Crs>,
+    crs: Option<WireCrs>,
     encoding: Option<String>,
     class: Option<Class>,
     stage: Option<Stage>,
@@ -91,7 +133,7 @@ pub(super) struct WireOptions {
 impl From<&Options> for WireOptions {
     fn from(options: &Options) -> Self {
         Self {
-            crs: options.crs.clone(),
+            crs: options.crs.as_ref().map(WireCrs::from),
             encoding: options.encoding.clone(),
             class: options.class,
             stage: options.stage,
@@ -103,7 +145,7 @@ impl From<&Options> for WireOptions {
 impl From<WireOptions> for Options {
     fn from(options: WireOptions) -> Self {
         Self {
-            crs: options.crs,
+            crs: options.crs.map(Crs::from),
             encoding: options.encoding,
             class: options.class,
             stage: options.stage,
@@ -117,7 +159,7 @@ impl From<WireOptions> for Options {
 #[derive(Serialize, Deserialize)]
 pub(super) struct WireProbe {
     kind: Kind,
-    crs: Option<Crs>,
+    crs: Option<WireCrs>,
     crs_from: String,
     crs_text: Option<String>,
     needs_crs: bool,
@@ -132,7 +174,7 @@ impl From<&Probe> for WireProbe {
     fn from(probe: &Probe) -> Self {
         Self {
             kind: probe.kind,
-            crs: probe.crs.clone(),
+            crs: probe.crs.as_ref().map(WireCrs::from),
             crs_from: probe.crs_from.clone(),
             crs_text: probe.crs_text.clone(),
             needs_crs: probe.needs_crs,
@@ -149,7 +191,7 @@ impl From<WireProbe> for Probe {
     fn from(probe: WireProbe) -> Self {
         Self {
             kind: probe.kind,
-            crs: probe.crs,
+            crs: probe.crs.map(Crs::from),
             crs_from: probe.crs_from,
             crs_text: probe.crs_text,
             needs_crs: probe.needs_crs,
@@ -269,7 +311,7 @@ pub(super) fn read_frame(from: &mut impl Read, buffer: &mut Vec<u8>) -> Result<u
     let mut head = [0; 5];
     from.read_exact(&mut head).map_err(io)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-    if length > MAX_FRAME_BYTES || !(kind::HELLO..=kind::FAULT).contains(&head[0]) {
+    if length > MAX_FRAME_BYTES || !(kind::HELLO..=kind::TEXTURE).contains(&head[0]) {
         return Err(Broken::Garbage(format!("a frame of kind {} and {length} bytes", head[0])));
     }
     buffer.clear();
@@ -289,6 +331,20 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Broken> {
     }
 }
 
+/// Pictures that both ends remember after an object, so that neighbours share one.
+pub(super) const KEPT_TEXTURES: usize = 64;
+/// Pictures of one object.
+pub(super) const MAX_TEXTURES: usize = 4096;
+
+/// The pictures of an object's parts.
+pub(super) fn textures(object: &mut CityObject) -> impl Iterator<Item = &mut Texture> {
+    let parts = match &mut object.geometry {
+        Geometry::Mesh(mesh) => mesh.parts.as_mut_slice(),
+        _ => &mut [],
+    };
+    parts.iter_mut().filter_map(|part| part.texture.as_mut())
+}
+
 /// An ask with its limits.
 pub(super) type Limited<A> = (Limits, A);
 
@@ -304,7 +360,10 @@ pub(super) fn sound(object: &CityObject) -> Result<(), Broken> {
         Geometry::Line(line) => line.width_m.is_finite() && line.paths.iter().all(|path| finite(path)),
         Geometry::Area(area) => rings(&area.polygons),
         Geometry::Block(block) => {
-            rings(&block.footprint) && block.height_m.is_finite() && block.base_m.is_none_or(f64::is_finite)
+            rings(&block.footprint)
+                && block.height_m.is_finite()
+                && block.lift_m.is_finite()
+                && block.base_m.is_none_or(f64::is_finite)
         }
         Geometry::Tube(tube) => finite(&tube.axis) && tube.section.size_m().is_finite(),
         Geometry::Shaft(shaft) => shaft.top.is_finite() && shaft.depth_m.is_finite() && shaft.diameter_m.is_finite(),
@@ -316,6 +375,8 @@ pub(super) fn sound(object: &CityObject) -> Result<(), Broken> {
             mesh.origin.is_finite()
                 && mesh.parts.iter().all(|part| {
                     finite(&part.positions)
+                        && (part.uvs.is_empty() || part.uvs.len() == part.positions.len())
+                        && part.uvs.iter().flatten().all(|place| place.is_finite())
                         && part.indices.len().is_multiple_of(3)
                         && part.indices.iter().all(|i| (*i as usize) < part.positions.len())
                 })

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use groundline_engine::model::{CityObject, SourceReport};
+use groundline_engine::model::{CityObject, SourceReport, Texture};
 use rustix::process::Signal;
 
 use super::{
@@ -149,15 +149,30 @@ impl Worker {
     ) -> Result<Result<(), ImportError>, Failure> {
         self.ask(ask, limits, format)?;
         let mut furthest = f32::NEG_INFINITY;
+        let mut pictures: VecDeque<Texture> = VecDeque::new();
         loop {
             match wire::read_frame(&mut self.ear, &mut self.buffer).map_err(Failure::Broken)? {
                 kind::OBJECT => {
-                    let object: CityObject = wire::decode(&self.buffer).map_err(Failure::Broken)?;
+                    let mut object: CityObject = wire::decode(&self.buffer).map_err(Failure::Broken)?;
+                    for texture in wire::textures(&mut object) {
+                        let Some(known) = pictures.iter().find(|known| *known == texture) else {
+                            return Err(Failure::Broken(Broken::Garbage("an object without its picture".into())));
+                        };
+                        *texture = known.clone();
+                    }
+                    let forgotten = pictures.len().saturating_sub(wire::KEPT_TEXTURES);
+                    pictures.drain(..forgotten);
                     wire::sound(&object).map_err(Failure::Broken)?;
                     self.objects += 1;
                     self.last_record = object.record;
                     out.emit(object).map_err(Failure::Refused)?;
                     self.ear.get_mut().advanced();
+                }
+                kind::TEXTURE => {
+                    if pictures.len() >= wire::KEPT_TEXTURES + wire::MAX_TEXTURES {
+                        return Err(Failure::Broken(Broken::Garbage("too many pictures of one object".into())));
+                    }
+                    pictures.push_back(Texture::new(wire::decode(&self.buffer).map_err(Failure::Broken)?));
                 }
                 kind::PROGRESS => {
                     let fraction: f32 = wire::decode(&self.buffer).map_err(Failure::Broken)?;

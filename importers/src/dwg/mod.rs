@@ -102,8 +102,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     if papers > 0 {
         drawing.report.warn("paper_space", format!("{papers} entities of layouts were left out"), "");
     }
-    drawing.finish();
-    Ok(())
+    drawing.finish()
 }
 
 /// Puts an entity where it belongs, or says why not.

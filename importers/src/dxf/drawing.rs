@@ -77,8 +77,8 @@ impl<'a> Drawing<'a> {
     }
 
     /// Everything has been put.
-    pub fn finish(self) {
-        self.maker.finish(self.report);
+    pub fn finish(self) -> Result<(), ImportError> {
+        self.maker.finish(self.out, self.report)
     }
 
     /// Into the block that is being read, or into the city.
@@ -189,7 +189,10 @@ impl<'a> Drawing<'a> {
             (2..corners).for_each(|i| indices.extend([first, first + i - 1, first + i]));
             first += corners;
         }
-        let mesh = Mesh { origin, parts: vec![MeshPart { positions, indices, rgba: [200, 196, 188, 255], ..MeshPart::default() }] };
+        let mesh = Mesh {
+            origin,
+            parts: vec![MeshPart { positions, indices, rgba: [200, 196, 188, 255], ..MeshPart::default() }],
+        };
         let class = self.class_of(&layer, &Shape::default()).or(self.job.options.class).unwrap_or(Class::Generic);
         let mut object = CityObject::new(ObjectId::new(self.job.layer, id), class, Geometry::Mesh(mesh));
         object.stage = self.job.options.stage.unwrap_or(Stage::Operation);

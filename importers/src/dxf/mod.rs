@@ -196,8 +196,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     if !has_entities {
         return Err(bad(job.path, "end", "it has no section ENTITIES"));
     }
-    drawing.finish();
-    Ok(())
+    drawing.finish()
 }
 
 /// An entity whose parts follow it.
