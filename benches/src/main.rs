@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     if is_wanted("city") {
         bench.houses()?;
     }
-    if args.iter().any(|a| a == "memory") {
+    if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;
     }
     match std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from) {
