@@ -6,6 +6,7 @@
 
 mod contest;
 mod import;
+mod memory;
 mod read;
 mod run;
 
@@ -43,6 +44,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("city") {
         bench.houses()?;
+    }
+    if is_wanted("memory") {
+        memory::memory(&bench.groundline, work.path())?;
     }
     match std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from) {
         Some(data) => {

@@ -9,6 +9,7 @@ use groundline_engine::{
 };
 use groundline_importers::{
     FORMATS, Options,
+    apart::Workers,
     intake::{self, IntakeError, Progress, Request, Stop},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -102,7 +103,8 @@ pub fn options(crs: Option<&str>, map: &[String]) -> Result<Options> {
         Ok((name.trim().to_owned(), field.trim().to_owned()))
     });
     let map = pairs.collect::<Result<Vec<_>, UsageError>>()?;
-    let worker = Some(std::env::current_exe().context("the path of this program")?);
+    let program = std::env::current_exe().context("the path of this program")?;
+    let worker = Some(Workers::new(program, ["worker"]));
     Ok(Options { crs, map, worker, ..Options::default() })
 }
 

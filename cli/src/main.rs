@@ -60,7 +60,7 @@ enum What {
     Sensors(sensors::Args),
     /// Check GPU, fonts, disk and ports; say how to mend what is missing.
     Doctor(doctor::Args),
-    /// Read one file in this process for an importer that trusts its parser with nothing else.
+    /// Parse files for an import, which asks for it over a socket on standard input.
     #[command(hide = true)]
     Worker(worker::Args),
 }

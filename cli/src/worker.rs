@@ -1,27 +1,15 @@
-//! `groundline worker` (hidden): a parser in a process of its own, which can be killed.
-
-use std::path::PathBuf;
+//! `groundline worker` (hidden): parses files for an import in a process of its own, which can be killed.
 
 use anyhow::Result;
 
 use crate::outcome::{Outcome, UsageError};
 
 #[derive(clap::Args)]
-pub struct Args {
-    /// Format to read as.
-    format: String,
-    /// File to read.
-    file: PathBuf,
-}
+pub struct Args {}
 
-pub fn run(args: Args) -> Result<Outcome> {
-    match args.format.as_str() {
-        "ifc" => {
-            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            groundline_importers::ifc::worker_main(&args.file, &mut out)?;
-            std::io::Write::flush(&mut out)?;
-            Ok(Outcome::Done)
-        }
-        other => Err(UsageError(format!("no worker reads {other}")).into()),
+pub fn run(_: Args) -> Result<Outcome> {
+    match groundline_importers::apart::serve(&[]) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => Err(UsageError(error.to_string()).into()),
     }
 }

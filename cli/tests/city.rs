@@ -273,3 +273,32 @@ fn a_city_is_asked_by_box_place_id_and_attribute() {
     let output = run(&["query", text(&city), "where", "height_m >"]);
     assert_eq!(output.status.code(), Some(2), "a filter that ends too early is wrong usage");
 }
+
+#[test]
+fn one_bad_file_among_hundreds_costs_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("files");
+    std::fs::create_dir_all(&files).unwrap();
+    for number in 0..300 {
+        let feature = format!(
+            r#"{{"type":"FeatureCollection","crs":{{"type":"name","properties":{{"name":"EPSG:4549"}}}},"features":[
+            {{"type":"Feature","id":1,"properties":{{}},"geometry":{{"type":"Point","coordinates":[{},3993000]}}}}]}}"#,
+            521_000 + number
+        );
+        std::fs::write(files.join(format!("f{number}.geojson")), feature).unwrap();
+    }
+    std::fs::write(files.join("bad.dwg"), b"AC1032 and nothing that a drawing has").unwrap();
+    std::fs::write(files.join("bad.ifc"), b"ISO-10303-21;\nHEADER;").unwrap();
+    let city = folder.path().join("a.city");
+    let (code, report) = run_json(&["import", text(&files), "--city", text(&city), "--layer", "points"]);
+    assert_eq!((code, report["objects"].as_u64()), (3, Some(300)), "{report}");
+    let errors: Vec<&str> = report["sources"].as_array().unwrap().iter().filter_map(|s| s["error"].as_str()).collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+}
+
+#[test]
+fn a_worker_is_not_for_people() {
+    let output = run(&["worker"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("by an import"), "{output:?}");
+}

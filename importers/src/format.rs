@@ -7,6 +7,8 @@ use groundline_engine::{
     model::{CityObject, Class, SourceReport, Stage},
 };
 
+use crate::apart::Workers;
+
 /// Every format, in the order in which a file is offered to them.
 pub static FORMATS: &[&Format] = &[
     &crate::geotiff::FORMAT,
@@ -27,6 +29,7 @@ pub static FORMATS: &[&Format] = &[
     &crate::osm::FORMAT,
     &crate::kml::FORMAT,
     &crate::dxf::FORMAT,
+    &crate::dwg::FORMAT,
     &crate::epanet::FORMAT,
     &crate::swmm::FORMAT,
     &crate::ags::FORMAT,
@@ -57,8 +60,14 @@ pub struct Format {
     pub read: fn(&Job<'_>, &mut dyn Out, &mut SourceReport) -> Result<(), ImportError>,
 }
 
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Format({})", self.name)
+    }
+}
+
 /// What a source holds, which decides the order of reading: terrain first, since others stand on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     /// DEM.
     Terrain,
@@ -112,9 +121,10 @@ pub struct Options {
     pub stage: Option<Stage>,
     /// `--map standard=FIELD`: which field of the source holds a standard attribute.
     pub map: Vec<(String, String)>,
-    /// The program to start for parsers that run in a process of their own (called as `PROGRAM worker FORMAT FILE`);
-    /// `None` reads in this process (tests).
-    pub worker: Option<PathBuf>,
+    /// Where files are parsed: in processes of their own, or in this one (`None`).
+    pub worker: Option<Workers>,
+    /// Formats of the program that embeds this crate; they are asked before [`FORMATS`].
+    pub more: &'static [&'static Format],
 }
 
 /// One source to read.

@@ -5,6 +5,7 @@
 //! it never sees a tile, the store or the viewer.
 
 pub mod ags;
+pub mod apart;
 mod archive;
 mod borehole;
 pub mod borehole_table;
@@ -14,6 +15,7 @@ mod citymodel;
 mod cloud;
 #[cfg(test)]
 mod damage_test;
+pub mod dwg;
 pub mod dxf;
 pub mod e57;
 pub mod encoding;

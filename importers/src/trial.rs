@@ -12,7 +12,7 @@ use groundline_engine::{
     model::{CityObject, SourceReport},
 };
 
-use crate::{Format, ImportError, Job, Options, Out, Probe};
+use crate::{Format, ImportError, Job, Options, Out, Probe, apart};
 
 /// A reader that takes longer than this hangs, on a machine that is busy with other tests too.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl Trial {
     /// Reads `path` into a city of system `city` (EPSG code), by the CRS of `options`, else the file's, else the city's.
     pub fn of(format: &Format, path: &Path, options: &Options, city: u32) -> Self {
         let mut trial = Self { probe: None, objects: Vec::new(), report: SourceReport::default(), outcome: Ok(()) };
-        let probe = match (format.probe)(path, options) {
+        let probe = match apart::probe(format, path, options) {
             Ok(Some(probe)) => probe,
             Ok(None) => return trial,
             Err(error) => {
@@ -58,7 +58,7 @@ impl Trial {
         let mut kept = Kept::default();
         trial.outcome = Transform::new(&crs, &city).map_err(ImportError::from).and_then(|transform| {
             let job = Job { path, probe: &probe, layer: "t", city_from_source: &transform, crs: &crs, options };
-            (format.read)(&job, &mut kept, &mut trial.report)
+            apart::read(format, &job, &city, &mut kept, &mut trial.report)
         });
         trial.probe = Some(probe);
         trial.objects = kept.0;

@@ -1,45 +1,52 @@
 //! Entities of a drawing as shapes, in the coordinates of the drawing or of the block that they stand in.
 
 use encoding_rs::Encoding;
-use glam::{DAffine3, DMat3, DVec2, DVec3};
+use glam::{DAffine3, DMat3, DVec3};
 use groundline_engine::model::Polygon;
 
-use super::{hatch, pair::Record};
+use super::{
+    curve::{Spline, arc, bulged, ellipse, fitted, sweep},
+    hatch,
+    pair::Record,
+};
 use crate::feature::Shape;
 
-/// Step of curves, radians.
-pub(super) const STEP: f64 = std::f64::consts::PI / 36.0;
 /// Vertices of one polyline.
 const MAX_VERTICES: usize = 300_000;
+/// Applications with extended data on one entity, and bytes of one's data.
+pub(crate) const MAX_APPLICATIONS: usize = 50;
+const MAX_DATA_BYTES: usize = 4096;
 /// Copies of a block in rows and columns.
 const MAX_COPIES: i64 = 100_000;
 
 /// An entity.
 #[derive(Clone, Debug)]
-pub(super) struct Entity {
+pub(crate) struct Entity {
     pub kind: String,
     pub layer: String,
     /// `5`: identifies it within the drawing.
     pub handle: Option<String>,
+    /// Extended data (XDATA): the application that keeps them, and what it keeps.
+    pub data: Vec<(String, String)>,
     pub body: Body,
 }
 
 /// What is drawn.
 #[derive(Clone, Debug)]
-pub(super) enum Body {
+pub(crate) enum Body {
     Shape(Shape),
     Text {
         at: DVec3,
         text: String,
     },
-    /// A face with heights.
-    Face(Vec<DVec3>),
+    /// Faces with heights, each by its corners.
+    Faces(Vec<Vec<DVec3>>),
     Insert(Box<Insert>),
 }
 
 /// A block that is put somewhere.
 #[derive(Clone, Debug)]
-pub(super) struct Insert {
+pub(crate) struct Insert {
     pub block: String,
     /// From the block's coordinates less its base point; one for each copy.
     pub places: Vec<DAffine3>,
@@ -52,7 +59,7 @@ impl Entity {
         let of_body = match &self.body {
             Body::Shape(shape) => shape.vertices().len(),
             Body::Text { text, .. } => text.len() / 24,
-            Body::Face(corners) => corners.len(),
+            Body::Faces(faces) => faces.iter().map(|face| face.len() + 1).sum(),
             Body::Insert(insert) => insert.places.len() * 4 + insert.attributes.len() * 4,
         };
         of_body + 8
@@ -77,28 +84,95 @@ pub(super) struct Polyline {
     is_3d: bool,
     elevation: f64,
     axes: DMat3,
+    /// Rows and columns of a mesh, each with whether it goes around.
+    grid: Option<[(usize, bool); 2]>,
+    is_polyface: bool,
     vertices: Vec<(DVec3, f64)>,
+    /// Faces of a polyface mesh: numbers of vertices from 1, negative where the edge after it is not drawn.
+    faces: Vec<[i64; 4]>,
 }
 
 impl Polyline {
+    fn of(record: &Record) -> Result<Self, String> {
+        let flags = record.flags(70);
+        let is_3d = flags & (8 | 16 | 64) != 0;
+        // a smoothed mesh has other counts
+        let (rows, columns) = if record.flags(75) != 0 { (73, 74) } else { (71, 72) };
+        let count = |code| usize::try_from(record.flags(code)).unwrap_or(0);
+        Ok(Self {
+            is_closed: flags & 1 == 1,
+            is_3d,
+            elevation: record.number_or(30, 0.0)?,
+            axes: if is_3d { DMat3::IDENTITY } else { axes(record)? },
+            grid: (flags & 16 != 0).then(|| [(count(rows), flags & 1 != 0), (count(columns), flags & 32 != 0)]),
+            is_polyface: flags & 64 != 0,
+            vertices: Vec::new(),
+            faces: Vec::new(),
+        })
+    }
+
     /// Takes a `VERTEX`.
-    pub fn vertex(&mut self, record: &Record) -> Result<(), String> {
+    pub(super) fn vertex(&mut self, record: &Record) -> Result<(), String> {
+        let flags = record.flags(70);
+        if self.vertices.len() + self.faces.len() >= MAX_VERTICES {
+            return Err(format!("more than {MAX_VERTICES} vertices"));
+        }
+        if self.is_polyface && flags & (64 | 128) == 128 {
+            self.faces.push([71, 72, 73, 74].map(|code| record.flags(code)));
         // Control points of a spline frame are no vertices of the line.
-        if record.flags(70) & 16 == 0 {
+        } else if flags & 16 == 0 {
             let z = if self.is_3d { record.number_or(30, 0.0)? } else { self.elevation };
             let place = DVec3::new(record.number_or(10, 0.0)?, record.number_or(20, 0.0)?, z);
-            if self.vertices.len() >= MAX_VERTICES {
-                return Err(format!("more than {MAX_VERTICES} vertices"));
-            }
             self.vertices.push((place, record.number_or(42, 0.0)?));
         }
         Ok(())
     }
 
-    /// The line or area.
-    pub fn shape(self) -> Result<Shape, String> {
-        path_shape(&self.vertices, self.is_closed, self.axes)
+    /// The line, area or mesh.
+    pub(super) fn body(self) -> Result<Body, String> {
+        let places = || self.vertices.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+        if let Some(grid) = self.grid {
+            return grid_faces(grid, &places()).map(Body::Faces);
+        }
+        if self.is_polyface {
+            return polyface(&self.faces, &places()).map(Body::Faces);
+        }
+        path_shape(&self.vertices, self.is_closed, self.axes).map(Body::Shape)
     }
+}
+
+/// Four-cornered faces between the rows and columns of a mesh.
+pub(crate) fn grid_faces([rows, columns]: [(usize, bool); 2], places: &[DVec3]) -> Result<Vec<Vec<DVec3>>, String> {
+    let ((rows, is_row_closed), (columns, is_column_closed)) = (rows, columns);
+    if rows < 2 || columns < 2 || rows.checked_mul(columns) != Some(places.len()) {
+        return Err(format!("a mesh of {rows} × {columns} with {} vertices", places.len()));
+    }
+    let mut faces = Vec::new();
+    for row in 0..(if is_row_closed { rows } else { rows - 1 }) {
+        for column in 0..(if is_column_closed { columns } else { columns - 1 }) {
+            let at = |row: usize, column: usize| places[(row % rows) * columns + column % columns];
+            faces.push(vec![at(row, column), at(row + 1, column), at(row + 1, column + 1), at(row, column + 1)]);
+        }
+    }
+    Ok(faces)
+}
+
+/// Faces by the numbers of their vertices.
+pub(crate) fn polyface(faces: &[[i64; 4]], places: &[DVec3]) -> Result<Vec<Vec<DVec3>>, String> {
+    let mut made = Vec::with_capacity(faces.len());
+    for face in faces {
+        let numbers = face.iter().filter(|number| **number != 0);
+        let corners = numbers.map(|number| {
+            let index = usize::try_from(number.unsigned_abs()).ok()?.checked_sub(1)?;
+            places.get(index).copied()
+        });
+        match corners.collect::<Option<Vec<_>>>() {
+            Some(corners) if corners.len() >= 3 => made.push(corners),
+            Some(_) => {}
+            None => return Err(format!("a face of vertices {face:?} where there are {}", places.len())),
+        }
+    }
+    if made.is_empty() { Err("a mesh without faces".into()) } else { Ok(made) }
 }
 
 /// Reads one record.
@@ -107,13 +181,18 @@ pub(super) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
         return Ok(Taken::Paper);
     }
     // Where the beginning of an entity is damaged, two run together.
-    if record.iter().filter(|(code, _)| *code == 8).count() > 1 {
-        return Err("it is on two layers: two entities run together".into());
+    let has_two = |wanted: i32| record.iter().filter(|(code, _)| *code == wanted).count() > 1;
+    let has_one_place = matches!(
+        record.kind.as_str(),
+        "POINT" | "LINE" | "CIRCLE" | "ARC" | "ELLIPSE" | "TEXT" | "MTEXT" | "INSERT" | "SOLID" | "TRACE" | "3DFACE"
+    );
+    if has_two(8) || has_two(5) || (has_one_place && has_two(10)) {
+        return Err("it has two layers, handles or places: two entities run together".into());
     }
     let body = match record.kind.as_str() {
         "LINE" => {
             let ends = vec![place(record, 10)?, place(record, 11)?];
-            Body::Shape(Shape { has_z: has_z(&ends), lines: vec![ends], ..Shape::default() })
+            Body::Shape(line_shape(ends))
         }
         "POINT" => {
             let at = place(record, 10)?;
@@ -124,17 +203,7 @@ pub(super) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
             Body::Shape(path_shape(&vertices, record.flags(70) & 1 == 1, axes(record)?)?)
         }
         "POLYLINE" => {
-            let flags = record.flags(70);
-            if flags & (16 | 64) != 0 {
-                return Ok(Taken::Unknown);
-            }
-            let polyline = Polyline {
-                is_closed: flags & 1 == 1,
-                is_3d: flags & 8 == 8,
-                elevation: record.number_or(30, 0.0)?,
-                axes: if flags & 8 == 8 { DMat3::IDENTITY } else { axes(record)? },
-                vertices: Vec::new(),
-            };
+            let polyline = Polyline::of(record)?;
             return Ok(Taken::Polyline(entity(record, encoding, Body::Shape(Shape::default())), polyline));
         }
         "CIRCLE" => {
@@ -143,14 +212,42 @@ pub(super) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
         }
         "ARC" => {
             let (from, to) = (record.number_or(50, 0.0)?.to_radians(), record.number_or(51, 360.0)?.to_radians());
-            let mut sweep = (to - from).rem_euclid(std::f64::consts::TAU);
-            if sweep == 0.0 {
-                sweep = std::f64::consts::TAU;
+            let (axes, ring) = (axes(record)?, arc(place(record, 10)?, radius(record)?, from, sweep(from, to)));
+            Body::Shape(line_shape(ring.into_iter().map(|v| axes * v).collect()))
+        }
+        "ELLIPSE" => {
+            let (from, to) = (record.number_or(41, 0.0)?, record.number_or(42, std::f64::consts::TAU)?);
+            let normal =
+                DVec3::new(record.number_or(210, 0.0)?, record.number_or(220, 0.0)?, record.number_or(230, 1.0)?);
+            let axis = place(record, 11)?;
+            Body::Shape(ellipse_shape(place(record, 10)?, axis, record.number_or(40, 1.0)?, normal, (from, to))?)
+        }
+        "SPLINE" => {
+            let (spline, fits) = spline(record)?;
+            if spline.controls.is_empty() && fits.len() > 1 {
+                let tangents = [12, 13].map(|code| record.number(code).map(|_| place(record, code)));
+                let [from, to] = tangents.map(|tangent| tangent.transpose());
+                let path = fitted(&fits, from?, to?)?;
+                // what the curve between them is, is each program's own affair
+                let kind = Entity {
+                    kind: "SPLINE by its fit points".into(),
+                    ..entity(record, encoding, Body::Shape(closing_shape(path, false)))
+                };
+                return Ok(Taken::Entity(kind));
             }
+            Body::Shape(closing_shape(spline.path()?, record.flags(70) & 1 == 1))
+        }
+        "SOLID" | "TRACE" => {
             let axes = axes(record)?;
-            let path: Vec<DVec3> =
-                arc(place(record, 10)?, radius(record)?, from, sweep).into_iter().map(|v| axes * v).collect();
-            Body::Shape(Shape { has_z: has_z(&path), lines: vec![path], ..Shape::default() })
+            let mut ring = Vec::with_capacity(4);
+            for code in [10, 11, 13, 12].into_iter().filter(|code| record.number(*code).is_some()) {
+                ring.push(place(record, code)?);
+            }
+            ring.dedup();
+            if ring.len() < 3 {
+                return Err("fewer than three corners".into());
+            }
+            Body::Shape(ring_shape(ring, axes))
         }
         "TEXT" => {
             // An aligned text has its place in the second point.
@@ -173,7 +270,7 @@ pub(super) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
             corners.dedup();
             match corners.len() {
                 0..=2 => return Err("a face with fewer than three corners".into()),
-                _ => Body::Face(corners),
+                _ => Body::Faces(vec![corners]),
             }
         }
         "HATCH" => Body::Shape(hatch::shape(record, axes(record)?)?),
@@ -186,7 +283,37 @@ pub(super) fn take(record: &Record, encoding: &'static Encoding) -> Result<Taken
 fn entity(record: &Record, encoding: &'static Encoding, body: Body) -> Entity {
     let layer = record.text(8, encoding).unwrap_or_else(|| "0".into());
     let handle = record.text(5, encoding).filter(|handle| !handle.is_empty());
-    Entity { kind: record.kind.clone(), layer, handle, body }
+    Entity { kind: record.kind.clone(), layer, handle, data: extended(record, encoding), body }
+}
+
+/// Extended data: for each application what it keeps, as text.
+fn extended(record: &Record, encoding: &'static Encoding) -> Vec<(String, String)> {
+    let mut data: Vec<(String, String)> = Vec::new();
+    for (code, value) in record.iter().filter(|(code, _)| *code >= 1000) {
+        let text = || super::pair::decode(value, encoding);
+        if code == 1001 {
+            if data.len() == MAX_APPLICATIONS {
+                break;
+            }
+            data.push((text(), String::new()));
+        } else if matches!(code, 1000 | 1003 | 1005 | 1040 | 1041 | 1042 | 1070 | 1071)
+            && let Some((_, kept)) = data.last_mut()
+        {
+            keep(kept, text().trim());
+        }
+    }
+    data.retain(|(name, kept)| !name.is_empty() && !kept.is_empty());
+    data
+}
+
+/// Puts a value to those that an application keeps.
+pub(crate) fn keep(kept: &mut String, value: &str) {
+    if !value.is_empty() && kept.len() + value.len() < MAX_DATA_BYTES {
+        if !kept.is_empty() {
+            kept.push_str("; ");
+        }
+        kept.push_str(value);
+    }
 }
 
 /// The place whose x stands under `code`.
@@ -206,7 +333,11 @@ fn has_z(places: &[DVec3]) -> bool {
 /// From the entity's own axes to the drawing's, by its extrusion direction (the arbitrary axis algorithm of the DXF
 /// reference).
 fn axes(record: &Record) -> Result<DMat3, String> {
-    let normal = DVec3::new(record.number_or(210, 0.0)?, record.number_or(220, 0.0)?, record.number_or(230, 1.0)?);
+    axes_of(DVec3::new(record.number_or(210, 0.0)?, record.number_or(220, 0.0)?, record.number_or(230, 1.0)?))
+}
+
+/// As [`axes`], of this direction.
+pub(crate) fn axes_of(normal: DVec3) -> Result<DMat3, String> {
     let Some(z) = normal.try_normalize() else { return Err("an extrusion direction without length".into()) };
     if z == DVec3::Z {
         return Ok(DMat3::IDENTITY);
@@ -214,6 +345,32 @@ fn axes(record: &Record) -> Result<DMat3, String> {
     let near_z = z.x.abs() < 1.0 / 64.0 && z.y.abs() < 1.0 / 64.0;
     let x = if near_z { DVec3::Y.cross(z) } else { DVec3::Z.cross(z) }.normalize();
     Ok(DMat3::from_cols(x, z.cross(x).normalize(), z))
+}
+
+/// The spline of a record, and its fit points.
+fn spline(record: &Record) -> Result<(Spline, Vec<DVec3>), String> {
+    let degree = usize::try_from(record.flags(71)).unwrap_or(0);
+    let (mut spline, mut fits) = (Spline { degree, ..Spline::default() }, Vec::<DVec3>::new());
+    for (code, value) in record.iter().filter(|(code, _)| matches!(code, 10 | 20 | 30 | 11 | 21 | 31 | 40 | 41)) {
+        let number = super::pair::number(value).ok_or_else(|| format!("group {code} is no number"))?;
+        match code {
+            10 => spline.controls.push(DVec3::X * number),
+            11 => fits.push(DVec3::X * number),
+            40 => spline.knots.push(number),
+            41 => spline.weights.push(number),
+            _ => {
+                let points = if code % 10 == 0 { &mut spline.controls } else { &mut fits };
+                let Some(last) = points.last_mut() else { return Err("a point without x".into()) };
+                if code < 30 { last.y = number } else { last.z = number }
+            }
+        }
+    }
+    for (code, count) in [(72, spline.knots.len()), (73, spline.controls.len()), (74, fits.len())] {
+        if record.number(code).is_some_and(|said| said != count as f64) {
+            return Err(format!("it says {} in group {code} and has {count}", record.flags(code)));
+        }
+    }
+    Ok((spline, fits))
 }
 
 fn lightweight(record: &Record) -> Result<Vec<(DVec3, f64)>, String> {
@@ -236,75 +393,101 @@ fn lightweight(record: &Record) -> Result<Vec<(DVec3, f64)>, String> {
     }
 }
 
+/// A line.
+pub(crate) fn line_shape(path: Vec<DVec3>) -> Shape {
+    Shape { has_z: has_z(&path), lines: vec![path], ..Shape::default() }
+}
+
+/// A curve in the drawing's axes: an area where it comes back to its beginning.
+pub(crate) fn closing_shape(mut path: Vec<DVec3>, is_closed: bool) -> Shape {
+    let (first, last) = (path.first().copied().unwrap_or_default(), path.last().copied().unwrap_or_default());
+    let ends_meet = path.len() > 3 && first.distance(last) <= 1e-9 * first.length().max(1.0);
+    if ends_meet {
+        path.pop();
+    }
+    if ends_meet || (is_closed && path.len() > 2) { ring_shape(path, DMat3::IDENTITY) } else { line_shape(path) }
+}
+
+/// An ellipse or a piece of one; its half axis is relative to the centre.
+pub(crate) fn ellipse_shape(
+    centre: DVec3,
+    axis: DVec3,
+    ratio: f64,
+    normal: DVec3,
+    (from, to): (f64, f64),
+) -> Result<Shape, String> {
+    let Some(normal) = normal.try_normalize() else { return Err("an extrusion direction without length".into()) };
+    if axis.length() <= 0.0 || ratio <= 0.0 || !ratio.is_finite() {
+        return Err("an ellipse without size".into());
+    }
+    let whole = sweep(from, to);
+    let path = ellipse(centre, axis, normal.cross(axis) * ratio, from, whole);
+    Ok(closing_shape(path, whole >= std::f64::consts::TAU - 1e-9))
+}
+
 /// A line, or an area where it is closed.
-fn path_shape(vertices: &[(DVec3, f64)], is_closed: bool, axes: DMat3) -> Result<Shape, String> {
+pub(crate) fn path_shape(vertices: &[(DVec3, f64)], is_closed: bool, axes: DMat3) -> Result<Shape, String> {
     let path = bulged(vertices, is_closed);
     let ends_meet = path.len() > 3 && path.first() == path.last();
     match path.len() {
         0 | 1 => Err("fewer than two vertices".into()),
         3.. if is_closed || ends_meet => Ok(ring_shape(path, axes)),
-        _ => {
-            let path: Vec<DVec3> = path.into_iter().map(|v| axes * v).collect();
-            Ok(Shape { has_z: has_z(&path), lines: vec![path], ..Shape::default() })
-        }
+        _ => Ok(line_shape(path.into_iter().map(|v| axes * v).collect())),
     }
 }
 
-fn ring_shape(ring: Vec<DVec3>, axes: DMat3) -> Shape {
+pub(crate) fn ring_shape(ring: Vec<DVec3>, axes: DMat3) -> Shape {
     let outer: Vec<DVec3> = ring.into_iter().map(|v| axes * v).collect();
     Shape { has_z: has_z(&outer), polygons: vec![Polygon { outer, holes: Vec::new() }], ..Shape::default() }
 }
 
-/// Places along a circle.
-pub(super) fn arc(centre: DVec3, radius: f64, from: f64, sweep: f64) -> Vec<DVec3> {
-    let steps = (sweep.abs() / STEP).ceil().clamp(2.0, 720.0) as usize;
-    let at = |i: usize| centre + (DVec2::from_angle(from + sweep * i as f64 / steps as f64) * radius).extend(0.0);
-    (0..=steps).map(at).collect()
-}
-
-/// A path whose segments may be arcs: the bulge is the tangent of a quarter of the angle.
-pub(super) fn bulged(vertices: &[(DVec3, f64)], is_closed: bool) -> Vec<DVec3> {
-    let mut path = Vec::with_capacity(vertices.len());
-    for (index, (from, bulge)) in vertices.iter().enumerate() {
-        path.push(*from);
-        let next = vertices.get(index + 1).or_else(|| vertices.first().filter(|_| is_closed));
-        let Some((to, _)) = next.filter(|(to, _)| *bulge != 0.0 && to != from) else { continue };
-        let sweep = 4.0 * bulge.atan();
-        let chord = (*to - *from).truncate();
-        let radius = chord.length() / (2.0 * (sweep / 2.0).sin().abs());
-        let to_centre = chord.perp() / chord.length() * (radius * (sweep / 2.0).cos()) * sweep.signum();
-        let centre = from.truncate() + chord / 2.0 + to_centre;
-        let start = (from.truncate() - centre).to_angle();
-        let along = arc(centre.extend(from.z), radius, start, sweep);
-        if along.iter().all(|v| v.is_finite()) {
-            path.extend_from_slice(&along[1..along.len() - 1]);
-        }
-    }
-    path
-}
-
 fn insert(record: &Record, encoding: &'static Encoding) -> Result<Insert, String> {
     let block = record.text(2, encoding).filter(|name| !name.is_empty()).ok_or("an insert of no block")?;
-    let scale = DVec3::new(record.number_or(41, 1.0)?, record.number_or(42, 1.0)?, record.number_or(43, 1.0)?);
-    let turn = DMat3::from_rotation_z(record.number_or(50, 0.0)?.to_radians());
-    let axes = axes(record)?;
-    let at = place(record, 10)?;
-    let (columns, rows) = (record.flags(70).max(1), record.flags(71).max(1));
-    if columns.saturating_mul(rows) > MAX_COPIES {
-        return Err(format!("{columns} × {rows} copies of a block"));
+    let grid = Copies {
+        at: place(record, 10)?,
+        scale: DVec3::new(record.number_or(41, 1.0)?, record.number_or(42, 1.0)?, record.number_or(43, 1.0)?),
+        turn: record.number_or(50, 0.0)?.to_radians(),
+        axes: axes(record)?,
+        columns: record.flags(70),
+        rows: record.flags(71),
+        spacing: (record.number_or(44, 0.0)?, record.number_or(45, 0.0)?),
+    };
+    Ok(Insert { block, places: grid.places()?, attributes: Vec::new() })
+}
+
+/// How a block is put into a drawing: once, or in rows and columns.
+pub(crate) struct Copies {
+    pub at: DVec3,
+    pub scale: DVec3,
+    /// Radians.
+    pub turn: f64,
+    pub axes: DMat3,
+    pub columns: i64,
+    pub rows: i64,
+    /// Of columns and rows.
+    pub spacing: (f64, f64),
+}
+
+impl Copies {
+    /// From the block's coordinates to the drawing's, for each copy.
+    pub fn places(&self) -> Result<Vec<DAffine3>, String> {
+        let (columns, rows) = (self.columns.max(1), self.rows.max(1));
+        if columns.saturating_mul(rows) > MAX_COPIES {
+            return Err(format!("{columns} × {rows} copies of a block"));
+        }
+        let turn = DMat3::from_rotation_z(self.turn);
+        let mut places = Vec::new();
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let shift = turn * DVec3::new(column as f64 * self.spacing.0, row as f64 * self.spacing.1, 0.0);
+            let matrix = self.axes * turn * DMat3::from_diagonal(self.scale);
+            places.push(DAffine3::from_mat3_translation(matrix, self.axes * (self.at + shift)));
+        }
+        Ok(places)
     }
-    let (wide, high) = (record.number_or(44, 0.0)?, record.number_or(45, 0.0)?);
-    let mut places = Vec::new();
-    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-        let shift = turn * DVec3::new(column as f64 * wide, row as f64 * high, 0.0);
-        let matrix = axes * turn * DMat3::from_diagonal(scale);
-        places.push(DAffine3::from_mat3_translation(matrix, axes * (at + shift)));
-    }
-    Ok(Insert { block, places, attributes: Vec::new() })
 }
 
 /// The text of an MTEXT without its formatting.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text.chars();
     while let Some(c) = rest.next() {

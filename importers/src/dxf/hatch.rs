@@ -3,13 +3,13 @@
 use glam::{DMat3, DVec3};
 
 use super::{
-    entity::{arc, bulged},
+    curve::{Spline, arc, bulged, ellipse, parameter, sweep},
     pair::{Record, number},
 };
 use crate::feature::{Shape, grouped_rings, is_inside, signed_area};
 
 /// Outlines of one hatch; each is held against all others.
-const MAX_PATHS: usize = 2_000;
+pub(crate) const MAX_PATHS: usize = 2_000;
 
 /// The area that a hatch fills: rings inside others are holes, rings inside those fill again.
 pub(super) fn shape(record: &Record, axes: DMat3) -> Result<Shape, String> {
@@ -32,12 +32,17 @@ pub(super) fn shape(record: &Record, axes: DMat3) -> Result<Shape, String> {
             rings.push(ring);
         }
     }
+    area(&rings, axes)
+}
+
+/// The area within rings: those inside others are holes, those inside holes fill again.
+pub(crate) fn area(rings: &[Vec<DVec3>], axes: DMat3) -> Result<Shape, String> {
     if rings.is_empty() {
         return Err("a hatch without outline".into());
     }
     let depth = |ring: &Vec<DVec3>| rings.iter().filter(|r| *r != ring && is_inside(ring[0], r)).count();
     let mut turned = Vec::with_capacity(rings.len());
-    for ring in &rings {
+    for ring in rings {
         let is_hole = depth(ring) % 2 == 1;
         let mut ring = ring.clone();
         // Clockwise is outer there.
@@ -110,26 +115,73 @@ impl Reader<'_> {
                 2 => {
                     let (centre, radius) = (self.place(10, z)?, self.expect(40)?);
                     let (from, to) = (self.expect(50)?.to_radians(), self.expect(51)?.to_radians());
-                    let is_counter = self.expect(73)? != 0.0;
-                    let mut sweep = (to - from).rem_euclid(std::f64::consts::TAU);
-                    if sweep == 0.0 {
-                        sweep = std::f64::consts::TAU;
-                    }
-                    // Clockwise edges have their angles mirrored.
-                    if is_counter { arc(centre, radius, from, sweep) } else { arc(centre, radius, -from, -sweep) }
+                    arc_edge(centre, radius, (from, to), self.expect(73)? != 0.0)
                 }
-                3 => return Err("an outline with an elliptic edge".into()),
-                4 => return Err("an outline with a spline edge".into()),
+                3 => {
+                    let (centre, axis, ratio) = (self.place(10, z)?, self.place(11, 0.0)?, self.expect(40)?);
+                    let (from, to) = (self.expect(50)?.to_radians(), self.expect(51)?.to_radians());
+                    ellipse_edge(centre, axis, ratio, (from, to), self.expect(73)? != 0.0)?
+                }
+                4 => self.spline(z)?,
                 other => return Err(format!("an edge of type {other}")),
             };
-            // Edges may be written against the way round.
-            match (ring.last(), edge.last()) {
-                (Some(end), Some(last)) if end.distance(*last) < end.distance(edge[0]) => {
-                    ring.extend(edge.into_iter().rev());
-                }
-                _ => ring.extend(edge),
-            }
+            join(&mut ring, edge);
         }
         Ok(ring)
+    }
+
+    fn spline(&mut self, z: f64) -> Result<Vec<DVec3>, String> {
+        let mut spline = Spline { degree: self.expect(94)? as usize, ..Spline::default() };
+        let (is_rational, _) = (self.expect(73)? != 0.0, self.expect(74)?);
+        let (knots, controls) = (self.expect(95)? as usize, self.expect(96)? as usize);
+        for _ in 0..knots {
+            spline.knots.push(self.expect(40)?);
+        }
+        for _ in 0..controls {
+            spline.controls.push(self.place(10, z)?);
+            let weight = self.maybe(42);
+            spline.weights.extend(weight.filter(|_| is_rational));
+        }
+        // From R2010 on fit points follow; before that, 97 counts what the whole outline was made of.
+        if let [(97, _), (11 | 12 | 72 | 97, _), ..] = self.codes {
+            self.maybe(97);
+        }
+        while let [(11..=13 | 21..=23, _), rest @ ..] = self.codes {
+            self.codes = rest;
+        }
+        spline.path()
+    }
+}
+
+/// A piece of a circle; those that go clockwise have their angles mirrored.
+pub(crate) fn arc_edge(centre: DVec3, radius: f64, (from, to): (f64, f64), is_counter: bool) -> Vec<DVec3> {
+    let sweep = sweep(from, to);
+    if is_counter { arc(centre, radius, from, sweep) } else { arc(centre, radius, -from, -sweep) }
+}
+
+/// A piece of an ellipse, likewise; the angles are those seen from the centre.
+pub(crate) fn ellipse_edge(
+    centre: DVec3,
+    axis: DVec3,
+    ratio: f64,
+    (from, to): (f64, f64),
+    is_counter: bool,
+) -> Result<Vec<DVec3>, String> {
+    if ratio <= 0.0 || axis.length() <= 0.0 {
+        return Err("an outline with an ellipse without size".into());
+    }
+    let minor = axis.truncate().perp().extend(0.0) * ratio;
+    let (from, to) = (parameter(from, ratio), parameter(to, ratio));
+    let sweep = sweep(from, to);
+    Ok(if is_counter { ellipse(centre, axis, minor, from, sweep) } else { ellipse(centre, axis, minor, -from, -sweep) })
+}
+
+/// Puts an edge to a ring; edges may be written against the way round.
+pub(crate) fn join(ring: &mut Vec<DVec3>, edge: Vec<DVec3>) {
+    match (ring.last(), edge.first(), edge.last()) {
+        (Some(end), Some(first), Some(last)) if end.distance(*last) < end.distance(*first) => {
+            ring.extend(edge.into_iter().rev());
+        }
+        _ => ring.extend(edge),
     }
 }

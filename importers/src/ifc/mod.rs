@@ -1,8 +1,8 @@
 //! Building models: IFC 2x3, 4 and 4.3 as STEP files.
 //!
 //! A file becomes its spatial tree (site, building, storey, space) and its products with their shapes, property sets and
-//! quantities. The georeference is read here; shapes and properties are read by a library in a process of its own
-//! ([`worker_main`]).
+//! quantities. The georeference is read here; shapes and properties are read by a library, which is large and young: where
+//! it gives up, the file is an error.
 
 mod class;
 mod colour;
@@ -13,10 +13,13 @@ mod product;
 mod step;
 #[cfg(test)]
 mod tests;
-mod wire;
-mod worker;
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use glam::DVec3;
 use groundline_engine::{
@@ -26,12 +29,15 @@ use groundline_engine::{
 
 use crate::{Format, ImportError, Job, Kind, Options, Out, Probe};
 use georeference::Georeference;
+use parse::read_ifc;
 use place::Placing;
-use product::{Part, Product};
-pub use worker::worker_main;
+use product::{Part, Product, Sink, Summary};
 
 /// Opacity of spaces: they fill rooms and must not hide the walls.
 const SPACE_ALPHA: u8 = 40;
+
+/// Largest file, bytes.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Building models.
 pub static FORMAT: Format = Format {
@@ -98,10 +104,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             words
         })
     };
-    let outcome = match &job.options.worker {
-        Some(program) => worker::read_apart(program, job.path, &mut sink),
-        None => worker::read_here(job.path, &mut sink),
-    };
+    let outcome = read_file(job.path, &mut sink);
     if let Some(error) = stopped {
         return Err(error);
     }
@@ -115,6 +118,24 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         report.warn("shape_approximate", message, "");
     }
     Ok(())
+}
+
+/// Reads the products.
+fn read_file(path: &Path, sink: &mut Sink<'_>) -> Result<Summary, ImportError> {
+    let io = |source| ImportError::Io { path: path.into(), source };
+    let bad = |reason| ImportError::Bad { path: path.into(), place: "products".into(), reason };
+    let mut content = Vec::new();
+    File::open(path).map_err(io)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(io)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(bad(format!("larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    match catch_unwind(AssertUnwindSafe(|| read_ifc(&content, sink))) {
+        Ok(read) => read.map_err(bad),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(bad(format!("the IFC reader gave up: {}", words.unwrap_or("it did not say why"))))
+        }
+    }
 }
 
 /// A product as an object; `Err` is its record and why it cannot be one.

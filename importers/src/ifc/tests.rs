@@ -235,26 +235,6 @@ fn damaged_files_say_line_and_entity() {
     check("", "cut off");
 }
 
-#[test]
-fn the_wire_carries_what_is_read_in_this_process() {
-    let (_folder, path) = write(&small(IN_QINGDAO, NO_SITE));
-    let mut bytes = Vec::new();
-    worker::serve(&path, &mut bytes).unwrap();
-    let (mut here, mut there) = (Vec::new(), Vec::new());
-    worker::read_here(&path, &mut |product, parts| {
-        here.push((product, parts));
-        Ok(())
-    })
-    .unwrap();
-    wire::read(&mut bytes.as_slice(), &|_| {}, &mut |product, parts| {
-        there.push((product, parts));
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(here, there);
-    assert_eq!(here.len(), 5);
-}
-
 fn shared(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

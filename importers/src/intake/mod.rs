@@ -476,7 +476,7 @@ fn finished(mut report: ImportReport, started: Instant) -> ImportReport {
         }
     }
     report.seconds = started.elapsed().as_secs_f64();
-    report.peak_rss_bytes = peak_rss_bytes();
+    report.peak_rss_bytes = peak_rss_bytes() + crate::apart::peak_bytes();
     report
 }
 
@@ -495,8 +495,8 @@ pub fn has_skipped(report: &ImportReport) -> bool {
 /// The first format that knows the file, with what it saw.
 pub(crate) fn detect(path: &Path, options: &Options) -> Result<Option<(&'static Format, Probe)>, ImportError> {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    for format in FORMATS.iter().filter(|f| f.extensions.contains(&ending.as_str())) {
-        if let Some(probe) = (format.probe)(path, options)? {
+    for format in options.more.iter().chain(FORMATS).filter(|f| f.extensions.contains(&ending.as_str())) {
+        if let Some(probe) = crate::apart::probe(format, path, options)? {
             return Ok(Some((format, probe)));
         }
     }

@@ -26,7 +26,7 @@ use super::{
     placed::Placed,
     watch::{Progress, Watch},
 };
-use crate::{ImportError, Job, Out};
+use crate::{ImportError, Job, Out, apart};
 
 /// Messages that may wait between the importer's thread and the store's.
 const QUEUE: usize = 8;
@@ -317,7 +317,7 @@ fn read_one(
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         let reader = scope.spawn(|| {
             let mut out = Channel { sender, waiting: Vec::new(), vertices: 0 };
-            (format.read)(&job, &mut out, account).and_then(|()| out.flush())
+            apart::read(format, &job, crs, &mut out, account).and_then(|()| out.flush())
         });
         let mut store_error = None;
         let (mut fraction, mut untold) = (0.0, 0);

@@ -4,6 +4,7 @@
 //! each further one would be linked anew.
 
 mod citymodel;
+mod dwg;
 mod dxf;
 mod kml;
 mod osm;
