@@ -9,8 +9,12 @@ demo:
 	$${CARGO_TARGET_DIR:-target}/release/groundline demo
 
 # Every test: rules beside the code, the command itself, the pictures on a real Vulkan driver, a real MQTT broker.
+# With GROUNDLINE_DATA (a folder of real files) also what GDAL, laspy, ifcopenshell and others say about the same files.
+ifdef GROUNDLINE_DATA
+test: export GROUNDLINE_PYTHON ?= $(HOME)/.cache/groundline/referees/venv/bin/python
+endif
 test:
-	@.ci/setup build view test
+	@.ci/setup build view test $(if $(GROUNDLINE_DATA),referee)
 	cargo test --workspace --no-fail-fast
 
 # The table of benches/README.md.

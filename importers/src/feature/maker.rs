@@ -359,6 +359,7 @@ impl Settled<'_> {
     ) -> Option<Prepared> {
         let record = feature.record;
         let key = self.key(&feature);
+        self.keep_id(&mut feature);
         let fields = Fields::new(&feature.fields, recogniser);
         let class = said.class.unwrap_or_else(|| self.class_of(&feature.shape, &feature.fields, &fields));
         let maker = geometry::Context { class, layer: self.job.layer, record, said: &said };
@@ -415,6 +416,23 @@ impl Settled<'_> {
             Some(id) => Key::Own { id, field: field.clone() },
             // `~` keeps it apart from ids that look like record numbers.
             None => Key::Number(format!("~{}", feature.record)),
+        }
+    }
+
+    /// Where a field names the feature, the id that its format gives it beside the fields would be lost: it becomes a
+    /// field.
+    fn keep_id(&self, feature: &mut Feature) {
+        let IdField::Field(field) = &self.id_field else { return };
+        let (Some(id), true) = (feature.id.take(), feature.fields.iter().any(|(name, _)| name == field)) else { return };
+        let number = id.parse::<i64>().ok();
+        let is_there = feature.fields.iter().any(|(name, value)| match value {
+            _ if &**name == "id" => true,
+            Value::Text(text) => *text == id,
+            Value::Int(whole) => Some(*whole) == number,
+            _ => false,
+        });
+        if !is_there {
+            feature.fields.push(("id".into(), Value::Text(id)));
         }
     }
 

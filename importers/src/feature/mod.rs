@@ -7,6 +7,8 @@ mod attribute;
 mod class;
 mod corner;
 mod geometry;
+#[cfg(test)]
+mod kept_test;
 mod look;
 mod maker;
 #[cfg(test)]
@@ -21,9 +23,11 @@ pub(crate) mod wkb;
 
 use std::sync::Arc;
 
-use groundline_engine::model::{Attribute, Geometry, Instance, InstanceModel, Value};
+use groundline_engine::model::{Attribute, Geometry, Instance, InstanceModel, Origin, Value};
 
 pub(crate) use class::{Sample, suggest};
+#[cfg(test)]
+pub(crate) use kept_test::shown;
 pub(crate) use look::{Look, joined as joined_boxes};
 pub(crate) use maker::{BLOCK, Maker, Names};
 pub(crate) use said::{AssumedTube, Said};
@@ -48,17 +52,29 @@ pub(crate) fn has_swapped_axes(map: &[(String, String)]) -> bool {
     map.iter().any(|(key, value)| key == "axes" && value.eq_ignore_ascii_case("yx"))
 }
 
-/// Standard attributes, then the source's own under their own names, save where a standard one has that name already.
+/// Standard attributes, then the source's own under their own names. Where a standard one has that name already and
+/// says something else (another unit, a default for a number that cannot be), the source's stands as `source.NAME`.
 fn joined(standard: Vec<Attribute>, fields: Vec<(Arc<str>, Value)>) -> Vec<Attribute> {
     let mut all = standard;
     let known = all.len();
     all.reserve(fields.len());
     for (name, value) in fields {
-        if !all[..known].iter().any(|a| a.key == name) {
-            all.push(Attribute::read(&name, value));
+        let namesakes = all[..known].iter().filter(|a| a.key == name);
+        match namesakes.map(|a| says_the_same(&a.value, &value)).reduce(|a, b| a || b) {
+            None => all.push(Attribute::read(&name, value)),
+            Some(true) => {}
+            Some(false) => {
+                let key = format!("source.{name}").into();
+                all.push(Attribute { key, value, field: name, origin: Origin::Read });
+            }
         }
     }
     all
+}
+
+fn says_the_same(standard: &Value, own: &Value) -> bool {
+    let number = |value: &Value| crate::field::number(value).filter(|(_, unit)| unit.is_none()).map(|(n, _)| n);
+    standard == own || number(standard).is_some_and(|n| number(own) == Some(n))
 }
 
 /// A thing of which many look alike.

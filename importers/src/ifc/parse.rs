@@ -118,6 +118,8 @@ impl<'a> Tree<'a> {
                 products.insert(relation.related_id);
             }
         }
+        // what nobody placed in the tree and what has no shape is in the file all the same
+        products.extend(model.entities.iter().filter(|e| is_element(&e.type_name)).map(|e| e.entity_id));
         let left_out = |id: &u32| {
             let name = entities.get(id).map(|e| e.type_name.to_uppercase()).unwrap_or_default();
             name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
@@ -188,6 +190,12 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Whether entities of this type are things that are built, in any version of the schema.
+fn is_element(type_name: &str) -> bool {
+    let own = ifc_lite_core::IfcType::from_str(&type_name.to_uppercase());
+    own.is_subtype_of(ifc_lite_core::IfcType::IfcElement)
+}
+
 /// `IFCWALLSTANDARDCASE` as `IfcWallStandardCase`; names that are already mixed stay.
 fn schema_name(name: &str) -> String {
     if name.bytes().any(|b| b.is_ascii_lowercase()) {
@@ -205,7 +213,8 @@ fn facts(model: &DataModel) -> HashMap<u32, Vec<(String, Value)>> {
                 "boolean" | "logical" => match p.property_value.as_str() {
                     "true" => Value::Bool(true),
                     "false" => Value::Bool(false),
-                    _ => return None,
+                    // a logical may say that nobody knows
+                    _ => Value::Text("unknown".into()),
                 },
                 "integer" => Value::Int(p.property_value.parse().ok()?),
                 "real" => Value::Real(p.property_value.parse::<f64>().ok().filter(|r| r.is_finite())?),

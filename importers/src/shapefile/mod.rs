@@ -1,6 +1,8 @@
 //! Shapefiles: .shp with .shx, .dbf, .prj and .cpg.
 
 mod dbf;
+#[cfg(test)]
+mod kind_test;
 mod patch;
 mod shp;
 

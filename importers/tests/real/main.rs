@@ -7,6 +7,8 @@ mod citymodel;
 mod dxf;
 mod kml;
 mod osm;
+mod record;
+mod referee;
 mod table;
 mod vector;
 
