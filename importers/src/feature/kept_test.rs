@@ -47,12 +47,12 @@ pub(crate) fn shown(object: &CityObject) -> String {
 #[test]
 fn an_id_beside_the_properties_stays_where_a_property_names_the_object() {
     let objects = read("things", &feature(r#""id":"urn:7","properties":{"osm_id":12}"#, POINT));
-    assert_eq!((objects[0].id.as_str(), objects[0].value("id")), ("x/12", Some(&Value::Text("urn:7".into()))));
+    assert_eq!((objects[0].id.as_str(), objects[0].value("id")), ("t/12", Some(&Value::Text("urn:7".into()))));
     // said already
     let objects = read("things", &feature(r#""id":12,"properties":{"osm_id":12}"#, POINT));
-    assert_eq!((objects[0].id.as_str(), objects[0].value("id")), ("x/12", None));
+    assert_eq!((objects[0].id.as_str(), objects[0].value("id")), ("t/12", None));
     let objects = read("things", &feature(r#""id":"urn:7","properties":{"n":1}"#, POINT));
-    assert_eq!((objects[0].id.as_str(), objects[0].value("id")), ("x/urn:7", None), "it is the object's id");
+    assert_eq!((objects[0].id.as_str(), objects[0].value("id")), ("t/urn:7", None), "it is the object's id");
 }
 
 #[test]

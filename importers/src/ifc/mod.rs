@@ -5,6 +5,7 @@
 //! ([`worker_main`]).
 
 mod class;
+mod colour;
 mod georeference;
 mod parse;
 pub(crate) mod place;

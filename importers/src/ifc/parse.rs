@@ -9,7 +9,10 @@ use ifc_lite_processing::{
     process,
 };
 
-use super::product::{Part, Product, Sink, Summary};
+use super::{
+    colour::Colours,
+    product::{Part, Product, Sink, Summary},
+};
 
 /// Longest text that is kept of a value, characters.
 const MAX_TEXT: usize = 2000;
@@ -56,6 +59,7 @@ pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> 
     }
     let tree = Tree::of(&model, &shapes);
     let facts = facts(&model);
+    let mut colours = Colours::of(content);
     let mut summary = Summary {
         products: 0,
         failed_shapes: result.stats.products_with_failures,
@@ -64,7 +68,14 @@ pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> 
     for id in &tree.products {
         let Some(entity) = tree.entities.get(id) else { continue };
         let product = tree.product(entity, facts.get(id).map_or(&[], Vec::as_slice));
-        sink(product, shapes.remove(id).unwrap_or_default())?;
+        let mut parts = shapes.remove(id).unwrap_or_default();
+        if let Some(first) = parts.first().map(|part| part.rgba)
+            && parts.iter().all(|part| part.rgba == first)
+            && let Some(rgba) = colours.as_mut().and_then(|colours| colours.of_cut(*id))
+        {
+            parts.iter_mut().for_each(|part| part.rgba = rgba);
+        }
+        sink(product, parts)?;
         summary.products += 1;
     }
     Ok(summary)
@@ -201,7 +212,12 @@ fn schema_name(name: &str) -> String {
     if name.bytes().any(|b| b.is_ascii_lowercase()) {
         return name.to_owned();
     }
-    ifc_lite_core::IfcType::from_str(name).name().to_owned()
+    // names of drafts of IFC 4.3 that the final version dropped; files have them
+    let draft = ["IfcSolidStratum", "IfcVoidStratum", "IfcWaterStratum"].iter().find(|d| d.eq_ignore_ascii_case(name));
+    match draft {
+        Some(name) => (*name).to_owned(),
+        None => ifc_lite_core::IfcType::from_str(name).name().to_owned(),
+    }
 }
 
 /// Property sets, quantities, materials and classifications of every entity, under `Set.Name`.

@@ -336,3 +336,47 @@ fn georeferences_of_real_files_are_found() {
         assert!((extent[0] - at[0]).abs() < 1e-5 && (extent[1] - at[1]).abs() < 1e-5, "{name}: {extent:?}");
     }
 }
+
+#[test]
+fn a_cut_body_has_the_colour_of_what_it_was_cut_from() {
+    let cut = "#50=IFCPLANE(#8);
+#51=IFCHALFSPACESOLID(#50,.T.);
+#52=IFCBOOLEANCLIPPINGRESULT(.DIFFERENCE.,#24,#51);
+#53=IFCSHAPEREPRESENTATION(#10,'Body','Clipping',(#52));
+#54=IFCPRODUCTDEFINITIONSHAPE($,$,(#53));
+#55=IFCWALL('0000000000000000000055',$,'Clipped',$,$,#15,#54,$,.SOLIDWALL.);
+#56=IFCCOLOURRGB($,1.,0.5,0.);
+#57=IFCSURFACESTYLERENDERING(#56,0.,$,$,$,$,$,$,.NOTDEFINED.);
+#58=IFCSURFACESTYLE('Orange',.BOTH.,(#57));
+#59=IFCSTYLEDITEM(#24,(#58),$);
+";
+    // both directions: the half space may take all of it away
+    let (_folder, path) = write(&small(cut, NO_SITE));
+    let (_other, turned) = write(&small(&cut.replace("(#50,.T.)", "(#50,.F.)"), NO_SITE));
+    let colours = |path: &Path| {
+        let read = import(path, placed("0,0,0"), 4549).unwrap();
+        match &read.named("Clipped").geometry {
+            Geometry::Mesh(mesh) => mesh.parts.iter().map(|part| part.rgba).collect::<Vec<_>>(),
+            _ => Vec::new(),
+        }
+    };
+    let found = [colours(&path), colours(&turned)].concat();
+    assert!(!found.is_empty() && found.iter().all(|rgba| *rgba == [255, 128, 0, 255]), "{found:?}");
+}
+
+#[test]
+fn what_nobody_placed_and_nobody_knows_is_there() {
+    let extra = "#60=IFCFLOWSEGMENT('0000000000000000000060',$,'Loose',$,$,$,$,$);
+#61=IFCSOLIDSTRATUM('0000000000000000000061',$,'Sand',$,$,#15,#26,$);
+#62=IFCPROPERTYSINGLEVALUE('AboveGround',$,IFCLOGICAL(.U.),$);
+#63=IFCPROPERTYSET('0000000000000000000063',$,'Pset_BuildingStoreyCommon',$,(#62));
+#64=IFCRELDEFINESBYPROPERTIES('0000000000000000000064',$,$,$,(#16),#63);
+";
+    let (_folder, path) = write(&small(extra, NO_SITE));
+    let read = import(&path, placed("0,0,0"), 4549).unwrap();
+    let loose = read.named("Loose");
+    assert_eq!((&loose.geometry, &loose.parent), (&Geometry::None, &None));
+    assert_eq!(read.named("Sand").class, Class::Stratum);
+    let above = read.named("Basement").value("Pset_BuildingStoreyCommon.AboveGround");
+    assert_eq!(above, Some(&Value::Text("unknown".into())));
+}

@@ -152,56 +152,63 @@ def read_with_pyarrow(path):
     return theirs
 
 
-def same(mine, theirs):
-    """Whether two values are the same; what is normalised here stands in README.md."""
-    if isinstance(theirs, (list, dict, tuple)):
-        try:
-            return same_nested(json.loads(mine), theirs)
-        except (TypeError, ValueError):
-            return False
-    if isinstance(theirs, bool) or isinstance(mine, bool):
-        return mine == theirs or (isinstance(theirs, int) and int(mine) == theirs)
+def same(mine, theirs, format):
+    """Whether two values are the same. What is normalised stands in README.md, and how often is counted."""
     if isinstance(theirs, decimal.Decimal):
         theirs = float(theirs)
+    if isinstance(mine, bool) and isinstance(theirs, int):
+        return int(mine) == int(theirs)
+    if isinstance(theirs, bool):
+        return False
     if isinstance(mine, (int, float)) and isinstance(theirs, (int, float)):
-        return mine == theirs or math.isclose(mine, theirs, rel_tol=1e-15)
-    if isinstance(mine, str) and isinstance(theirs, (datetime.datetime, datetime.date, datetime.time)):
-        return same_time(mine, theirs)
+        return mine == theirs
     if isinstance(mine, str) and isinstance(theirs, str):
-        return mine == theirs or mine == theirs.strip() or same_json(mine, theirs)
-    if isinstance(mine, (int, float)) and isinstance(theirs, str):
-        try:
-            return float(theirs) == mine
-        except ValueError:
-            return False
-    if isinstance(mine, str) and isinstance(theirs, (int, float)):
-        try:
-            return float(mine) == theirs
-        except ValueError:
-            return False
-    return mine == theirs
+        if mine == theirs:
+            return True
+        equal = "JSON texts" if same_json(mine, theirs) else None
+        if format in ("shapefile", "kml") and mine == theirs.strip():
+            equal = "texts but for blanks at their ends"
+    elif isinstance(theirs, (list, dict, tuple)):
+        equal = "lists and groups as JSON" if isinstance(mine, str) and same_nested(as_json(mine), theirs, format) else None
+    elif isinstance(theirs, (datetime.datetime, datetime.date, datetime.time)):
+        equal = "times" if isinstance(mine, str) and same_time(mine, theirs) else None
+    else:
+        equal = "numbers that one of both has as text" if as_number(mine) == as_number(theirs) is not None else None
+    if equal:
+        verdict.counts[f"equal {equal}"] += 1
+    return equal is not None
+
+
+def as_number(value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def as_json(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def same_json(mine, theirs):
-    if not (mine[:1] in "{[" and theirs[:1] in "{["):
-        return False
-    try:
-        return json.loads(mine) == json.loads(theirs)
-    except ValueError:
-        return False
+    return mine[:1] in ("{", "[") and theirs[:1] in ("{", "[") and as_json(mine) == as_json(theirs) is not None
 
 
-def same_nested(mine, theirs):
+def same_nested(mine, theirs, format):
+    if isinstance(theirs, (list, tuple)) and isinstance(mine, dict):
+        mine = list(mine.values())  # an entry of a map is a pair in Arrow
     if isinstance(theirs, (list, tuple)):
-        # A map is a list of pairs in Arrow.
-        if isinstance(mine, list) and len(mine) == len(theirs):
-            return all(same_nested(a, b) for a, b in zip(mine, theirs))
-        return False
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        return set(mine) == set(theirs) and all(same_nested(mine[k], theirs[k]) for k in mine)
-    if isinstance(mine, dict) and isinstance(theirs, tuple):
-        return list(mine.values()) == list(theirs)
-    return mine == theirs or same(mine, theirs)
+        return isinstance(mine, list) and len(mine) == len(theirs) and all(
+            same_nested(a, b, format) for a, b in zip(mine, theirs)
+        )
+    if isinstance(theirs, dict):
+        return isinstance(mine, dict) and set(mine) == set(theirs) and all(
+            same_nested(mine[k], theirs[k], format) for k in mine
+        )
+    return mine == theirs or mine is not None and same(mine, theirs, format)
 
 
 def same_time(mine, theirs):
@@ -236,7 +243,7 @@ def places(shape):
     return xy, z
 
 
-def compare_fields(file, record, objects, fields):
+def compare_fields(file, format, record, objects, fields):
     """Every object of a record carries all fields of the record."""
     for number, object in enumerate(objects):
         mine = collections.defaultdict(list)
@@ -252,9 +259,11 @@ def compare_fields(file, record, objects, fields):
                 # GDAL makes a field of the id that stands outside the properties; here it is the object's.
                 if name == "id" and object["id"].split(".")[0].split("~")[0] == str(value).split(".")[0].split("~")[0]:
                     continue
-                if not (isinstance(value, str) and value.strip() == ""):
+                if format in ("shapefile", "kml", "table") and isinstance(value, str) and not value.strip():
+                    verdict.counts["empty texts, which are no values"] += 1
+                else:
                     verdict.differ(file, f"lost field {name}", f"record {record}: {value!r}")
-            elif not any(same(m, value) for m in mine[name]):
+            elif not any(same(m, value, format) for m in mine[name]):
                 verdict.differ(file, f"field {name}", f"record {record}: {mine[name]!r}, not {value!r}")
         for name, values in mine.items():
             if name not in fields and name:
@@ -336,7 +345,7 @@ def compare(file, read, theirs):
             verdict.differ(file, "lost record", f"record {record}: {skipped.get(record, 'no word of it')}")
             continue
         fields = flat(fields)
-        compare_fields(file, record, mine, fields)
+        compare_fields(file, read["format"], record, mine, fields)
         compare_places(file, record, mine, shape)
     for record in by_record.keys() - seen:
         verdict.differ(file, "extra record", f"record {record}: {skipped.get(record, '')}")
