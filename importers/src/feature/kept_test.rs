@@ -73,7 +73,8 @@ fn numbers_keep_their_last_bit() {
     // Found by the comparison with GDAL: these came out one step of the last bit beside.
     let numbers = ["48.223730700000004", "121.328082959625846", "122.36999999999999", "2.1389999389648438"];
     for text in numbers {
-        let point = format!(r#"{{"type":"Point","coordinates":[120.1,{text}]}}"#).replace("121.", "21.").replace("122.", "22.");
+        let point =
+            format!(r#"{{"type":"Point","coordinates":[120.1,{text}]}}"#).replace("121.", "21.").replace("122.", "22.");
         let objects = read("things", &feature(&format!(r#""properties":{{"n":{text}}}"#), &point));
         assert_eq!(objects[0].value("n"), Some(&Value::Real(text.parse().unwrap())), "{text}");
         let at = text.replace("121.", "21.").replace("122.", "22.").parse::<f64>().unwrap();

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use groundline_engine::model::{Attribute, Geometry, Instance, InstanceModel, Origin, Value};
 
 pub(crate) use class::{Sample, suggest};
+use corner::Corners;
 #[cfg(test)]
 pub(crate) use kept_test::shown;
 pub(crate) use look::{Look, joined as joined_boxes};

@@ -174,8 +174,9 @@ pub fn vertices(geometry: &Geometry) -> Vec<DVec3> {
 
 /// Area of all triangles, both sides of a wall counted as they are modelled.
 fn area(mesh: &Mesh) -> f64 {
-    let triangles = mesh.parts.iter().flat_map(|part| {
-        part.indices.chunks_exact(3).map(|t| [0, 1, 2].map(|i| part.positions[t[i] as usize]))
-    });
+    let triangles = mesh
+        .parts
+        .iter()
+        .flat_map(|part| part.indices.chunks_exact(3).map(|t| [0, 1, 2].map(|i| part.positions[t[i] as usize])));
     triangles.map(|[a, b, c]| (b - a).cross(c - a).length() * 0.5).sum()
 }

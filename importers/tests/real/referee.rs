@@ -115,7 +115,12 @@ fn every_point_of_scans_is_what_laspy_reads() {
     let options = Options::default();
     judge("las.py", &["las", "laz"], &options, |path, found, to| {
         // Columns one after another: positions, then what else the scan has. What is 0 throughout a batch is not there.
-        fn put<T: Copy + Default, const N: usize>(to: &mut Vec<u8>, column: &[T], points: usize, bytes: fn(T) -> [u8; N]) {
+        fn put<T: Copy + Default, const N: usize>(
+            to: &mut Vec<u8>,
+            column: &[T],
+            points: usize,
+            bytes: fn(T) -> [u8; N],
+        ) {
             let all = (0..points).map(|i| column.get(i).copied().unwrap_or_default());
             to.extend(all.flat_map(bytes));
         }

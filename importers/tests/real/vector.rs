@@ -3,14 +3,13 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use glam::DVec3;
 use groundline_engine::{
     crs::{Crs, Transform},
     model::{CityObject, Geometry, SourceReport},
 };
 use groundline_importers::{FORMATS, Format, ImportError, Job, Options, Probe, shapefile};
 
-use super::{Kept, data};
+use super::{Kept, data, record::vertices};
 
 struct Imported {
     probe: Probe,
@@ -35,23 +34,6 @@ impl Imported {
         Some(vertices.fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |e, v| {
             [e[0].min(v.x), e[1].min(v.y), e[2].max(v.x), e[3].max(v.y)]
         }))
-    }
-}
-
-fn vertices(geometry: &Geometry) -> Vec<DVec3> {
-    let rings = |polygons: &[groundline_engine::model::Polygon]| {
-        polygons.iter().flat_map(|p| p.outer.iter().chain(p.holes.iter().flatten()).copied()).collect()
-    };
-    match geometry {
-        Geometry::Point(point) => vec![point.at],
-        Geometry::Line(line) => line.paths.iter().flatten().copied().collect(),
-        Geometry::Area(area) => rings(&area.polygons),
-        Geometry::Block(block) => rings(&block.footprint),
-        Geometry::Tube(tube) => tube.axis.clone(),
-        Geometry::Shaft(shaft) => vec![shaft.top],
-        Geometry::Instance(instance) => vec![instance.at],
-        Geometry::Mesh(mesh) => mesh.parts.iter().flat_map(|p| p.positions.iter().map(|v| mesh.origin + *v)).collect(),
-        _ => Vec::new(),
     }
 }
 

@@ -80,7 +80,8 @@ def read_with_gdal(path, format, encoding):
         if fid not in table.column_names:
             fid = "OGC_FID"
         try:
-            texts = [column.to_pylist() for column in table.columns if pa.types.is_string(column.type)]
+            for column in table.columns:
+                column.to_pylist()
         except UnicodeDecodeError:
             # No .cpg and no code page in the .dbf: GDAL hands out bytes. It is told what Groundline found out.
             options["encoding"] = encoding
