@@ -84,9 +84,12 @@ impl<'c> Colours<'c> {
             IfcType::IfcPresentationStyleAssignment => entity.get_refs(0)?,
             IfcType::IfcSurfaceStyle => entity.get_refs(2)?,
             IfcType::IfcSurfaceStyleRendering | IfcType::IfcSurfaceStyleShading => {
-                let colour = self.entity(entity.get_ref(0)?)?;
+                // The diffuse colour is one of its own, or a part of the surface's.
+                let colour = self.entity(entity.get_ref(2).or(entity.get_ref(0))?)?;
+                let part = entity.get_float(2).unwrap_or(1.0);
                 let opacity = 1.0 - entity.get_float(1).unwrap_or(0.0);
-                let channels = [colour.get_float(1)?, colour.get_float(2)?, colour.get_float(3)?, opacity];
+                let channel = |at: usize| Some(colour.get_float(at)? * part);
+                let channels = [channel(1)?, channel(2)?, channel(3)?, opacity];
                 return Some(channels.map(|c| (c.clamp(0.0, 1.0) * 255.0).round() as u8));
             }
             _ => return None,
