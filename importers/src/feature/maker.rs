@@ -423,7 +423,9 @@ impl Settled<'_> {
     /// field.
     fn keep_id(&self, feature: &mut Feature) {
         let IdField::Field(field) = &self.id_field else { return };
-        let (Some(id), true) = (feature.id.take(), feature.fields.iter().any(|(name, _)| name == field)) else { return };
+        let (Some(id), true) = (feature.id.take(), feature.fields.iter().any(|(name, _)| name == field)) else {
+            return;
+        };
         let number = id.parse::<i64>().ok();
         let is_there = feature.fields.iter().any(|(name, value)| match value {
             _ if &**name == "id" => true,
