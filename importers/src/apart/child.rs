@@ -91,7 +91,7 @@ fn answer(ask: Ask, more: &[&'static Format], answers: &mut Answers) -> std::io:
     match ask {
         Ask::Probe { format, path, options } => {
             let Some(format) = named(&format) else { return answers.unknown(&format) };
-            let (path, options) = (wire::path_of(&path), Options::from(options));
+            let (path, options) = (wire::path_of(&path), Options::from(*options));
             match (format.probe)(&path, &options) {
                 Ok(probe) => answers.say(kind::PROBED, &(probe.as_ref().map(WireProbe::from), peak_rss_bytes())),
                 Err(error) => answers.say(kind::FAULT, &Fault::from(&error)),

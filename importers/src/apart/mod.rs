@@ -104,7 +104,7 @@ impl Workers {
 /// [`Format::probe`], in a child where `options` name one.
 pub(crate) fn probe(format: &Format, path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     let Some(workers) = &options.worker else { return (format.probe)(path, options) };
-    let ask = Ask::Probe { format: format.name.into(), path: wire::bytes_of(path), options: options.into() };
+    let ask = Ask::Probe { format: format.name.into(), path: wire::bytes_of(path), options: Box::new(options.into()) };
     let limits = workers.limits(path, &[]);
     workers.with(path, |worker| worker.probe(&ask, limits, format, path))?
 }

@@ -49,7 +49,7 @@ pub(super) mod kind {
 /// What a child is to do.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ask {
-    Probe { format: String, path: Vec<u8>, options: WireOptions },
+    Probe { format: String, path: Vec<u8>, options: Box<WireOptions> },
     Read(Box<ReadAsk>),
 }
 
