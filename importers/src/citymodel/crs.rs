@@ -50,9 +50,9 @@ pub(crate) fn named(text: &str) -> Option<Named> {
 
 /// `EPSG:25833+5783` of a list of two codes; of one alone what it says itself.
 fn second(text: &str, horizontal: u32) -> String {
-    let codes =
+    let mut codes =
         text.split([',', '+', ' ', ';']).filter_map(|part| part.rsplit([':', '/', '#']).next()?.parse::<u32>().ok());
-    match codes.filter(|code| *code != horizontal).last() {
+    match codes.rfind(|code| *code != horizontal) {
         Some(height) => format!("EPSG:{horizontal}+{height}"),
         None => format!("EPSG:{horizontal}"),
     }
