@@ -73,7 +73,7 @@ fn document(version: DxfVersion) -> CadDocument {
     let mut hatch = Hatch::new();
     let mut outline = BoundaryPath::new();
     let corners = vec![flat(90.0, 0.0), flat(96.0, 0.0), flat(96.0, 6.0)];
-    outline.edges.push(BoundaryEdge::Polyline(PolylineEdge::new(corners, true)));
+    outline.add_edge(BoundaryEdge::Polyline(PolylineEdge::new(corners, true)));
     hatch.paths.push(outline);
     add(EntityType::Hatch(Box::new(hatch)));
     let mut block = BlockRecord::new("WELL");

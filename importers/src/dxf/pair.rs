@@ -43,6 +43,11 @@ pub(super) struct Pairs<R> {
     next: Option<(i32, Vec<u8>)>,
 }
 
+/// Group code that begins an object within an entity.
+const EMBEDDED: i32 = 101;
+/// From this group code on, extended data of the entity itself.
+const EXTENDED: i32 = 1000;
+
 /// What begins with group code 0: an entity, or the mark of a section.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
@@ -91,10 +96,16 @@ impl<R: BufRead> Pairs<R> {
         let at = if is_binary { self.position } else { self.line };
         let mut record = Record { kind, at, is_binary, pairs: Vec::new() };
         let mut bytes = 0;
+        // What lies in an embedded object (columns of a text) repeats the codes of the entity around it.
+        let mut is_embedded = false;
         while let Some(pair) = self.pair()? {
             if pair.0 == 0 {
                 self.next = Some(pair);
                 break;
+            }
+            is_embedded |= pair.0 == EMBEDDED;
+            if is_embedded && pair.0 < EXTENDED {
+                continue;
             }
             bytes += pair.1.len();
             record.pairs.push(pair);

@@ -232,3 +232,12 @@ fn no_damage_makes_it_panic_hang_or_miscount_silently() {
     let found = trial::miscounts(&FORMAT, "plan.dxf", &binary(&whole, true), &Options::default(), 4549);
     assert!(found.len() <= 2 && found.iter().all(|f| f.contains("missing")), "{found:?}");
 }
+
+#[test]
+fn a_text_with_columns_is_one_text() {
+    let columns = "0 MTEXT\n5 A1\n8 0\n10 521000\n20 3993000\n30 0\n40 2\n1 two\\Pcolumns\n101 Embedded Object\n70 1\n10 1\n20 0\n30 0\n1001 SOUTH\n1000 7\n";
+    let trial = read("", columns);
+    assert_eq!((trial.objects.len(), trial.report.skipped), (1, 0), "{:?}", trial.report.skips);
+    assert_eq!(trial.objects[0].geometry.extent().min.x, 521_000.0);
+    assert_eq!(trial.objects[0].value("SOUTH"), Some(&Value::Text("7".into())));
+}

@@ -27,18 +27,21 @@ const REFEREE: &[(&str, &[(&str, usize)])] = &[
         &[
             ("3DFACE", 2),
             ("ARC", 2),
+            ("ELLIPSE", 1),
             ("HATCH", 1),
             ("LINE", 8),
             ("LWPOLYLINE", 11),
             ("MTEXT", 1),
             ("POINT", 1),
             ("POLYLINE", 2),
+            ("SOLID", 1),
+            ("SPLINE", 2),
             ("TEXT", 2),
         ],
     ),
     (
         "gis/dxf/libredwg/example_r12.dxf",
-        &[("3DFACE", 2), ("ARC", 2), ("LINE", 10), ("POINT", 1), ("POLYLINE", 16), ("TEXT", 2)],
+        &[("3DFACE", 2), ("ARC", 2), ("LINE", 10), ("POINT", 1), ("POLYLINE", 16), ("SOLID", 1), ("TEXT", 2)],
     ),
 ];
 
