@@ -115,10 +115,8 @@ fn every_release_holds_what_its_dxf_holds() {
         let document = document(*version);
         let drawing = read(&FORMAT, &DwgWriter::write_to_vec(&document).unwrap());
         drawing.outcome.as_ref().unwrap_or_else(|e| panic!("{version:?}: {e}"));
-        // hatches came with release 14
-        let lost = u64::from(*version == DxfVersion::AC1012);
-        assert_eq!(drawing.report.skipped, lost, "{version:?}: {:?}", drawing.report.skips);
-        assert_eq!(drawing.objects.len() as u64, 13 - lost, "{version:?}: {:?}", drawing.report.warnings);
+        assert_eq!(drawing.report.skipped, 0, "{version:?}: {:?}", drawing.report.skips);
+        assert_eq!(drawing.objects.len(), 13, "{version:?}: {:?}", drawing.report.warnings);
         let text = read(&dxf::FORMAT, &DxfWriter::new(&document).write_to_vec().unwrap());
         text.outcome.as_ref().unwrap_or_else(|e| panic!("{version:?}: {e}"));
         for object in &drawing.objects {
