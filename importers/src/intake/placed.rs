@@ -153,8 +153,10 @@ pub(super) fn city_crs(sources: &[Named]) -> Result<Crs, IntakeError> {
     for (named, crs) in with_crs() {
         let Some([min_x, min_y, max_x, max_y]) = named.source.probe.source_extent else { continue };
         let middle = glam::DVec3::new((min_x + max_x) * 0.5, (min_y + max_y) * 0.5, 0.0);
-        if let Some(place) = Transform::new(crs, &degrees)?.point(middle) {
-            return Ok(Crs::city_default(place.x, place.y)?);
+        // A source whose coordinates are none in its system says nothing of the place; its own account says why.
+        let place = Transform::new(crs, &degrees).ok().and_then(|transform| transform.point(middle));
+        if let Some(found) = place.and_then(|place| Crs::city_default(place.x, place.y).ok()) {
+            return Ok(found);
         }
     }
     Err(IntakeError::Usage(
