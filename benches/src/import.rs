@@ -105,12 +105,7 @@ impl Bench {
         let copc_converter = Entry {
             name: "copc_converter 0.16".into(),
             program: program("copc_converter"),
-            args: [
-                vec!["--progress".into(), "plain".into()],
-                laz.iter().map(|p| shown(p)).collect(),
-                vec![shown(&copc)],
-            ]
-            .concat(),
+            args: vec!["--progress".into(), "plain".into(), shown(&source), shown(&copc)],
             output: vec![copc],
             result: nothing,
         };
