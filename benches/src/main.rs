@@ -8,6 +8,7 @@ mod contest;
 mod import;
 mod memory;
 mod read;
+mod resume;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;
+    }
+    if is_wanted("resume") {
+        resume::resume(&bench.groundline, work.path())?;
     }
     match std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from) {
         Some(data) => {

@@ -192,13 +192,16 @@ pub fn import(request: &Request, ask: &Ask) -> Result<Outcome> {
             }
             Err(anyhow::Error::new(Told).context(ask.say("nothing could be imported", "没有任何数据入库").to_owned()))
         }
-        Err(IntakeError::Stopped { kept }) => {
-            let text = match (kept, ask.lang.as_str()) {
+        Err(IntakeError::Stopped { kept, begun }) => {
+            let text = match (kept + begun, ask.lang.as_str()) {
                 (0, "zh") => "已停止；城市未变".to_owned(),
                 (0, _) => "stopped; the city is as it was".to_owned(),
-                (_, "zh") => format!("已停止；城市未变，已完成的 {kept} 个图层已保留：再次运行同一命令即可继续"),
+                (_, "zh") => format!(
+                    "已停止；城市未变，已完成的 {kept} 个图层和已开始的 {begun} 个图层已保留：再次运行同一命令即可继续"
+                ),
                 (_, _) => format!(
-                    "stopped; the city is as it was; {kept} finished layers are kept: the same command goes on from there"
+                    "stopped; the city is as it was; {kept} finished layers and {begun} begun ones are kept: the same command \
+                     goes on from there"
                 ),
             };
             Err(StoppedError(text).into())

@@ -156,3 +156,64 @@ fn progress_is_quiet_when_nobody_watches_and_a_finished_import_says_what_changed
     let (_, info) = run_json(&["info", text(&city)]);
     assert_eq!(info["layers"][0]["objects"], 14);
 }
+
+/// Tiles that are written for layers that are not finished, and bytes of the journals beside them.
+fn begun(city: &Path) -> (Vec<PathBuf>, u64) {
+    let (mut tiles, mut bytes) = (Vec::new(), 0);
+    let mut folders = vec![city.join(".resume")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "glb") {
+                tiles.push(path);
+            } else if path.ends_with("journal") {
+                bytes += entry.metadata().map_or(0, |m| m.len());
+            }
+        }
+    }
+    (tiles, bytes)
+}
+
+#[test]
+fn one_large_file_that_is_killed_again_and_again_goes_on_and_keeps_the_tiles_that_it_has() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("houses.geojson");
+    let count = 60_000;
+    write_file(&file, 0..count);
+    let undisturbed = place.path().join("undisturbed.city");
+    let (code, whole) = run_json(&import_args(&file, &undisturbed));
+    assert_eq!(code, 0, "{whole:#}");
+    let all = whole["tiles"].as_u64().unwrap() as usize;
+    let city = place.path().join("killed.city");
+    let (mut kills, mut kept) = (0, 0);
+    for part in [0.1, 0.4, 0.8] {
+        let mut child =
+            groundline().args(import_args(&file, &city)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while begun(&city).0.len() < (all as f64 * part) as usize && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        kills += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (tiles, journal) = begun(&city);
+        assert!(tiles.len() >= kept && journal > 0, "{} tiles of {all}, {journal} bytes", tiles.len());
+        kept = tiles.len();
+    }
+    assert_eq!(kills, 3, "it came to its end before it was killed");
+    let old = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for tile in begun(&city).0 {
+        std::fs::File::options().write(true).open(tile).unwrap().set_modified(old).unwrap();
+    }
+    let (code, report) = run_json(&import_args(&file, &city));
+    assert_eq!((code, report["objects"].as_u64()), (0, Some(count as u64)), "{report:#}");
+    assert_eq!(data(&city), data(&undisturbed));
+    let mut taken_over = 0;
+    for (name, _) in data(&city) {
+        taken_over += usize::from(city.join(name).metadata().unwrap().modified().unwrap() == old);
+    }
+    // A tile that was being written when it was killed is written again.
+    assert!(taken_over + 4 >= kept, "{taken_over} of {kept} tiles were taken over");
+    assert!(!city.join(".resume").exists());
+}

@@ -149,6 +149,23 @@ pub trait Out {
     fn emit(&mut self, object: CityObject) -> Result<(), ImportError>;
     /// Says how much of the source has been read, 0 to 1.
     fn progress(&mut self, fraction: f32);
+    /// Where to begin: 0, or what this format's reader said to [`Out::mark`] in an import that was stopped. The account
+    /// is then the one that went with it.
+    fn start(&self) -> u64 {
+        0
+    }
+    /// Says that all so far is emitted and in `account`, and that reading could begin at `position` another time.
+    /// A reader that never says so is read from the beginning, and what it emits again is dropped.
+    fn mark(&mut self, _position: u64, _account: &SourceReport) {}
+}
+
+/// Where to go on in a source.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Start {
+    /// What the reader said to [`Out::mark`]; 0 for the beginning.
+    pub position: u64,
+    /// Objects that come first from there and are there already.
+    pub skip: u64,
 }
 
 /// Why a source could not be read at all. A bad record is no error: it is skipped and counted.

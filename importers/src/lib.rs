@@ -55,4 +55,4 @@ pub mod tiles3d;
 mod trial;
 pub mod xyz;
 
-pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe};
+pub use format::{FORMATS, Format, ImportError, Job, Kind, Options, Out, Probe, Start};

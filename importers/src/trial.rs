@@ -58,7 +58,7 @@ impl Trial {
         let mut kept = Kept::default();
         trial.outcome = Transform::new(&crs, &city).map_err(ImportError::from).and_then(|transform| {
             let job = Job { path, probe: &probe, layer: "t", city_from_source: &transform, crs: &crs, options };
-            apart::read(format, &job, &city, &mut kept, &mut trial.report)
+            apart::read(format, &job, &city, &crate::Start::default(), &mut kept, &mut trial.report)
         });
         trial.probe = Some(probe);
         trial.objects = kept.0;

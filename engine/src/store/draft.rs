@@ -12,12 +12,11 @@ use super::{
     lock::Lock,
     manifest::{self, Head, LayerRecord, Manifest},
     path::folder_of,
-    resume::Resume,
+    resume::{self, Resume},
     shape::Kind,
     site::Site,
-    spool::Spools,
 };
-use crate::model::{CityObject, HeightGrid, ImportReport, Picture, SourceReport};
+use crate::model::{CityObject, HeightGrid, ImportReport, Picture};
 
 /// A version in the making. Dropped without `commit`, it leaves nothing behind but, where it was asked to keep them,
 /// finished layers for the next one.
@@ -40,6 +39,7 @@ pub struct LayerWriter {
     pub(super) sources: Vec<SourceRef>,
     pub(super) kept: Vec<Option<u32>>,
     pub(super) draft: LayerDraft,
+    read: Option<Vec<u8>>,
 }
 
 impl LayerWriter {
@@ -58,26 +58,31 @@ impl LayerWriter {
         self.draft.push(object)
     }
 
-    /// Keeps the objects that follow, those of `source`, until the layer is finished.
-    pub fn spool(&mut self, spools: &Spools, source: &SourceRef) {
-        self.draft.spool = spools.create(source);
+    /// How far an import before this one had read, in its own words, where this layer goes on from its checkpoint.
+    pub fn take_read(&mut self) -> Option<Vec<u8>> {
+        self.read.take()
     }
 
-    /// The source that was begun last is read to its end: what was kept of it counts.
-    pub fn end_spool(&mut self, account: &SourceReport) {
-        if let Some(spool) = self.draft.spool.take() {
-            spool.finish(account);
-        }
+    /// Whether there has been enough work since the last checkpoint for another one.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.draft.is_checkpoint_due()
     }
 
-    /// Takes the objects of `source` that an import before this one kept; returns their account, or `None` when there
-    /// are none.
-    pub fn replay(&mut self, spools: &Spools, source: &SourceRef) -> Result<Option<SourceReport>, StoreError> {
-        let Some((kept, account)) = spools.open(source) else { return Ok(None) };
-        for object in kept {
-            self.draft.push(object?)?;
-        }
-        Ok(Some(account))
+    /// Whether the layer took so long already that what follows is worth a checkpoint before it.
+    pub fn is_long(&self) -> bool {
+        self.draft.is_long()
+    }
+
+    /// Puts all objects so far on the disk, for another import to go on from; `read` is what it has to know of the sources.
+    /// Where nobody could go on with it, nothing happens: this draft does not keep what is finished, or the layer holds grids or
+    /// pictures of the ground.
+    pub fn checkpoint(&mut self, read: Vec<u8>) -> Result<(), StoreError> {
+        self.draft.checkpoint(read)
+    }
+
+    /// The layer is given up: no import is to go on with it.
+    pub fn forget(&mut self) {
+        self.draft.forget();
     }
 
     /// Whether it holds terrain or pictures of the ground.
@@ -143,7 +148,9 @@ impl Draft {
     /// Keeps each layer that is finished for the next import, should this one not come to its end, and takes over what an
     /// earlier one kept.
     pub fn keep_finished(&mut self) {
-        self.resume = Some(Resume::new(&self.folder));
+        let resume = Resume::new(&self.folder);
+        resume.clear_way();
+        self.resume = Some(resume);
     }
 
     /// Removes what an earlier import kept: there is nothing to be done with it.
@@ -219,9 +226,25 @@ impl Draft {
             kept: kept.clone(),
             time_ms: self.time_ms,
         });
-        let spill = self.staging.0.join("spill").join(folder_of(layer));
-        let draft = LayerDraft::new(layer, sources.clone(), base, spill)?;
-        Ok(LayerWriter { name: layer.into(), sources, kept, draft })
+        let name = layer.to_owned();
+        if let Some(resume) = &self.resume {
+            let folder = resume.draft(&self.key(layer, &sources, &kept));
+            if let Some((mut draft, read)) = LayerDraft::restore(layer, sources.clone(), &folder) {
+                draft.put_base(base);
+                return Ok(LayerWriter { name, sources, kept, draft, read: Some(read) });
+            }
+            let draft = LayerDraft::new(layer, sources.clone(), base, folder, true)?;
+            return Ok(LayerWriter { name, sources, kept, draft, read: None });
+        }
+        let folder = self.staging.0.join("spill").join(folder_of(layer));
+        let draft = LayerDraft::new(layer, sources.clone(), base, folder, false)?;
+        Ok(LayerWriter { name, sources, kept, draft, read: None })
+    }
+
+    /// Everything that decides what is read into a layer, as one hash.
+    pub(super) fn key(&self, layer: &str, sources: &[SourceRef], kept: &[Option<u32>]) -> String {
+        let held = self.base.layers.iter().find(|l| l.name == layer);
+        resume::key(&(layer, sources, kept, held, &self.head.crs))
     }
 
     /// Takes one object into a layer that was started. An object whose coordinates are not numbers is left out

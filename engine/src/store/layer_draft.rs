@@ -1,11 +1,17 @@
 //! A layer in the making: objects and tiles that wait for the commit, and their files at the end of it.
 
+mod checkpoint;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
+use self::checkpoint::Pace;
 use super::{
     SourceRef, StoreError,
     disk::{self, Step, pass},
@@ -15,16 +21,15 @@ use super::{
     objects::{ObjectsWriter, Written},
     path::{folder_of, join_inside},
     period::Periods,
-    read::{RowReader, Rows},
+    read::{self, RowReader},
     row::Row,
     shape::{self, Kind},
     sources,
     spill::Sorter,
-    spool::Spool,
     wkb,
 };
 use crate::{
-    model::{Changes, CityObject, Class, Geometry, HeightGrid, Picture, Warning},
+    model::{Changes, CityObject, Class, Extent, Geometry, HeightGrid, Picture, Warning},
     tile::{LayerTiler, LayerTiles, Surroundings},
 };
 
@@ -58,13 +63,18 @@ impl Base {
     }
 }
 
-/// A folder for what does not fit in memory; gone when dropped.
-struct Spill(PathBuf);
+/// A folder for what does not fit in memory; gone when dropped, unless another process may go on with it.
+struct Spill {
+    folder: PathBuf,
+    is_kept: bool,
+}
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        // What cannot be removed goes with the staging folder.
-        let _ = fs::remove_dir_all(&self.0);
+        if !self.is_kept {
+            // What cannot be removed goes with the folder around it.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 
@@ -91,10 +101,32 @@ pub(super) struct LayerDraft {
     pub grids: Vec<HeightGrid>,
     pub pictures: Vec<Picture>,
     warnings: Vec<Warning>,
-    /// What keeps the objects of the source that comes now.
-    pub spool: Option<Spool>,
+    /// Whether another process can go on with it.
+    is_resumable: bool,
+    pace: Pace,
     // Dropped last, after those who write into it.
     spill: Spill,
+}
+
+/// Under which the written rows are in the journal.
+const OBJECTS: &str = "objects";
+
+/// The rows of a layer's objects as they were written.
+#[derive(Serialize, Deserialize)]
+struct Rows {
+    object_files: Vec<FileRecord>,
+    warnings: Vec<Warning>,
+    extent: Extent,
+    /// States that ended by this import, and their file.
+    ended: u64,
+    ended_file: Option<FileRecord>,
+    changes: Changes,
+}
+
+impl Rows {
+    fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        self.object_files.iter().chain(&self.ended_file)
+    }
 }
 
 /// A layer whose files are in the staging folder.
@@ -111,7 +143,14 @@ pub(super) struct FinishedLayer {
 impl LayerDraft {
     /// A layer made of `sources`, which holds the objects of `base` that are kept and no others yet; what does not fit in
     /// memory goes to the folder `spill`.
-    pub fn new(name: &str, sources: Vec<SourceRef>, base: Option<Base>, spill: PathBuf) -> Result<Self, StoreError> {
+    pub fn new(
+        name: &str,
+        sources: Vec<SourceRef>,
+        base: Option<Base>,
+        spill: PathBuf,
+        is_resumable: bool,
+    ) -> Result<Self, StoreError> {
+        let _ = fs::remove_dir_all(&spill);
         let inner = spill.join("tiles");
         fs::create_dir_all(&inner).map_err(StoreError::at(&inner))?;
         let mut draft = Self {
@@ -132,8 +171,9 @@ impl LayerDraft {
             grids: Vec::new(),
             pictures: Vec::new(),
             warnings: Vec::new(),
-            spool: None,
-            spill: Spill(spill),
+            is_resumable,
+            pace: Pace::new(Duration::ZERO),
+            spill: Spill { folder: spill, is_kept: false },
         };
         if let Some(base) = &base {
             draft.keep(base)?;
@@ -155,7 +195,7 @@ impl LayerDraft {
         let mut number = 0_usize;
         for file in base.record.parquet() {
             let path = join_inside(&base.folder, &file.path)?;
-            for row in RowReader::open(&path, Rows::All)? {
+            for row in RowReader::open(&path, read::Rows::All)? {
                 let row = row?;
                 let source = list.as_ref().map_or(0, |list| list.get(number).copied().unwrap_or(0));
                 number += 1;
@@ -184,7 +224,6 @@ impl LayerDraft {
     /// Takes an object; one that cannot be kept is left out and counted in a warning.
     pub fn push(&mut self, object: CityObject) -> Result<(), StoreError> {
         if !shape::is_finite(&object.geometry) {
-            self.spool = None;
             self.warn("not_finite", "coordinates that are not numbers; left out", object.id.as_str());
             return Ok(());
         }
@@ -197,15 +236,11 @@ impl LayerDraft {
         let mut row = match Row::new(&object, part as u32) {
             Ok(row) => row,
             Err(reason) => {
-                self.spool = None;
                 self.warn("bad_shape", &format!("{reason}; left out"), object.id.as_str());
                 return Ok(());
             }
         };
         row.source = self.source;
-        if self.spool.as_mut().is_some_and(|spool| !spool.write(&row, &object.geometry)) {
-            self.spool = None;
-        }
         self.tiler.push(&object)?;
         self.points += row.points;
         self.stands_on_terrain |= row.stands_on_terrain;
@@ -245,6 +280,16 @@ impl LayerDraft {
         }
     }
 
+    /// What the layer held before, for the periods of its objects; of a draft that goes on from a checkpoint.
+    pub fn put_base(&mut self, base: Option<Base>) {
+        self.base = base;
+    }
+
+    /// Nobody is to go on with it.
+    pub fn forget(&mut self) {
+        self.spill.is_kept = false;
+    }
+
     /// Writes the layer's files into the folder `root`, under the names that they will have in the city.
     pub fn finish(
         mut self,
@@ -253,65 +298,24 @@ impl LayerDraft {
         around: &Surroundings<'_>,
         crs: &serde_json::Value,
     ) -> Result<FinishedLayer, StoreError> {
-        for (_, mut scan) in std::mem::take(&mut self.scans) {
-            scan.wkb = wkb::encode_box(&scan.extent);
-            self.sorter.push(&scan)?;
-        }
-        let inner = folder_of(name);
-        let object_folder = root.join("objects").join(&inner);
-        fs::create_dir_all(&object_folder).map_err(StoreError::at(&object_folder))?;
-        pass(Step::Objects, &object_folder)?;
-        let mut periods = self.periods();
-        let path = object_folder.join("objects.new");
-        let mut writer = ObjectsWriter::new(&path, crs.clone())?;
-        for entry in self.sorter.finish()? {
-            let (_, bytes) = entry?;
-            let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill.0, e))?;
-            row.settle(around.ground);
-            if let Some(periods) = &mut periods {
-                periods.date(&mut row);
+        let kept: Option<Rows> = around.journal.get(OBJECTS);
+        let rows = match kept.filter(|rows| rows.files().all(|file| file.is_whole(&root.join(&file.path)))) {
+            Some(rows) => rows,
+            None => {
+                let rows = self.write_rows(name, root, around, crs)?;
+                around.journal.put(OBJECTS, &rows);
+                rows
             }
-            writer.push(&row)?;
-        }
-        let written = writer.finish()?;
-        let (size, hash) = disk::hash_file(&path)?;
-        let stem = &hash[..32];
-        let parquet = record_of(&object_folder, &path, format!("objects/{inner}/{stem}.parquet"), size, &hash)?;
-        let mut warnings = self.warnings;
-        warnings.extend(doubles(&object_folder.join(format!("{stem}.parquet")), &written, &self.in_parts, name)?);
-        let extent = written.extent;
-        let list = object_folder.join("ids.new");
-        ids::write(&list, written.ids)?;
-        let (size, hash) = disk::hash_file(&list)?;
-        let list = record_of(&object_folder, &list, format!("objects/{inner}/{stem}.ids"), size, &hash)?;
-        let mut object_files = vec![parquet, list];
-        if self.sources.len() > 1 && self.sources_known {
-            let list = object_folder.join("sources.new");
-            sources::write(&list, &written.sources)?;
-            let (size, hash) = disk::hash_file(&list)?;
-            object_files.push(record_of(
-                &object_folder,
-                &list,
-                format!("objects/{inner}/{stem}.sources"),
-                size,
-                &hash,
-            )?);
-        }
-        let (mut ended, mut ended_files) = (0, Vec::new());
+        };
+        let (mut ended, mut ended_files) = (rows.ended, Vec::new());
         if let Some(base) = &self.base {
-            (ended, ended_files) = (base.record.ended, base.record.ended_files.clone());
+            ended += base.record.ended;
+            ended_files.clone_from(&base.record.ended_files);
         }
-        if let Some(periods) = &mut periods {
-            let path = object_folder.join("ended.new");
-            let count = periods.write_ended(&path, crs)?;
-            if count > 0 {
-                ended += count;
-                let (size, hash) = disk::hash_file(&path)?;
-                let name = format!("objects/{inner}/{}.ended.parquet", &hash[..32]);
-                ended_files.push(record_of(&object_folder, &path, name, size, &hash)?);
-            }
-        }
-
+        ended_files.extend(rows.ended_file);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(rows.warnings);
+        let inner = folder_of(name);
         let tile_folder = root.join("tiles").join(&inner);
         fs::create_dir_all(&tile_folder).map_err(StoreError::at(&tile_folder))?;
         pass(Step::Tiles, &tile_folder)?;
@@ -336,9 +340,10 @@ impl LayerDraft {
         }
         let tile_files = records_of_tiles(&tile_folder, &inner, &tiles)?;
         // Spilled rows and triangles are not needed any more: give the disk back before the next layer.
+        self.spill.is_kept = false;
         drop(self.spill);
         // What is drawn reaches a little beyond the objects, such as walls let into the ground; that is no part of them.
-        let extent = if extent.is_empty() { tiles.extent } else { extent };
+        let extent = if rows.extent.is_empty() { tiles.extent } else { rows.extent };
         let record = LayerRecord {
             name: name.into(),
             sources: self.sources,
@@ -350,15 +355,80 @@ impl LayerDraft {
             tiles: tiles.tiles,
             extent,
             stands_on_terrain: self.stands_on_terrain,
-            object_files,
+            object_files: rows.object_files,
             ended,
             ended_files,
             tileset: tiles.tileset.map(|file| format!("tiles/{inner}/{file}")),
             tile_files,
             ..LayerRecord::default()
         };
+        Ok(FinishedLayer { record, warnings, changes: rows.changes, root: root.to_path_buf(), is_resumed: false })
+    }
+
+    /// Writes the rows of the layer's objects in order, with the lists beside them.
+    fn write_rows(
+        &mut self,
+        name: &str,
+        root: &Path,
+        around: &Surroundings<'_>,
+        crs: &serde_json::Value,
+    ) -> Result<Rows, StoreError> {
+        for (_, mut scan) in std::mem::take(&mut self.scans) {
+            scan.wkb = wkb::encode_box(&scan.extent);
+            self.sorter.push(&scan)?;
+        }
+        let inner = folder_of(name);
+        let object_folder = root.join("objects").join(&inner);
+        fs::create_dir_all(&object_folder).map_err(StoreError::at(&object_folder))?;
+        pass(Step::Objects, &object_folder)?;
+        let mut periods = self.periods();
+        let path = object_folder.join("objects.new");
+        let mut writer = ObjectsWriter::new(&path, crs.clone())?;
+        for entry in std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()? {
+            let (_, bytes) = entry?;
+            let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill.folder, e))?;
+            row.settle(around.ground);
+            if let Some(periods) = &mut periods {
+                periods.date(&mut row);
+            }
+            writer.push(&row)?;
+        }
+        let written = writer.finish()?;
+        let (size, hash) = disk::hash_file(&path)?;
+        let stem = &hash[..32];
+        let parquet = record_of(&object_folder, &path, format!("objects/{inner}/{stem}.parquet"), size, &hash)?;
+        let list = object_folder.join("ids.new");
+        let warnings = doubles(&object_folder.join(format!("{stem}.parquet")), &written, &self.in_parts, name)?;
+        ids::write(&list, written.ids)?;
+        let (size, hash) = disk::hash_file(&list)?;
+        let list = record_of(&object_folder, &list, format!("objects/{inner}/{stem}.ids"), size, &hash)?;
+        let mut object_files = vec![parquet, list];
+        if self.sources.len() > 1 && self.sources_known {
+            let list = object_folder.join("sources.new");
+            sources::write(&list, &written.sources)?;
+            let (size, hash) = disk::hash_file(&list)?;
+            object_files.push(record_of(
+                &object_folder,
+                &list,
+                format!("objects/{inner}/{stem}.sources"),
+                size,
+                &hash,
+            )?);
+        }
+        let (mut ended, mut ended_file) = (0, None);
+        if let Some(periods) = &mut periods {
+            let path = object_folder.join("ended.new");
+            ended = periods.write_ended(&path, crs)?;
+            if ended > 0 {
+                let (size, hash) = disk::hash_file(&path)?;
+                let name = format!("objects/{inner}/{}.ended.parquet", &hash[..32]);
+                ended_file = Some(record_of(&object_folder, &path, name, size, &hash)?);
+            }
+        }
+
+        let extent = written.extent;
         let changes = periods.map(|p| p.changes).unwrap_or_default();
-        Ok(FinishedLayer { record, warnings, changes, root: root.to_path_buf(), is_resumed: false })
+        Ok(Rows { object_files, warnings, extent, ended, ended_file, changes })
     }
 
     /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
@@ -425,7 +495,7 @@ fn doubles(
         });
     }
     if let Some(row) = first {
-        let row = RowReader::open(path, Rows::These(&[row]))?.next().transpose()?;
+        let row = RowReader::open(path, read::Rows::These(&[row]))?.next().transpose()?;
         warnings.push(Warning {
             code: "duplicate_id_across_sources".into(),
             message:

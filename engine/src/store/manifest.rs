@@ -40,6 +40,13 @@ pub(crate) struct FileRecord {
     pub blake3: String,
 }
 
+impl FileRecord {
+    /// Whether the file at `path` is the recorded one.
+    pub fn is_whole(&self, path: &Path) -> bool {
+        disk::hash_file(path).is_ok_and(|found| found == (self.size, self.blake3.clone()))
+    }
+}
+
 /// A layer in a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LayerRecord {

@@ -35,7 +35,6 @@ mod shape;
 mod site;
 mod sources;
 mod spill;
-mod spool;
 #[cfg(test)]
 mod tests;
 mod wkb;
@@ -47,9 +46,8 @@ use crate::model::Extent;
 pub use city::{City, Damage, Objects, VersionInfo};
 pub use draft::{Draft, LayerWriter, drop_staging};
 pub use error::StoreError;
-pub use resume::{is_anything_kept, kept_layers};
+pub use resume::{begun_layers, is_anything_kept, kept_layers};
 pub use site::Site;
-pub use spool::Spools;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;

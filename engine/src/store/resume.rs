@@ -5,6 +5,9 @@
 //! sources with their hashes, what the city holds of it, the terrain and pictures, the coordinate system, the program. An import
 //! that comes to the same key takes the layer over; any other key is another layer's, and is removed.
 //!
+//! A layer that is not finished lies beside it: `<key>.draft/` holds what was read of it so far, as its last checkpoint
+//! says, and `<key>.making/` the files that were written of it, as its journal says.
+//!
 //! Nothing here is trusted: a record is taken only when its hash is right, a file only when it is as the record says.
 
 use std::{
@@ -45,6 +48,23 @@ impl Resume {
     /// The folder in the city `folder`. Whoever calls holds the city's lock.
     pub fn new(folder: &Path) -> Self {
         Self(folder_of(folder))
+    }
+
+    /// Removes a file where the folder should be.
+    pub fn clear_way(&self) {
+        if self.0.is_file() {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    /// Where a layer of this key lies while it is read.
+    pub fn draft(&self, key: &str) -> PathBuf {
+        self.0.join(draft_name(key))
+    }
+
+    /// Where the files of a layer of this key are written.
+    pub fn making(&self, key: &str) -> PathBuf {
+        self.0.join(making_name(key))
     }
 
     /// Keeps a finished layer, whose files lie in `staged`; says where they lie then. What cannot be kept stays where it is:
@@ -96,9 +116,7 @@ impl Resume {
                 return None;
             }
             // A process that was killed while it switched versions may have moved it already.
-            let is_whole = [root.join(&file.path), city.join(&file.path)]
-                .iter()
-                .any(|path| disk::hash_file(path).is_ok_and(|found| found == (file.size, file.blake3.clone())));
+            let is_whole = [root.join(&file.path), city.join(&file.path)].iter().any(|path| file.is_whole(path));
             if !is_whole {
                 return None;
             }
@@ -137,16 +155,40 @@ impl Resume {
     }
 }
 
+/// A hash of `all` and of this program.
+pub(super) fn key(all: &impl Serialize) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(program().as_bytes());
+    // A value that cannot be written as JSON does not exist here; it would only mean that nothing is taken over.
+    hasher.update(&serde_json::to_vec(all).unwrap_or_default());
+    hasher.finalize().to_hex()[..32].to_string()
+}
+
+/// Name of the folder of a layer that is read.
+pub(super) fn draft_name(key: &str) -> String {
+    format!("{key}.draft")
+}
+
+/// Name of the folder of a layer whose files are written.
+pub(super) fn making_name(key: &str) -> String {
+    format!("{key}.making")
+}
+
+/// Layers of which a stopped import left a part for the next one.
+pub fn begun_layers(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder_of(folder)) else { return 0 };
+    entries.flatten().filter(|entry| entry.path().join("checkpoint").is_file()).count()
+}
+
 /// Layers that a stopped import left in the city `folder` for the next one.
 pub fn kept_layers(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder_of(folder)) else { return 0 };
     entries.flatten().filter(|entry| entry.path().join("layer.json").is_file()).count()
 }
 
-/// Whether a stopped import left anything for the next one, layers or sources.
+/// Whether a stopped import left anything for the next one, finished or not.
 pub fn is_anything_kept(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder_of(folder)) else { return false };
-    entries.flatten().any(|e| e.path().is_dir() || e.path().extension().is_some_and(|e| e == "objects"))
+    kept_layers(folder) + begun_layers(folder) > 0
 }
 
 /// Removes everything that is kept in the city `folder`.
@@ -155,7 +197,7 @@ pub(super) fn forget(folder: &Path) {
 }
 
 /// What tells this program from another: what one has kept, the other makes anew.
-pub(super) fn program() -> String {
+fn program() -> String {
     let exe = std::env::current_exe().and_then(|path| path.metadata());
     let changed = exe.as_ref().ok().and_then(|data| data.modified().ok());
     let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());

@@ -8,7 +8,10 @@ use super::{
     kept_layers,
     tests::{building, dem, files, new_city, pipe, source},
 };
-use crate::model::{CityObject, ImportReport, SourceReport};
+use crate::model::{
+    CityObject, Class, Geometry, ImportReport, Mesh, MeshPart, ObjectId, PointBatch, SourceReport, Texture,
+};
+use glam::DVec3;
 
 fn layers() -> Vec<(&'static str, Vec<CityObject>)> {
     let buildings = (1..=40).map(building).collect();
@@ -45,7 +48,7 @@ fn go_on(
             None => to_make.push((site.start(layer, source(layer), Vec::new())?, objects.clone())),
         }
     }
-    site.drop_others([]);
+    site.drop_others();
     for (mut writer, objects) in to_make.into_iter().take(only) {
         for object in objects {
             writer.push(object)?;
@@ -150,4 +153,97 @@ fn what_is_damaged_or_of_another_import_is_made_anew() {
     assert_eq!(kept_layers(city.folder()), 1);
     city.collect_garbage().unwrap();
     assert!(!city.folder().join(".resume").join("x").exists() && kept_layers(city.folder()) == 0);
+}
+
+/// Objects of every kind that a checkpoint holds: shapes, sensors, a scan in batches, a mesh with its picture.
+fn of_every_kind() -> Vec<CityObject> {
+    let mut objects: Vec<CityObject> = (1..=60).map(building).collect();
+    objects.extend((1..=20).map(pipe));
+    for batch in 0..30_u32 {
+        let positions: Vec<DVec3> = (0..2000_u32)
+            .map(|i| DVec3::new(f64::from(i % 50) * 0.4, f64::from(i / 50) * 0.4, f64::from(batch)))
+            .collect();
+        let classes = vec![2; positions.len()];
+        let points = PointBatch { positions, colours: Vec::new(), intensities: Vec::new(), classes };
+        objects.push(CityObject::new(ObjectId::new("scan", 0), Class::PointCloud, Geometry::Points(points)));
+    }
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 40, 20])).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let texture = Texture::new(png.into_inner());
+    for number in 0..12 {
+        let part = MeshPart {
+            positions: vec![DVec3::ZERO, DVec3::X * 4.0, DVec3::Y * 4.0],
+            indices: vec![0, 1, 2],
+            texture: Some(texture.clone()),
+            uvs: vec![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]],
+            rgba: [200, 40, 20, 255],
+        };
+        let mesh = Mesh { origin: DVec3::new(f64::from(number) * 9.0, 50.0, 3.0), parts: vec![part] };
+        objects.push(CityObject::new(ObjectId::new("mesh", number), Class::Building, Geometry::Mesh(mesh)));
+    }
+    objects.push(building(3)); // an id that comes twice, for a warning
+    objects
+}
+
+/// Fills the layer with `objects` from where an import before was, with a checkpoint after those of `stops`; goes to the
+/// commit unless it stops at the last of them.
+fn fill(city: &City, objects: &[CityObject], stops: &[usize], commits: bool) -> Option<ImportReport> {
+    let mut draft = city.begin().unwrap();
+    draft.keep_finished();
+    let site = draft.settle().unwrap();
+    assert!(site.adopt("all", &source("all"), &[]).is_none());
+    site.drop_others();
+    let mut writer = site.start("all", source("all"), Vec::new()).unwrap();
+    let from = writer.take_read().map_or(0, |read| usize::from(read[0]) << 8 | usize::from(read[1]));
+    for (number, object) in objects.iter().enumerate().skip(from) {
+        if stops.contains(&number) {
+            writer.checkpoint(vec![(number >> 8) as u8, number as u8]).unwrap();
+        }
+        writer.push(object.clone()).unwrap();
+    }
+    if !commits {
+        return None;
+    }
+    site.finish(writer, &[]).unwrap();
+    let mut report = ImportReport::default();
+    site.commit(&mut report).unwrap();
+    Some(report)
+}
+
+#[test]
+fn a_layer_that_is_begun_goes_on_from_its_last_checkpoint() {
+    let objects = of_every_kind();
+    let (_dir, undisturbed) = new_city();
+    let whole = fill(&undisturbed, &objects, &[], true).unwrap();
+    assert!(whole.sources.iter().flat_map(|s| &s.warnings).any(|w| w.code == "duplicate_id"), "{whole:?}");
+    for stops in [vec![1], vec![70], vec![90, 95], vec![30, 85, 110, 121]] {
+        let (_dir, city) = new_city();
+        for round in 1..=stops.len() {
+            // What follows the checkpoint is lost each time.
+            fill(&city, &objects, &stops[..round], false);
+            assert!(city.folder().join(".resume").is_dir());
+        }
+        let report = fill(&city, &objects, &[], true).unwrap();
+        assert_eq!(data(city.folder()), data(undisturbed.folder()), "{stops:?}");
+        assert_eq!(report.sources, whole.sources, "{stops:?}");
+        assert!(!city.folder().join(".resume").exists());
+    }
+}
+
+#[test]
+fn what_is_damaged_of_a_begun_layer_is_not_gone_on_from() {
+    let objects = of_every_kind();
+    let (_dir, undisturbed) = new_city();
+    fill(&undisturbed, &objects, &[], true).unwrap();
+    for ending in ["checkpoint", "rows-0", "solids", "index", "pictures", "all"] {
+        let (_dir, city) = new_city();
+        fill(&city, &objects, &[122], false);
+        let resume = city.folder().join(".resume");
+        let kept = files(&resume);
+        let name = kept.keys().find(|name| name.ends_with(ending)).unwrap_or_else(|| panic!("no {ending}: {kept:?}"));
+        let bytes = &kept[name];
+        fs::write(resume.join(name), &bytes[..bytes.len() - 1]).unwrap();
+        fill(&city, &objects, &[], true).unwrap();
+        assert_eq!(data(city.folder()), data(undisturbed.folder()), "{ending}");
+    }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     crs::Frame,
     model::{ImportReport, Picture, SourceReport, Warning},
-    tile::{Ground, Surroundings},
+    tile::{Ground, Journal, Surroundings},
 };
 
 /// Layers whose files are written at the same time at most.
@@ -75,12 +75,7 @@ impl Site {
     /// Everything that decides what a layer becomes, as one hash.
     fn key(&self, layer: &str, sources: &[SourceRef], kept: &[Option<u32>]) -> String {
         let held = self.draft.base.layers.iter().find(|l| l.name == layer);
-        let all = (layer, sources, kept, held, &self.ground_hash, &self.pictures_hash, &self.draft.head.crs);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(resume::program().as_bytes());
-        // A value that cannot be written as JSON does not exist here; it would only mean that nothing is taken over.
-        hasher.update(&serde_json::to_vec(&all).unwrap_or_default());
-        hasher.finalize().to_hex()[..32].to_string()
+        resume::key(&(layer, sources, kept, held, &self.ground_hash, &self.pictures_hash, &self.draft.head.crs))
     }
 
     /// Takes over a layer that an earlier import finished and that would become the same now; returns the accounts of its sources.
@@ -88,19 +83,26 @@ impl Site {
         let resume = self.draft.resume.as_ref()?;
         let key = self.key(layer, sources, kept);
         lock(&self.keys).insert(key.clone());
-        let (finished, accounts) = resume.adopt(&key, layer, &self.draft.folder)?;
+        let Some((finished, accounts)) = resume.adopt(&key, layer, &self.draft.folder) else {
+            // What there is of it so far stays as well.
+            let draft = self.draft.key(layer, sources, kept);
+            lock(&self.keys).extend([resume::making_name(&key), resume::draft_name(&draft)]);
+            return None;
+        };
         lock(&self.finished).push(finished);
         Some(accounts)
     }
 
-    /// Removes what earlier imports kept and this one did not ask for by [`Site::adopt`]; the objects of sources stay that
-    /// are `wanted`, by the names of their files.
-    pub fn drop_others(&self, wanted: impl IntoIterator<Item = String>) {
+    /// Removes what earlier imports kept and this one did not ask for by [`Site::adopt`].
+    pub fn drop_others(&self) {
         if let Some(resume) = &self.draft.resume {
-            let mut keys = lock(&self.keys).clone();
-            keys.extend(wanted);
-            resume.retain(&keys);
+            resume.retain(&lock(&self.keys));
         }
+    }
+
+    /// Removes everything that earlier imports and this one kept: there is nothing to go on from.
+    pub fn forget_kept(&self) {
+        self.draft.forget_kept();
     }
 
     /// The layers that were started before the ground was settled, in order of their names.
@@ -126,7 +128,7 @@ impl Site {
     /// Writes the files of a layer that holds all its objects, and keeps them with the accounts of its sources.
     pub fn finish(&self, writer: LayerWriter, accounts: &[SourceReport]) -> Result<(), StoreError> {
         let key = self.key(&writer.name, &writer.sources, &writer.kept);
-        let finished = self.made(writer)?;
+        let finished = self.made(writer, &key)?;
         let root = match &self.draft.resume {
             Some(resume) => resume.keep(&key, &finished.root, &finished, accounts),
             None => finished.root.clone(),
@@ -135,14 +137,25 @@ impl Site {
         Ok(())
     }
 
-    fn made(&self, writer: LayerWriter) -> Result<FinishedLayer, StoreError> {
+    fn made(&self, writer: LayerWriter, key: &str) -> Result<FinishedLayer, StoreError> {
         let number = self.folders.fetch_add(1, Ordering::Relaxed);
-        let root = self.draft.staging.0.join("layers").join(number.to_string());
+        let root = match &self.draft.resume {
+            Some(resume) => resume.making(key),
+            None => self.draft.staging.0.join("layers").join(number.to_string()),
+        };
         fs::create_dir_all(&root).map_err(StoreError::at(&root))?;
-        let around = Surroundings { frame: &self.frame, ground: &self.ground, pictures: &self.pictures };
+        let path = root.join("journal");
+        let opened = match &self.draft.resume {
+            Some(_) => Some(Journal::open(&path).map_err(StoreError::at(&path))?),
+            None => None,
+        };
+        let journal = opened.as_ref().unwrap_or(Journal::none());
+        let around = Surroundings { frame: &self.frame, ground: &self.ground, pictures: &self.pictures, journal };
         let mut finished = writer.draft.finish(&writer.name, &root, &around, &self.crs)?;
         finished.record.ground = self.ground_hash.clone();
         finished.record.pictures = self.pictures_hash.clone();
+        // All that it says is in the finished layer now.
+        let _ = fs::remove_file(&path);
         Ok(finished)
     }
 

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{StoreError, row::Row};
 
 /// Bytes of rows that are held in memory before they go to disk as a run.
@@ -28,13 +30,62 @@ pub(crate) struct Sorter {
     run_bytes: usize,
     runs: Vec<PathBuf>,
     made: usize,
+    /// Runs that are surely on the disk.
+    synced: usize,
+    /// Whether another process may go on with the runs: then they are not removed before their time.
+    is_kept: bool,
+}
+
+/// What another process needs to know to go on with a [`Sorter`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Name and size of each run.
+    runs: Vec<(String, u64)>,
+    made: usize,
 }
 
 impl Sorter {
     /// Spills into `folder`, which exists and belongs to this sorter.
     pub(crate) fn new(folder: &Path) -> Self {
         let folder = folder.to_path_buf();
-        Self { folder, held: Vec::new(), held_bytes: 0, run_bytes: RUN_BYTES, runs: Vec::new(), made: 0 }
+        Self {
+            folder,
+            held: Vec::new(),
+            held_bytes: 0,
+            run_bytes: RUN_BYTES,
+            runs: Vec::new(),
+            made: 0,
+            synced: 0,
+            is_kept: false,
+        }
+    }
+
+    /// Puts all rows on the disk.
+    pub(crate) fn checkpoint(&mut self) -> Result<State, StoreError> {
+        self.is_kept = true;
+        if !self.held.is_empty() {
+            self.write_held()?;
+        }
+        for path in &self.runs[self.synced..] {
+            File::open(path).and_then(|file| file.sync_data()).map_err(StoreError::at(path))?;
+        }
+        self.synced = self.runs.len();
+        let run = |path: &PathBuf| -> Result<(String, u64), StoreError> {
+            let size = path.metadata().map_err(StoreError::at(path))?.len();
+            Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), size))
+        };
+        Ok(State { runs: self.runs.iter().map(run).collect::<Result<_, _>>()?, made: self.made })
+    }
+
+    /// The sorter that had this `state` in a process before this one; `None` when its runs are not there.
+    pub(crate) fn restore(folder: &Path, state: State) -> Option<Self> {
+        let mut sorter = Self { made: state.made, is_kept: true, synced: state.runs.len(), ..Self::new(folder) };
+        for (name, size) in state.runs {
+            let path = folder.join(name);
+            (path.metadata().ok()?.len() == size).then_some(())?;
+            sorter.runs.push(path);
+        }
+        Some(sorter)
     }
 
     /// Takes one row.
@@ -43,12 +94,16 @@ impl Sorter {
         self.held_bytes += bytes.len() + size_of::<Entry>();
         self.held.push((row.order(), bytes));
         if self.held_bytes > self.run_bytes {
-            self.held.sort_unstable();
-            let entries = std::mem::take(&mut self.held);
-            self.held_bytes = 0;
-            self.write_run(entries.into_iter().map(Ok))?;
+            self.write_held()?;
         }
         Ok(())
+    }
+
+    fn write_held(&mut self) -> Result<(), StoreError> {
+        self.held.sort_unstable();
+        let entries = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
+        self.write_run(entries.into_iter().map(Ok))
     }
 
     /// All rows in order.
@@ -58,7 +113,7 @@ impl Sorter {
             let first: Vec<PathBuf> = self.runs.drain(..MOST_RUNS).collect();
             let merged = Sorted::new(&first, Vec::new())?;
             self.write_run(merged)?;
-            for path in first {
+            for path in first.into_iter().filter(|_| !self.is_kept) {
                 std::fs::remove_file(&path).map_err(StoreError::at(&path))?;
             }
         }
@@ -177,7 +232,14 @@ mod tests {
             if backwards {
                 rows.reverse();
             }
-            rows.iter().for_each(|r| sorter.push(r).unwrap());
+            for (number, row) in rows.iter().enumerate() {
+                if number % 2000 == 1999 {
+                    let state = sorter.checkpoint().unwrap();
+                    sorter.push(row).unwrap();
+                    sorter = Sorter { run_bytes, ..Sorter::restore(inner.path(), state).unwrap() };
+                }
+                sorter.push(row).unwrap();
+            }
             sorter.finish().unwrap().map(|e| e.unwrap()).collect()
         };
         let in_memory = sorted(usize::MAX, false);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use image::{ImageReader, Limits, RgbImage};
+use serde::{Deserialize, Serialize};
 
 use super::{
     TileError,
@@ -22,6 +23,8 @@ const MOST_PIXELS: u64 = 64 << 20;
 const DECODER_BYTES: u64 = 512 << 20;
 /// Bytes of pixels that are kept while tiles are drawn; one picture more may be decoded beside them.
 const KEPT_BYTES: usize = 192 << 20;
+/// Name of the file.
+const SPILL: &str = "pictures";
 /// What is seen through the holes of a picture.
 const BEHIND: u32 = 200;
 
@@ -32,7 +35,14 @@ pub(super) struct Album {
     kept: Mutex<Kept>,
 }
 
-#[derive(Clone, Copy)]
+/// What another process needs to know to go on with an album.
+#[derive(Serialize, Deserialize)]
+pub(super) struct State {
+    written: u64,
+    known: Vec<(String, Option<Known>)>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Known {
     place: Place,
     size: [u32; 2],
@@ -49,7 +59,19 @@ struct Kept {
 impl Album {
     /// An empty one; its file, once there is one, lies in `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self { spill: Spill::new(folder), known: HashMap::new(), kept: Mutex::default() }
+        Self { spill: Spill::new(folder, SPILL), known: HashMap::new(), kept: Mutex::default() }
+    }
+
+    /// One that holds what [`Album::checkpoint`] said that it did.
+    pub fn restore(folder: &Path, state: State) -> std::io::Result<Self> {
+        let known = state.known.into_iter().map(|(name, known)| (name.into(), known)).collect();
+        Ok(Self { spill: Spill::restore(folder, SPILL, state.written)?, known, kept: Mutex::default() })
+    }
+
+    /// Puts all on the disk.
+    pub fn checkpoint(&mut self) -> Result<State, TileError> {
+        let written = self.spill.checkpoint()?;
+        Ok(State { written, known: self.known.iter().map(|(name, known)| (name.to_string(), *known)).collect() })
     }
 
     /// Keeps a picture; each is written down once.

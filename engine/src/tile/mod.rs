@@ -14,6 +14,7 @@ mod album;
 mod cloud;
 pub mod glb;
 mod ground;
+mod journal;
 pub mod select;
 mod shape;
 mod solid;
@@ -23,11 +24,14 @@ mod tileset;
 mod tree;
 
 pub use ground::Ground;
+pub use journal::Journal;
 pub use select::{SelectOptions, Selection, View, select};
 pub use tileset::{Refine, TileNode, TilesetBuilder};
 pub use tree::{Tile, TileId, TileTree, TreeError};
 
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use self::{cloud::CloudTiler, solid::SolidTiler, terrain::TerrainTiler};
 use crate::{
@@ -59,6 +63,8 @@ pub struct Surroundings<'a> {
     pub ground: &'a Ground,
     /// Pictures to drape on terrain, the later over the earlier.
     pub pictures: &'a [Picture],
+    /// What of the layer's tiles a process before this one has made.
+    pub journal: &'a Journal,
 }
 
 /// The tiles of one layer, as written.
@@ -98,10 +104,35 @@ pub struct LayerTiler {
     cloud: Option<CloudTiler>,
 }
 
+/// What another process needs to know to go on with a [`LayerTiler`]; the rest is in its folder.
+#[derive(Serialize, Deserialize)]
+pub struct TilerState {
+    solid: Option<solid::State>,
+    cloud: Option<cloud::State>,
+}
+
 impl LayerTiler {
     /// A tiler for `layer`; what does not fit in memory goes to files in `spill`.
     pub fn new(layer: &str, spill: &Path) -> Result<Self, TileError> {
         Ok(Self { layer: layer.into(), spill: spill.into(), solid: None, terrain: None, cloud: None })
+    }
+
+    /// Puts what it holds on the disk, for another process to go on from; `None` when that cannot be, since it holds
+    /// terrain or pictures of the ground.
+    pub fn checkpoint(&mut self) -> Result<Option<TilerState>, TileError> {
+        if self.terrain.is_some() {
+            return Ok(None);
+        }
+        let solid = self.solid.as_mut().map(SolidTiler::checkpoint).transpose()?;
+        let cloud = self.cloud.as_mut().map(CloudTiler::checkpoint).transpose()?;
+        Ok(Some(TilerState { solid, cloud }))
+    }
+
+    /// The tiler that had this `state` in a process before this one; `spill` is the same folder.
+    pub fn restore(layer: &str, spill: &Path, state: TilerState) -> Result<Self, TileError> {
+        let solid = state.solid.map(|state| SolidTiler::restore(spill, state)).transpose()?;
+        let cloud = state.cloud.map(|state| CloudTiler::restore(layer, spill, state)).transpose()?;
+        Ok(Self { solid, cloud, ..Self::new(layer, spill)? })
     }
 
     /// Takes one object.
@@ -137,7 +168,7 @@ impl LayerTiler {
 
     /// Writes the tiles into `folder` (which becomes `tiles/<layer>/` of the city).
     pub fn finish(self, folder: &Path, around: &Surroundings<'_>) -> Result<LayerTiles, TileError> {
-        let mut tileset = TilesetBuilder::new(folder, around.frame)?;
+        let mut tileset = TilesetBuilder::new(folder, around.frame)?.with_journal(around.journal);
         let mut undrawn = solid::Undrawn::default();
         if let Some(terrain) = self.terrain {
             terrain.finish(folder, around, &mut tileset)?;

@@ -5,6 +5,10 @@
 //! A leaf draws its objects in full. A tile above draws the largest of the objects under it, simplified,
 //! as many as its budget allows; its geometric error says how large the largest is that it leaves out.
 //! Where a tile can hold everything under it, simplified, its children are the leaves.
+//!
+//! A checkpoint puts the objects and the index on the disk; tiles that are drawn are written down in the [`Journal`].
+//!
+//! [`Journal`]: super::Journal
 
 use std::{
     ops::Range,
@@ -16,10 +20,11 @@ use std::{
 };
 
 use glam::{DVec2, DVec3};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Ground, LayerTiles, Refine, Surroundings, TileError, TileNode, TilesetBuilder,
-    album::Album,
+    album::{self, Album},
     shape::{self, Detail, Dice, Scene, Sketch},
     spill::{Place, Spill},
 };
@@ -39,7 +44,7 @@ const FARTHEST_M: f64 = 1e9;
 const LEFT_OUT_ERROR: f64 = 2.0;
 
 /// Objects that could not be drawn.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Undrawn {
     /// The first of them: id and reason.
     pub listed: Vec<(String, String)>,
@@ -66,8 +71,10 @@ impl Undrawn {
 }
 
 /// An object in the index.
+#[derive(Serialize, Deserialize)]
 struct Entry {
     /// Place on the Z-curve, once known.
+    #[serde(skip)]
     curve: u64,
     /// Decides among equals, whatever the order of arrival.
     key: u64,
@@ -84,17 +91,98 @@ pub struct SolidTiler {
     album: Album,
     entries: Vec<Entry>,
     undrawn: Undrawn,
+    /// The index on the disk, and how many entries of it are there.
+    index: Spill,
+    indexed: usize,
 }
+
+/// What another process needs to know to go on with a [`SolidTiler`].
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    objects: u64,
+    index: u64,
+    album: album::State,
+    undrawn: Undrawn,
+}
+
+/// Names of the files.
+const OBJECTS: &str = "solids";
+const INDEX: &str = "index";
+/// Entries that are written to the index together.
+const INDEXED_TOGETHER: usize = 4096;
 
 impl SolidTiler {
     /// A tiler; what does not fit in memory goes to files in `spill`.
     pub fn new(spill: &Path) -> Result<Self, TileError> {
         Ok(Self {
-            spill: Spill::new(spill),
+            spill: Spill::new(spill, OBJECTS),
             album: Album::new(spill),
             entries: Vec::new(),
             undrawn: Undrawn::default(),
+            index: Spill::new(spill, INDEX),
+            indexed: 0,
         })
+    }
+
+    /// Puts objects and index on the disk.
+    pub fn checkpoint(&mut self) -> Result<State, TileError> {
+        for entries in self.entries[self.indexed..].chunks(INDEXED_TOGETHER) {
+            let mut block = vec![0; 8];
+            block = postcard::to_extend(entries, block).map_err(|e| TileError::Spill(e.to_string()))?;
+            let length = block.len() as u64 - 8;
+            block[..8].copy_from_slice(&length.to_le_bytes());
+            self.index.write(&block)?;
+        }
+        self.indexed = self.entries.len();
+        Ok(State {
+            objects: self.spill.checkpoint()?,
+            index: self.index.checkpoint()?,
+            album: self.album.checkpoint()?,
+            undrawn: self.undrawn.clone(),
+        })
+    }
+
+    /// The tiler that had this `state` in a process before this one.
+    pub fn restore(spill: &Path, state: State) -> Result<Self, TileError> {
+        let io = |source| TileError::Io { path: spill.into(), source };
+        let index = Spill::restore(spill, INDEX, state.index).map_err(io)?;
+        let damaged = || TileError::Spill("the index of objects is damaged".into());
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut at = 0;
+        while at < state.index {
+            let length = index.read(Place::new(at, 8))?;
+            let length = u64::from_le_bytes(length.try_into().map_err(|_| damaged())?);
+            let length = u32::try_from(length).ok().filter(|n| at + 8 + u64::from(*n) <= state.index);
+            let length = length.ok_or_else(damaged)?;
+            let block: Vec<Entry> =
+                postcard::from_bytes(&index.read(Place::new(at + 8, length))?).map_err(|_| damaged())?;
+            entries.extend(block);
+            at += 8 + u64::from(length);
+        }
+        Ok(Self {
+            spill: Spill::restore(spill, OBJECTS, state.objects).map_err(io)?,
+            album: Album::restore(spill, state.album).map_err(io)?,
+            indexed: entries.len(),
+            entries,
+            undrawn: state.undrawn,
+            index,
+        })
+    }
+
+    /// A name for everything that it holds, in the order in which it is drawn.
+    fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut block = Vec::with_capacity(28 * INDEXED_TOGETHER);
+        for entries in self.entries.chunks(INDEXED_TOGETHER) {
+            block.clear();
+            for entry in entries {
+                block.extend_from_slice(&entry.curve.to_le_bytes());
+                block.extend_from_slice(&entry.key.to_le_bytes());
+                block.extend_from_slice(&entry.place.to_bytes());
+            }
+            hasher.update(&block);
+        }
+        hasher.finalize().to_hex()[..16].to_string()
     }
 
     /// Takes one object.
@@ -164,14 +252,21 @@ impl SolidTiler {
 
     /// Draws every planned tile, on as many threads as there are cores, and writes its content.
     fn draw_all(&self, plans: &[Plan], ground: &Ground, tileset: &TilesetBuilder<'_>) -> Result<Vec<Drawn>, TileError> {
-        let next = AtomicUsize::new(0);
+        let (next, all) = (AtomicUsize::new(0), self.fingerprint());
         let done: Mutex<Vec<Option<Result<Drawn, TileError>>>> = Mutex::new(plans.iter().map(|_| None).collect());
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(16).min(plans.len());
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(plan) = plans.get(index) else { break };
-                let drawn = self.draw(plan, ground, tileset);
+                let name = format!("solid/{all}/{index}");
+                let drawn = match tileset.journal().get::<Drawn>(&name).filter(|made| tileset.adopt(&made.node)) {
+                    Some(made) => Ok(made),
+                    None => {
+                        let drawn = self.draw(plan, ground, tileset);
+                        drawn.inspect(|made| tileset.journal().put(&name, made))
+                    }
+                };
                 let is_error = drawn.is_err();
                 done.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(drawn);
                 if is_error {
@@ -243,6 +338,7 @@ impl SolidTiler {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 struct Drawn {
     node: TileNode,
     undrawn: Undrawn,

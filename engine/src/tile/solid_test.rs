@@ -12,7 +12,7 @@ use crate::{
         Block, Class, HeightGrid, Instance, InstanceModel, Line, ObjectId, Point, Polygon, Section, Shaft, Tube,
         Vertical,
     },
-    tile::{LayerTiler, TileId, TileTree, glb::tests::read_glb},
+    tile::{Journal, LayerTiler, TileId, TileTree, glb::tests::read_glb},
 };
 
 /// Somewhere in Qingdao, in EPSG:4549.
@@ -54,13 +54,17 @@ fn city(count: usize) -> Vec<CityObject> {
 }
 
 fn tile(objects: &[CityObject], ground: &Ground, folder: &Path) -> LayerTiles {
+    tile_on(objects, ground, folder, Journal::none())
+}
+
+fn tile_on(objects: &[CityObject], ground: &Ground, folder: &Path, journal: &Journal) -> LayerTiles {
     let spill = tempfile::tempdir().unwrap();
     let mut tiler = LayerTiler::new("layer", spill.path()).unwrap();
     for object in objects {
         tiler.push(object).unwrap();
     }
     let frame = frame();
-    tiler.finish(folder, &Surroundings { frame: &frame, ground, pictures: &[] }).unwrap()
+    tiler.finish(folder, &Surroundings { frame: &frame, ground, pictures: &[], journal }).unwrap()
 }
 
 fn tree(folder: &Path, tiles: &LayerTiles) -> (Value, TileTree) {
@@ -369,4 +373,59 @@ fn pictures_of_meshes_are_on_one_sheet_a_tile_and_the_same_each_time() {
     let turned: Vec<CityObject> = objects.into_iter().rev().collect();
     let second = tile(&turned, &Ground::default(), again.path());
     assert_eq!(tiles.files, second.files, "whatever the order");
+}
+
+#[test]
+fn tiles_that_are_written_down_are_not_made_again() {
+    let mut objects = city(3000);
+    objects.push(CityObject::new(
+        ObjectId::new("dem", 0),
+        Class::Terrain,
+        Geometry::Heights(HeightGrid {
+            north_west: CITY.truncate() + DVec2::new(-500.0, 4500.0),
+            step_m: DVec2::splat(5.0),
+            columns: 600,
+            rows: 600,
+            heights: (0..360_000).map(|i| (i % 601) as f32 * 0.05).collect(),
+        }),
+    ));
+    let folder = tempfile::tempdir().unwrap();
+    let (out, path) = (folder.path().join("tiles"), folder.path().join("journal"));
+    let made = tile_on(&objects, &ground(), &out, &Journal::open(&path).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let contents = |tiles: &LayerTiles| -> Vec<(String, Vec<u8>)> {
+        tiles.files.iter().map(|name| (name.clone(), std::fs::read(out.join(name)).unwrap())).collect()
+    };
+    let expected = contents(&made);
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let mut before = usize::MAX;
+    for part in [0, 3, 7, 10] {
+        std::fs::write(&path, &whole[..whole.len() * part / 10]).unwrap();
+        for name in &made.files {
+            std::fs::File::options().write(true).open(out.join(name)).unwrap().set_modified(old).unwrap();
+        }
+        let again = tile_on(&objects, &ground(), &out, &Journal::open(&path).unwrap());
+        assert!(contents(&again) == expected, "{part}");
+        assert_eq!((again.tiles, again.bytes, &again.tileset), (made.tiles, made.bytes, &made.tileset));
+        let is_new = |name: &&String| out.join(name).metadata().unwrap().modified().unwrap() != old;
+        let new = made.files.iter().filter(is_new).count();
+        match part {
+            0 => assert_eq!(new, made.files.len()),
+            // The list of the tiles itself, and the terrain's root.
+            10 => assert!(new <= 2, "{new}"),
+            _ => assert!(new < before, "{new} of {} written after {part} tenths", made.files.len()),
+        }
+        before = new;
+    }
+    // A file that is damaged or gone is made again.
+    let glb: Vec<&String> = made.files.iter().filter(|name| name.ends_with(".glb")).collect();
+    std::fs::write(out.join(glb[0]), b"glTF").unwrap();
+    std::fs::remove_file(out.join(glb[1])).unwrap();
+    tile_on(&objects, &ground(), &out, &Journal::open(&path).unwrap());
+    assert!(contents(&made) == expected);
+    // Of other objects nothing is taken over.
+    let others = city(2999);
+    let fresh = tempfile::tempdir().unwrap();
+    let alone = tile(&others, &ground(), fresh.path());
+    assert_eq!(tile_on(&others, &ground(), &out, &Journal::open(&path).unwrap()).tileset, alone.tileset);
 }

@@ -9,11 +9,11 @@ use std::{
 use glam::{DMat4, DVec3};
 use serde_json::{Value, json};
 
-use super::{LayerTiles, TileError, glb, glb::TileContent};
+use super::{Journal, LayerTiles, TileError, glb, glb::TileContent};
 use crate::{crs::Frame, model::Extent};
 
 /// What a tile's children do to it when they are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Refine {
     /// They stand in its place.
     #[default]
@@ -23,7 +23,7 @@ pub enum Refine {
 }
 
 /// One tile of the tree. Boxes are in the city's frame.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct TileNode {
     /// Box around what this tile draws; the builder widens it to hold the children.
     pub extent: Extent,
@@ -45,6 +45,7 @@ pub struct TileNode {
 pub struct TilesetBuilder<'a> {
     folder: PathBuf,
     frame: &'a Frame,
+    journal: &'a Journal,
     files: Mutex<BTreeMap<String, u64>>,
     roots: Vec<TileNode>,
 }
@@ -53,12 +54,39 @@ impl<'a> TilesetBuilder<'a> {
     /// A builder that writes into `folder`, which it makes where it is missing.
     pub fn new(folder: &Path, frame: &'a Frame) -> Result<Self, TileError> {
         std::fs::create_dir_all(folder).map_err(|source| TileError::Io { path: folder.into(), source })?;
-        Ok(Self { folder: folder.into(), frame, files: Mutex::default(), roots: Vec::new() })
+        let journal = Journal::none();
+        Ok(Self { folder: folder.into(), frame, journal, files: Mutex::default(), roots: Vec::new() })
+    }
+
+    /// The same where `journal` holds what of it a process before this one has written.
+    #[must_use]
+    pub fn with_journal(self, journal: &'a Journal) -> Self {
+        Self { journal, ..self }
     }
 
     /// Writes `content` as GLB and returns the name of the file: the first 16 hexadecimal digits of its BLAKE3 hash.
     pub fn write_content(&self, content: &TileContent) -> Result<String, TileError> {
         self.write_file(&glb::write_glb(content), "", "glb")
+    }
+
+    /// Where finished work is written down.
+    pub(super) fn journal(&self) -> &'a Journal {
+        self.journal
+    }
+
+    /// Takes over the tree that a process before this one made; `false` when a file of it is not there or damaged.
+    pub(super) fn adopt(&self, node: &TileNode) -> bool {
+        let is_whole = node.content.as_ref().is_none_or(|name| {
+            let Ok(bytes) = std::fs::read(self.folder.join(name)) else { return false };
+            let hash = blake3::hash(&bytes).to_hex();
+            let is_same = name.split('.').next() == Some(&hash[..16]);
+            if is_same {
+                let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                files.insert(name.clone(), bytes.len() as u64);
+            }
+            is_same
+        });
+        is_whole && node.children.iter().all(|child| self.adopt(child))
     }
 
     /// Adds a finished tree. Several roots end up side by side under one tile without content.

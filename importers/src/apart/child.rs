@@ -16,6 +16,7 @@ use groundline_engine::{
 use serde::Serialize;
 
 use super::{
+    Begun,
     limit::{Limits, confine},
     wire::{self, Ask, Broken, Fault, ReadAsk, WireProbe, kind},
 };
@@ -120,7 +121,7 @@ fn read(format: &Format, ask: ReadAsk, answers: &mut Answers) -> Result<SourceRe
         options: &options,
     };
     let mut account = ask.account;
-    (format.read)(&job, answers, &mut account)?;
+    (format.read)(&job, &mut Begun { out: answers, start: ask.start }, &mut account)?;
     Ok(account)
 }
 
@@ -177,5 +178,10 @@ impl Out for Answers {
             // an importer that is gone is met by the next object
             let _ = self.say(kind::PROGRESS, &fraction);
         }
+    }
+
+    fn mark(&mut self, position: u64, account: &SourceReport) {
+        // as above
+        let _ = wire::write_frame(&mut self.out, &mut self.buffer, kind::MARK, &(position, account));
     }
 }

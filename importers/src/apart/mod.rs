@@ -24,9 +24,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use groundline_engine::{crs::Crs, model::SourceReport};
+use groundline_engine::{
+    crs::Crs,
+    model::{CityObject, SourceReport},
+};
 
-use crate::{Format, ImportError, Job, Options, Out, Probe};
+use crate::{Format, ImportError, Job, Options, Out, Probe, Start};
 pub use child::serve;
 pub use limit::Limits;
 use wire::Ask;
@@ -109,16 +112,51 @@ pub(crate) fn probe(format: &Format, path: &Path, options: &Options) -> Result<O
     workers.with(path, |worker| worker.probe(&ask, limits, format, path))?
 }
 
-/// [`Format::read`], in a child where the job's options name one; `city` is the system that the job's transform leads to.
+/// [`Format::read`] from `start` on, in a child where the job's options name one; `city` is the system that the job's
+/// transform leads to.
 pub(crate) fn read(
     format: &Format,
     job: &Job<'_>,
     city: &Crs,
+    start: &Start,
     out: &mut dyn Out,
     report: &mut SourceReport,
 ) -> Result<(), ImportError> {
-    let Some(workers) = &job.options.worker else { return (format.read)(job, out, report) };
-    let ask = Ask::Read(Box::new(wire::ReadAsk::new(format, job, city, report)));
+    let Some(workers) = &job.options.worker else {
+        return (format.read)(job, &mut Begun { out, start: start.clone() }, report);
+    };
+    let ask = Ask::Read(Box::new(wire::ReadAsk::new(format, job, city, report, start)));
     let limits = workers.limits(job.path, &job.probe.companions);
     workers.with(job.path, |worker| worker.read(&ask, limits, format, job.path, out, report))?
+}
+
+/// Drops what an import before this one has.
+struct Begun<'a> {
+    out: &'a mut dyn Out,
+    start: Start,
+}
+
+impl Out for Begun<'_> {
+    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
+        if self.start.skip > 0 {
+            self.start.skip -= 1;
+            return Ok(());
+        }
+        self.out.emit(object)
+    }
+
+    fn progress(&mut self, fraction: f32) {
+        self.out.progress(fraction);
+    }
+
+    fn start(&self) -> u64 {
+        self.start.position
+    }
+
+    fn mark(&mut self, position: u64, account: &SourceReport) {
+        // within what is there already nobody needs to begin
+        if self.start.skip == 0 {
+            self.out.mark(position, account);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use glam::{DVec2, DVec3};
 use groundline_engine::{
-    crs::{Crs, Transform},
+    crs::Crs,
     model::{
         Attribute, CityObject, Class, Geometry, HeightGrid, Mesh, MeshPart, ObjectId, Point, SourceReport, Value,
         Vertical,
@@ -37,7 +37,7 @@ fn as_child() {
 /// A format whose files say what its reader does wrong.
 static TRIAL: Format =
     Format { name: "trial", title: "", title_zh: "", extensions: &["trial"], probe: probe_trial, read: read_trial };
-static TRIALS: &[&Format] = &[&TRIAL, &BULK];
+static TRIALS: &[&Format] = &[&TRIAL];
 
 fn probe_trial(path: &Path, _: &Options) -> Result<Option<Probe>, ImportError> {
     if std::fs::read_to_string(path).unwrap() == "panic when probed" {
@@ -288,73 +288,4 @@ fn no_damage_of_the_stream_is_taken_for_data() {
             }
         }
     }
-}
-
-/// What the pipe costs: `cargo test --release … -- --ignored --nocapture what_the_socket_costs`.
-#[test]
-#[ignore = "a measurement"]
-fn what_the_socket_costs() {
-    let folder = tempfile::tempdir().unwrap();
-    let crs = Crs::from_epsg(4549).unwrap();
-    let transform = Transform::new(&crs, &crs).unwrap();
-    let apart = Options { worker: Some(workers()), ..Options::default() };
-    let here = Options::default();
-    for (name, count) in [("buildings", 300_000_u64), ("points", 200)] {
-        let path = folder.path().join(format!("{count}.{name}"));
-        std::fs::write(&path, name).unwrap();
-        for options in [&here, &apart] {
-            let probe = probe_trial(&path, options).unwrap().unwrap();
-            let job = Job { path: &path, probe: &probe, layer: "l", city_from_source: &transform, crs: &crs, options };
-            let mut out = Count::default();
-            let started = Instant::now();
-            read(&BULK, &job, &crs, &mut out, &mut SourceReport::default()).unwrap();
-            let seconds = started.elapsed().as_secs_f64();
-            let place = if options.worker.is_some() { "apart" } else { "here" };
-            println!("{name} {place}: {} in {seconds:.3} s, {:.0} ns each", out.0, seconds * 1e9 / out.0 as f64);
-        }
-    }
-}
-
-#[derive(Default)]
-struct Count(u64);
-
-impl Out for Count {
-    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
-        self.0 += match &object.geometry {
-            Geometry::Points(batch) => batch.positions.len() as u64,
-            _ => 1,
-        };
-        Ok(())
-    }
-
-    fn progress(&mut self, _: f32) {}
-}
-
-/// Makes many objects out of nothing.
-static BULK: Format =
-    Format { name: "bulk", title: "", title_zh: "", extensions: &["bulk"], probe: probe_trial, read: read_bulk };
-
-fn read_bulk(job: &Job<'_>, out: &mut dyn Out, _: &mut SourceReport) -> Result<(), ImportError> {
-    let kept = bulk(job.path);
-    let count: u64 = job.path.file_stem().unwrap().to_string_lossy().parse().unwrap();
-    (0..count).try_for_each(|_| out.emit(kept.clone()))
-}
-
-fn bulk(path: &Path) -> CityObject {
-    use groundline_engine::model::{Block, PointBatch, Polygon};
-    let geometry = if path.extension().is_some_and(|e| e == "points") {
-        let positions: Vec<DVec3> = (0..50_000).map(|i| DVec3::splat(f64::from(i))).collect();
-        let (colours, intensities, classes) = (vec![[1, 2, 3]; 50_000], vec![7; 50_000], vec![2; 50_000]);
-        Geometry::Points(PointBatch { positions, colours, intensities, classes })
-    } else {
-        let outer: Vec<DVec3> = (0..12).map(|i| DVec3::splat(f64::from(i))).collect();
-        let footprint = vec![Polygon { outer, holes: Vec::new() }];
-        Geometry::Block(Block { footprint, base_m: None, height_m: 9.0, lift_m: 0.0, storeys: Some(3), roof: None })
-    };
-    let mut object = CityObject::new(ObjectId::new("layer", 123_456), Class::Building, geometry);
-    for number in 0..8 {
-        let value = if number % 2 == 0 { Value::Int(number) } else { Value::Text("some text".into()) };
-        object.attributes.push(Attribute::read(&format!("FIELD_{number}").into(), value));
-    }
-    object
 }

@@ -19,10 +19,10 @@ use groundline_engine::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Limits;
-use crate::{Format, ImportError, Job, Kind, Options, Probe};
+use crate::{Format, ImportError, Job, Kind, Options, Probe, Start};
 
 /// Version of what follows.
-pub(super) const VERSION: &str = concat!("groundline ", env!("CARGO_PKG_VERSION"), " wire 1");
+pub(super) const VERSION: &str = concat!("groundline ", env!("CARGO_PKG_VERSION"), " wire 2");
 /// Largest frame, bytes: an orthophoto of 150 million pixels, a band of 768 MiB.
 const MAX_FRAME_BYTES: u32 = 1 << 30;
 
@@ -44,6 +44,8 @@ pub(super) mod kind {
     pub const FAULT: u8 = 7;
     /// The file of a picture that the next object shows.
     pub const TEXTURE: u8 = 8;
+    /// Where reading could begin another time, `(u64, SourceReport)`.
+    pub const MARK: u8 = 9;
 }
 
 /// What a child is to do.
@@ -63,10 +65,11 @@ pub(super) struct ReadAsk {
     pub city: WireCrs,
     pub options: WireOptions,
     pub account: SourceReport,
+    pub start: Start,
 }
 
 impl ReadAsk {
-    pub fn new(format: &Format, job: &Job<'_>, city: &Crs, account: &SourceReport) -> Self {
+    pub fn new(format: &Format, job: &Job<'_>, city: &Crs, account: &SourceReport, start: &Start) -> Self {
         Self {
             format: format.name.into(),
             path: bytes_of(job.path),
@@ -76,6 +79,7 @@ impl ReadAsk {
             city: city.into(),
             options: job.options.into(),
             account: account.clone(),
+            start: start.clone(),
         }
     }
 }
@@ -311,7 +315,7 @@ pub(super) fn read_frame(from: &mut impl Read, buffer: &mut Vec<u8>) -> Result<u
     let mut head = [0; 5];
     from.read_exact(&mut head).map_err(io)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-    if length > MAX_FRAME_BYTES || !(kind::HELLO..=kind::TEXTURE).contains(&head[0]) {
+    if length > MAX_FRAME_BYTES || !(kind::HELLO..=kind::MARK).contains(&head[0]) {
         return Err(Broken::Garbage(format!("a frame of kind {} and {length} bytes", head[0])));
     }
     buffer.clear();

@@ -182,6 +182,11 @@ impl Worker {
                         self.ear.get_mut().advanced();
                     }
                 }
+                kind::MARK => {
+                    let (position, account): (u64, SourceReport) =
+                        wire::decode(&self.buffer).map_err(Failure::Broken)?;
+                    out.mark(position, &account);
+                }
                 kind::DONE => {
                     let (account, peak) = wire::decode(&self.buffer).map_err(Failure::Broken)?;
                     *report = account;

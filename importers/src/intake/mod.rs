@@ -6,6 +6,7 @@
 mod placed;
 mod plan;
 mod reading;
+mod so_far;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -22,14 +23,15 @@ use std::{
 use groundline_engine::{
     crs::{Crs, CrsError},
     model::{CityObject, ImportReport, SourceReport},
-    store::{City, LayerWriter, Site, SourceRef, Spools, StoreError, is_anything_kept, kept_layers},
+    store::{City, LayerWriter, Site, StoreError, begun_layers, is_anything_kept, kept_layers},
 };
 
 pub use self::watch::Progress;
 use self::{
     placed::{Placed, city_crs, name_crs},
     plan::{Plan, plan},
-    reading::{Keeper, LayerTask, Read, Taker},
+    reading::{Keeper, LayerTask, Moment, Read, Taker},
+    so_far::SoFar,
     watch::Watch,
 };
 use crate::{FORMATS, Format, ImportError, Kind, Options, Probe, source::Found};
@@ -81,10 +83,12 @@ pub enum IntakeError {
     #[error("nothing could be imported: {}", first_error(.0))]
     Nothing(Box<ImportReport>),
     /// It was asked to stop. What it had finished is kept for the next import of the same sources.
-    #[error("stopped as asked; finished layers kept for the same import to go on from: {kept}")]
+    #[error("stopped as asked; the same import goes on from {kept} finished layers and {begun} begun ones")]
     Stopped {
         /// Layers that the next import need not make again.
         kept: usize,
+        /// Layers of which it need not make a part again.
+        begun: usize,
     },
     /// The city could not be read or written.
     #[error(transparent)]
@@ -134,7 +138,7 @@ pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<I
         let mut watch = Watch::new(&sources);
         let read = reading::read_all(tasks, &mut watch, &crs, request, reading::MOST_LAYERS, progress);
         if request.stop.is_set() {
-            return Err(IntakeError::Stopped { kept: 0 });
+            return Err(IntakeError::Stopped { kept: 0, begun: 0 });
         }
         report.sources.extend(read.accounts.into_values());
         return Ok(finished(report, started));
@@ -191,55 +195,43 @@ pub fn examine(
     Ok((finished(report, started), crs))
 }
 
-/// Keeps the objects of sources, should the import not come to the end of their layer.
-struct Keeping<'a> {
-    /// `None` when it is not worth it.
-    spools: Option<&'a Spools>,
-    refs: &'a [SourceRef],
-    source: usize,
+/// What an import before this one says of the layer that `writer` goes on with.
+fn begun(writer: &mut LayerWriter) -> SoFar {
+    writer.take_read().and_then(|bytes| SoFar::from_bytes(&bytes)).unwrap_or_default()
 }
 
-impl Keeping<'_> {
-    /// Takes what is kept of the source that comes now; else keeps what follows.
-    fn replay(&self, writer: &mut LayerWriter) -> Result<Option<SourceReport>, StoreError> {
-        writer.next_source(self.source);
-        let (Some(spools), Some(source)) = (self.spools, self.refs.get(self.source)) else { return Ok(None) };
-        let account = writer.replay(spools, source)?;
-        if account.is_none() {
-            writer.spool(spools, source);
-        }
-        Ok(account)
-    }
-
-    /// The layer is finished.
-    fn remove(&self) {
-        if let Some(spools) = self.spools {
-            self.refs.iter().for_each(|source| spools.remove(source));
-        }
-    }
+/// Puts the layer on the disk when it is time to.
+fn checkpoint(writer: &mut LayerWriter, so_far: &SoFar, moment: Moment) -> Result<(), StoreError> {
+    let is_time = match moment {
+        Moment::Reading => writer.is_checkpoint_due(),
+        Moment::Read => writer.is_long(),
+        Moment::Stopping => so_far.is_begun(),
+    };
+    if is_time { writer.checkpoint(so_far.to_bytes()) } else { Ok(()) }
 }
 
 /// The layer that is read first and written later, when the whole ground is known.
-struct Ground<'a> {
-    keeping: Keeping<'a>,
-    writer: &'a mut LayerWriter,
-}
+struct Ground<'a>(&'a mut LayerWriter);
 
 impl Keeper for Ground<'_> {
     fn next_source(&mut self, number: u32) {
-        self.keeping.source = number as usize;
+        self.0.next_source(number as usize);
     }
 
-    fn replay(&mut self) -> Result<Option<SourceReport>, StoreError> {
-        self.keeping.replay(self.writer)
+    fn begin(&mut self) -> Result<SoFar, StoreError> {
+        Ok(begun(self.0))
     }
 
-    fn end_source(&mut self, account: &SourceReport) {
-        self.writer.end_spool(account);
+    fn checkpoint(&mut self, so_far: &SoFar, moment: Moment) -> Result<(), StoreError> {
+        checkpoint(self.0, so_far, moment)
+    }
+
+    fn abandon(&mut self) {
+        self.0.forget();
     }
 
     fn take(&mut self, object: CityObject) -> Result<(), StoreError> {
-        self.writer.push(object)
+        self.0.push(object)
     }
 }
 
@@ -247,13 +239,12 @@ impl Keeper for Ground<'_> {
 struct Layer<'a> {
     site: &'a Site,
     plan: &'a Plan,
-    keeping: Keeping<'a>,
-    /// Made when its first source comes: until then it costs nothing.
+    /// Made when its turn comes: until then it costs nothing.
     writer: Option<LayerWriter>,
 }
 
 impl Layer<'_> {
-    fn start(&mut self) -> Result<&mut LayerWriter, StoreError> {
+    fn writer(&mut self) -> Result<&mut LayerWriter, StoreError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.site.start(&self.plan.layer, self.plan.refs.clone(), self.plan.kept.clone())?,
@@ -264,34 +255,35 @@ impl Layer<'_> {
 
 impl Keeper for Layer<'_> {
     fn next_source(&mut self, number: u32) {
-        self.keeping.source = number as usize;
-    }
-
-    fn replay(&mut self) -> Result<Option<SourceReport>, StoreError> {
-        self.start()?;
-        match &mut self.writer {
-            Some(writer) => self.keeping.replay(writer),
-            None => Ok(None),
+        if let Some(writer) = &mut self.writer {
+            writer.next_source(number as usize);
         }
     }
 
-    fn end_source(&mut self, account: &SourceReport) {
+    fn begin(&mut self) -> Result<SoFar, StoreError> {
+        self.writer().map(begun)
+    }
+
+    fn checkpoint(&mut self, so_far: &SoFar, moment: Moment) -> Result<(), StoreError> {
+        checkpoint(self.writer()?, so_far, moment)
+    }
+
+    fn abandon(&mut self) {
         if let Some(writer) = &mut self.writer {
-            writer.end_spool(account);
+            writer.forget();
         }
     }
 
     fn take(&mut self, object: CityObject) -> Result<(), StoreError> {
-        self.start()?.push(object)
+        self.writer()?.push(object)
     }
 
     fn finish(mut self: Box<Self>, accounts: &[SourceReport]) -> Result<(), StoreError> {
-        self.start()?;
-        if let Some(writer) = self.writer.take() {
-            self.site.finish(writer, accounts)?;
+        self.writer()?;
+        match self.writer.take() {
+            Some(writer) => self.site.finish(writer, accounts),
+            None => Ok(()),
         }
-        self.keeping.remove();
-        Ok(())
     }
 }
 
@@ -309,7 +301,6 @@ fn import_into(
 ) -> Result<bool, IntakeError> {
     let mut draft = city.begin()?;
     draft.keep_finished();
-    let spools = draft.spools();
     let mut plans = plan(&draft, city, &mut sources, request)?;
     if plans.iter().all(|p| p.is_unchanged && !draft.may_stand_on_old_terrain(&p.layer)) {
         // Nothing but hashes was looked at, and nothing else need be.
@@ -329,8 +320,7 @@ fn import_into(
     for writer in draft.writers() {
         let plan = ground.iter().find(|p| p.layer == writer.name());
         let sources = plan.map_or(Vec::new(), |p| p.read.clone());
-        let refs = plan.map_or(&[][..], |p| p.refs.as_slice());
-        let keeper = Box::new(Ground { keeping: Keeping { spools: spools.as_ref(), refs, source: 0 }, writer });
+        let keeper = Box::new(Ground(writer));
         tasks.push(LayerTask { sources, ends: Vec::new(), accounts: Vec::new(), keeper });
     }
     all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
@@ -375,8 +365,7 @@ fn import_into(
             layers.push(plan);
         }
     }
-    let wanted = ground.iter().map(|p| &p.refs).chain(layers.iter().map(|p| &p.refs)).flatten();
-    site.drop_others(spools.iter().flat_map(|s| wanted.clone().map(move |source| s.name(source))));
+    site.drop_others();
     let mut tasks: Vec<LayerTask<'_>> = Vec::new();
     for (ends, accounts, writer) in to_write {
         tasks.push(LayerTask {
@@ -387,9 +376,7 @@ fn import_into(
         });
     }
     for plan in layers {
-        let spools = spools.as_ref().filter(|_| plan.is_long);
-        let keeping = Keeping { spools, refs: &plan.refs, source: 0 };
-        let keeper = Box::new(Layer { site: &site, plan, keeping, writer: None });
+        let keeper = Box::new(Layer { site: &site, plan, writer: None });
         let (sources, ends) = (plan.read.clone(), plan.members.clone());
         tasks.push(LayerTask { sources, ends, accounts: Vec::new(), keeper });
     }
@@ -415,10 +402,11 @@ fn import_into(
         }
     }
     let was_anything_made = changed.clone().any(|p| !all.failed_layers.contains(&p.layer));
-    report.objects_read = all.accounts.values().filter(|a| !a.resumed).map(|a| a.objects).sum();
+    report.objects_read = all.objects;
     all.accounts.extend(resumed);
     report.sources.extend(all.accounts.into_values());
     if !was_anything_made {
+        site.forget_kept();
         return Ok(false);
     }
     progress(Progress::Writing);
@@ -446,6 +434,7 @@ impl Read {
     fn add(&mut self, other: Read) {
         self.accounts.extend(other.accounts);
         self.failed_layers.extend(other.failed_layers);
+        self.objects += other.objects;
         self.store = self.store.take().or(other.store);
     }
 }
@@ -456,7 +445,7 @@ fn unchanged(placed: &Placed) -> SourceReport {
 
 fn stopped(city: &City, request: &Request) -> Result<(), IntakeError> {
     match request.stop.is_set() {
-        true => Err(IntakeError::Stopped { kept: kept_layers(city.folder()) }),
+        true => Err(IntakeError::Stopped { kept: kept_layers(city.folder()), begun: begun_layers(city.folder()) }),
         false => Ok(()),
     }
 }

@@ -7,10 +7,6 @@ use groundline_engine::store::{City, Draft, SourceRef};
 use super::{IntakeError, Request, placed::Placed};
 use crate::Kind;
 
-/// A file of this size takes so long to read that it is worth the disk to keep its objects until its layer is finished;
-/// points of scans are read nearly as fast as what is kept of them.
-const LARGE_BYTES: u64 = 64 << 20;
-
 /// What is to be done for one layer.
 pub(super) struct Plan {
     pub layer: String,
@@ -26,8 +22,6 @@ pub(super) struct Plan {
     pub others: Vec<String>,
     /// Whether what is read may be terrain or its picture, on which other layers stand.
     pub is_ground: bool,
-    /// Whether it takes so long that its sources are kept one by one as they are read.
-    pub is_long: bool,
     /// Whether the city holds these sources as they are.
     pub is_unchanged: bool,
     /// Whether the import names every source of the layer.
@@ -140,7 +134,6 @@ fn plan_layer(
         read: Vec::new(),
         members: members.iter().map(|m| m.number).collect(),
         is_ground: false,
-        is_long: false,
         is_unchanged: members.iter().all(is_same),
         is_whole: others.is_empty(),
         others,
@@ -188,11 +181,6 @@ fn plan_layer(
     plan.read.sort_unstable();
     let is_ground = |kind: Kind| matches!(kind, Kind::Terrain | Kind::Imagery);
     plan.is_ground = plan.read.iter().any(|(number, _)| is_ground(sources[*number].source.probe.kind));
-    let is_large = |number: usize| {
-        let source = &sources[number].source;
-        source.probe.kind != Kind::Points && source.bytes() > LARGE_BYTES
-    };
-    plan.is_long = plan.read.len() > 1 || plan.read.iter().any(|(number, _)| is_large(*number));
     Ok(plan)
 }
 

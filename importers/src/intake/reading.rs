@@ -17,13 +17,14 @@ use std::{
 
 use groundline_engine::{
     crs::{Crs, Transform},
-    model::{CityObject, Extent, Geometry, MeshPart, SourceReport},
+    model::{CityObject, Geometry, MeshPart, SourceReport},
     store::StoreError,
 };
 
 use super::{
     Request,
     placed::Placed,
+    so_far::SoFar,
     watch::{Progress, Watch},
 };
 use crate::{ImportError, Job, Out, apart};
@@ -41,25 +42,37 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Layers that are read at the same time at most: each may need the memory of a large file's parser.
 pub(super) const MOST_LAYERS: usize = 4;
 
-/// Takes the objects of a source.
-type Take<'a> = Box<dyn FnMut(CityObject) -> Result<(), StoreError> + Send + 'a>;
-
 /// Takes the objects of a layer.
 pub(super) trait Keeper: Send {
     /// What follows comes from this one of the layer's sources.
     fn next_source(&mut self, _number: u32) {}
-    /// Takes what an import before this one kept of that source: its account, or `None` when it must be read.
-    fn replay(&mut self) -> Result<Option<SourceReport>, StoreError> {
-        Ok(None)
+    /// The layer begins; says what an import before this one had read of it.
+    fn begin(&mut self) -> Result<SoFar, StoreError> {
+        Ok(SoFar::default())
     }
-    /// That source is read to its end.
-    fn end_source(&mut self, _account: &SourceReport) {}
+    /// Puts what was taken on the disk, where that is worth its while at this moment, for another import to go on from.
+    fn checkpoint(&mut self, _so_far: &SoFar, _moment: Moment) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// A source cannot be read: the layer is given up.
+    fn abandon(&mut self) {}
     /// Takes an object.
     fn take(&mut self, object: CityObject) -> Result<(), StoreError>;
     /// All sources of the layer were read, with these accounts.
     fn finish(self: Box<Self>, _accounts: &[SourceReport]) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// When a checkpoint might be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Between two objects.
+    Reading,
+    /// All is read, and the files are to be written.
+    Read,
+    /// The import is asked to stop.
+    Stopping,
 }
 
 /// Takes objects and does nothing at the end.
@@ -88,6 +101,8 @@ pub(super) struct Read {
     pub accounts: BTreeMap<usize, SourceReport>,
     /// Layers with a source that could not be read.
     pub failed_layers: Vec<String>,
+    /// Objects that were read now, and not by an import before this one.
+    pub objects: u64,
     /// The store's error that ended it all.
     pub store: Option<StoreError>,
 }
@@ -96,8 +111,8 @@ pub(super) struct Read {
 enum Event {
     /// Fraction of a source read, with its objects and points so far.
     Now { source: usize, fraction: f32, taken: u64 },
-    /// A source is done.
-    Done { source: usize, account: Box<SourceReport>, failed: Option<StoreError> },
+    /// A source is done, of which so many objects were read now.
+    Done { source: usize, account: Box<SourceReport>, objects: u64, failed: Option<StoreError> },
     /// The files of a layer are written.
     Finished { sources: Vec<usize>, failed: Option<StoreError> },
 }
@@ -176,7 +191,8 @@ pub(super) fn read_all(
                     watch.read(source, fraction, taken);
                     progress(watch.now(source));
                 }
-                Event::Done { source, account, failed } => {
+                Event::Done { source, account, objects, failed } => {
+                    read.objects += objects;
                     watch.done(source, !account.resumed, account.objects + account.points);
                     progress(watch.now(source));
                     if account.error.is_some() {
@@ -215,36 +231,65 @@ fn do_task(
     stop: &AtomicBool,
 ) -> bool {
     let mut is_whole = true;
-    for (number, place) in &task.sources {
-        let (number, keeper) = (*number, &mut task.keeper);
+    let mut failed = None;
+    let mut so_far = match task.keeper.begin() {
+        Ok(so_far) => so_far,
+        Err(error) => {
+            failed = Some(error);
+            SoFar::default()
+        }
+    };
+    let known = so_far.finished.clone();
+    for (turn, (number, place)) in task.sources.iter().enumerate() {
+        let (number, keeper) = (*number, &mut *task.keeper);
         keeper.next_source(*place);
-        let (account, failed) = match keeper.replay() {
-            Ok(Some(account)) => (SourceReport { resumed: true, ..account }, None),
-            Ok(None) => {
-                let mut take: Take<'_> = Box::new(|object| keeper.take(object));
-                let placed = &sources[number];
-                let (account, failed) = read_source(placed, number, crs, request, events, &mut take, stop);
-                drop(take);
-                if failed.is_none() && account.error.is_none() && !stop.load(Ordering::Relaxed) {
-                    keeper.end_source(&account);
+        let (account, objects) = match known.get(turn) {
+            Some(account) => (SourceReport { resumed: true, ..account.clone() }, 0),
+            None => {
+                let before = so_far.current.objects;
+                let mut account = sources[number].account();
+                if failed.is_none() {
+                    let placed = &sources[number];
+                    (account, failed) = read_source(placed, number, crs, request, events, keeper, &mut so_far, stop);
                 }
-                (account, failed)
+                let objects = so_far.current.objects - before;
+                if failed.is_none() && account.error.is_none() && !stop.load(Ordering::Relaxed) {
+                    so_far.finish(account.clone());
+                }
+                (account, objects)
             }
-            Err(error) => (sources[number].account(), Some(error)),
         };
-        is_whole &= account.error.is_none();
+        let is_stopping = stop.load(Ordering::Relaxed);
+        // A reader that is stopped ends with an error of its own: it does not count.
+        is_whole &= account.error.is_none() || is_stopping;
         task.accounts.push(account.clone());
         let is_over = failed.is_some();
-        let told = events.send(Event::Done { source: number, account: Box::new(account), failed });
-        if is_over || told.is_err() {
+        let done = Event::Done { source: number, account: Box::new(account), objects, failed: failed.take() };
+        if events.send(done).is_err() || is_over {
             return false;
+        }
+        if is_stopping {
+            break;
         }
     }
     if stop.load(Ordering::Relaxed) {
+        if is_whole && let Err(error) = task.keeper.checkpoint(&so_far, Moment::Stopping) {
+            tracing::warn!("what was read cannot be kept for resuming: {error}");
+        }
         return false;
     }
     // A layer with a source that could not be read stays as it is in the city.
-    let failed = if is_whole { task.keeper.finish(&task.accounts).err() } else { None };
+    let finish = |mut keeper: Box<dyn Keeper + '_>| -> Result<(), StoreError> {
+        if !is_whole {
+            keeper.abandon();
+            return Ok(());
+        }
+        if so_far.is_begun() {
+            keeper.checkpoint(&so_far, Moment::Read)?;
+        }
+        keeper.finish(&task.accounts)
+    };
+    let failed = finish(task.keeper).err();
     let is_over = failed.is_some();
     events.send(Event::Finished { sources: task.ends, failed }).is_ok() && !is_over
 }
@@ -257,16 +302,19 @@ enum ReadError {
 enum Message {
     Objects(Vec<CityObject>),
     Fraction(f32),
+    /// Where the reader could begin another time, and its account there.
+    Mark(u64, Box<SourceReport>),
 }
 
-/// Reads one source to its account, and the store's error that ended it.
+/// Reads one source from where `so_far` says to its end: its account, and the store's error that ended it.
 fn read_source(
     placed: &Placed,
     number: usize,
     crs: &Crs,
     request: &Request,
     events: &mpsc::SyncSender<Event>,
-    take: &mut Take<'_>,
+    keeper: &mut dyn Keeper,
+    so_far: &mut SoFar,
     stop: &AtomicBool,
 ) -> (SourceReport, Option<StoreError>) {
     let mut account = placed.account();
@@ -276,7 +324,7 @@ fn read_source(
         let _ = events.send(Event::Now { source: number, fraction, taken });
     };
     tell(0.0, 0);
-    let failed = match read_one(placed, crs, request, &mut account, &mut tell, take, stop) {
+    let failed = match read_one(placed, crs, request, &mut account, &mut tell, keeper, so_far, stop) {
         Ok(()) => None,
         Err(ReadError::Source(error)) => {
             account.error = Some(error.to_string());
@@ -296,7 +344,8 @@ fn read_one(
     request: &Request,
     account: &mut SourceReport,
     tell: &mut dyn FnMut(f32, u64),
-    take: &mut Take<'_>,
+    keeper: &mut dyn Keeper,
+    so_far: &mut SoFar,
     stop: &AtomicBool,
 ) -> Result<(), ReadError> {
     let transform = Transform::new(&placed.crs, crs).map_err(|e| ReadError::Source(e.into()))?;
@@ -312,12 +361,13 @@ fn read_one(
         options: &request.options,
     };
     let format = placed.source.format;
-    let (mut extent, mut points, mut objects) = (Extent::EMPTY, 0_u64, Objects::default());
+    let (start, begun) = so_far.current.start(account.clone());
+    *account = begun;
     let (outcome, store_error) = thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         let reader = scope.spawn(|| {
             let mut out = Channel { sender, waiting: Vec::new(), vertices: 0 };
-            apart::read(format, &job, crs, &mut out, account).and_then(|()| out.flush())
+            apart::read(format, &job, crs, &start, &mut out, account).and_then(|()| out.flush())
         });
         let mut store_error = None;
         let (mut fraction, mut untold) = (0.0, 0);
@@ -327,18 +377,18 @@ fn read_one(
             }
             match message {
                 Message::Fraction(f) => (fraction, untold) = (f, TELL_EVERY),
+                Message::Mark(position, account) => so_far.current.mark(position, *account),
                 Message::Objects(batch) => {
                     untold += batch.len();
                     for object in batch {
-                        extent.merge(&object.geometry.extent());
-                        if let Geometry::Points(batch) = &object.geometry {
-                            points += batch.positions.len() as u64;
-                        }
-                        objects.count(&object);
-                        if let Err(error) = take(object) {
+                        so_far.current.count(&object);
+                        if let Err(error) = keeper.take(object) {
                             store_error = Some(error);
                             break;
                         }
+                    }
+                    if store_error.is_none() {
+                        store_error = keeper.checkpoint(so_far, Moment::Reading).err();
                     }
                 }
             }
@@ -347,14 +397,13 @@ fn read_one(
             }
             if untold >= TELL_EVERY {
                 untold = 0;
-                tell(fraction, objects.total + points);
+                tell(fraction, so_far.current.objects + so_far.current.points);
             }
         }
         (reader.join(), store_error)
     });
-    account.extent = extent;
-    account.points = points;
-    account.objects = objects.total;
+    (account.extent, account.points) = (so_far.current.extent, so_far.current.points);
+    account.objects = so_far.current.objects;
     if let Some(error) = store_error {
         return Err(ReadError::Store(error));
     }
@@ -371,24 +420,6 @@ fn read_one(
 
 /// Objects after which the watcher hears of them.
 const TELL_EVERY: usize = 256;
-
-/// Counts objects; the batches of one scan, the grids of one DEM are one object.
-#[derive(Default)]
-struct Objects {
-    total: u64,
-    last_part: Option<String>,
-}
-
-impl Objects {
-    fn count(&mut self, object: &CityObject) {
-        let is_part = matches!(object.geometry, Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_));
-        if is_part && self.last_part.as_deref() == Some(object.id.as_str()) {
-            return;
-        }
-        self.last_part = is_part.then(|| object.id.0.clone());
-        self.total += 1;
-    }
-}
 
 struct Channel {
     sender: mpsc::SyncSender<Message>,
@@ -426,5 +457,11 @@ impl Out for Channel {
     fn progress(&mut self, fraction: f32) {
         // A failed send means that the other side stopped; the next object finds out.
         let _ = self.sender.send(Message::Fraction(fraction));
+    }
+
+    fn mark(&mut self, position: u64, account: &SourceReport) {
+        if self.flush().is_ok() {
+            let _ = self.sender.send(Message::Mark(position, Box::new(account.clone())));
+        }
     }
 }

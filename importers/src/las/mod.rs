@@ -71,9 +71,10 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     }
     let height_unit_m = height_unit(job, &header, report);
     let mut scan = Scan::open(job, &header)?;
-    let mut object = Some(describe(job, &header, height_unit_m));
-    let mut depth = ColourDepth::Unknown;
-    let mut taken = 0u64;
+    let (start, mut depth) = ColourDepth::of_mark(out.start());
+    scan.go_to(start)?;
+    let mut object = (start == 0).then(|| describe(job, &header, height_unit_m));
+    let mut taken = report.points;
     while scan.read < header.points {
         let first = scan.read;
         let data = scan.next()?;
@@ -91,6 +92,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             })?;
         }
         out.progress((scan.read as f64 / header.points as f64) as f32);
+        out.mark(depth.mark(scan.read), report);
     }
     if taken > 0 {
         report.objects += 1;
@@ -165,6 +167,16 @@ impl<'a> Scan<'a> {
         Ok(Self { path: job.path, reader, data, read: 0, points: header.points })
     }
 
+    /// Goes to where an import before this one was.
+    fn go_to(&mut self, point: u64) -> Result<(), ImportError> {
+        if point > 0 {
+            let reader = &mut self.reader;
+            guarded(|| reader.seek(point)).map_err(|reason| bad(self.path, &format!("point {}", point + 1), reason))?;
+            self.read = point;
+        }
+        Ok(())
+    }
+
     fn next(&mut self) -> Result<&PointData, ImportError> {
         let wanted = BATCH.min(self.points - self.read);
         let (reader, data) = (&mut self.reader, &mut self.data);
@@ -195,12 +207,28 @@ fn guarded<T>(work: impl FnOnce() -> las::Result<T>) -> Result<T, String> {
 }
 
 /// LAS colours are 16 bits deep by the specification, but many writers put 8-bit values there.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum ColourDepth {
     /// Nothing but black so far.
     Unknown,
     Eight,
     Sixteen,
+}
+
+impl ColourDepth {
+    /// What is known after so many points, as one number: the depth in the two highest bits.
+    fn mark(self, points: u64) -> u64 {
+        points | (self as u64) << 62
+    }
+
+    fn of_mark(mark: u64) -> (u64, Self) {
+        let depth = match mark >> 62 {
+            0 => Self::Unknown,
+            1 => Self::Eight,
+            _ => Self::Sixteen,
+        };
+        (mark << 2 >> 2, depth)
+    }
 }
 
 fn convert(

@@ -218,3 +218,68 @@ fn damaged_compressed_points_are_an_error_or_other_points_but_no_panic() {
         }
     }
 }
+
+/// Keeps what is emitted from a start on, and where one could begin another time.
+#[derive(Default)]
+struct Marked {
+    start: u64,
+    kept: Kept,
+    /// Position, account, objects before it.
+    marks: Vec<(u64, SourceReport, usize)>,
+}
+
+impl Out for Marked {
+    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
+        self.kept.emit(object)
+    }
+
+    fn progress(&mut self, fraction: f32) {
+        self.kept.progress(fraction);
+    }
+
+    fn start(&self) -> u64 {
+        self.start
+    }
+
+    fn mark(&mut self, position: u64, account: &SourceReport) {
+        self.marks.push((position, account.clone(), self.kept.0.len()));
+    }
+}
+
+fn read_from(path: &Path, start: u64, mut report: SourceReport) -> (Marked, SourceReport) {
+    let options = Options::default();
+    let probe = (FORMAT.probe)(path, &options).unwrap().unwrap();
+    let crs = metric_crs();
+    let same = Transform::new(&crs, &crs).unwrap();
+    let job = Job { path, probe: &probe, layer: "layer", city_from_source: &same, crs: &crs, options: &options };
+    let mut out = Marked { start, ..Marked::default() };
+    (FORMAT.read)(&job, &mut out, &mut report).unwrap();
+    (out, report)
+}
+
+#[test]
+fn a_scan_that_is_begun_at_a_mark_ends_as_the_whole_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain.las");
+    let points: Vec<(i32, i32, i32)> = (0..500_000).map(|i| (i % 1000, i / 1000, i % 97)).collect();
+    std::fs::write(&plain, small_las(&points, [200, 100, 50])).unwrap();
+    // The same compressed, in chunks as usual.
+    let packed = folder.path().join("packed.laz");
+    let mut reader = Reader::from_path(&plain).unwrap();
+    let mut header = las::Builder::from(reader.header().clone());
+    header.point_format.is_compressed = true;
+    let mut writer = las::Writer::from_path(&packed, header.into_header().unwrap()).unwrap();
+    for point in reader.read_points(points.len() as u64).unwrap().points() {
+        writer.write_point(point.unwrap()).unwrap();
+    }
+    writer.close().unwrap();
+    for path in [plain, packed] {
+        let (whole, account) = read_from(&path, 0, SourceReport::default());
+        assert_eq!(whole.marks.len(), 3);
+        for (position, before, objects) in &whole.marks {
+            let (rest, same) = read_from(&path, *position, before.clone());
+            assert_eq!(rest.kept.0, whole.kept.0[*objects..], "{}", path.display());
+            assert_eq!(same, account);
+        }
+    }
+}

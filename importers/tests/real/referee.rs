@@ -15,7 +15,7 @@ use super::{data, record};
 
 /// The Python that has the referees. Whoever names the data must name it too, or say by an empty name that nothing is to
 /// be judged; where the data were merely found, its absence is said and the test passes.
-fn python() -> Option<PathBuf> {
+pub(super) fn python() -> Option<PathBuf> {
     match std::env::var_os("GROUNDLINE_PYTHON") {
         Some(python) if !python.is_empty() => Some(python.into()),
         None if std::env::var_os("GROUNDLINE_DATA").is_some() => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::UNITS_PER_M;
 
 /// What decides the colour of a point, in four bytes: a colour, or class and intensity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Look(pub u32);
 
 /// Mark of a recorded colour in the lowest byte, where the class stands otherwise.

@@ -11,6 +11,10 @@
 //! sees points at most four pixels apart.
 //!
 //! Memory is bounded by the chunk, not by the scan: about 600 MB whatever the number of points.
+//!
+//! A checkpoint puts the points so far on the disk; chunks whose tiles are written are put down in the [`Journal`].
+//!
+//! [`Journal`]: super::Journal
 
 mod colour;
 mod octree;
@@ -19,13 +23,14 @@ mod spill;
 use std::path::{Path, PathBuf};
 
 use glam::{DVec3, IVec3};
+use serde::{Deserialize, Serialize};
 
 use self::{
     colour::{Look, LookStatistics},
     octree::{Cube, TileWriter},
-    spill::{CellCounts, Partition, RecordFile},
+    spill::{CellCounts, Partition, RecordFile, chunk_name},
 };
-use super::{Surroundings, TileError, TilesetBuilder};
+use super::{Journal, Surroundings, TileError, TilesetBuilder};
 use crate::model::{CityObject, Geometry, PointBatch};
 
 /// Units of the stored coordinates in a metre: a quarter of a millimetre each.
@@ -34,13 +39,25 @@ const UNITS_PER_M: f64 = 4096.0;
 const BUFFER_POINTS: usize = 8_000_000;
 
 /// A point as it is kept until its tile is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// Units from the layer's origin.
     at: IVec3,
     /// What decides its colour.
     look: Look,
 }
+
+/// What another process needs to know to go on with a [`CloudTiler`].
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    origin: Option<DVec3>,
+    points: u64,
+}
+
+/// Under which the points of each chunk are written down.
+const CHUNKS: &str = "cloud/chunks";
+/// Name of the file of all points.
+const ALL: &str = "all";
 
 /// Collects the scan points of one layer.
 pub struct CloudTiler {
@@ -73,6 +90,34 @@ impl CloudTiler {
         })
     }
 
+    /// Puts the points on the disk.
+    pub fn checkpoint(&mut self) -> Result<State, TileError> {
+        self.flush()?;
+        let points = self.spilled.as_mut().map_or(Ok(0), RecordFile::checkpoint)?;
+        Ok(State { origin: self.origin, points })
+    }
+
+    /// The tiler that had this `state` in a process before this one.
+    pub fn restore(layer: &str, spill: &Path, state: State) -> Result<Self, TileError> {
+        let mut tiler = Self::new(layer, spill)?;
+        tiler.origin = state.origin;
+        let mut all = RecordFile::restore(&tiler.spill, ALL, state.points)?;
+        all.read(|block| {
+            block.iter().for_each(|record| tiler.note(*record));
+            block.iter().for_each(|record| tiler.counts.add(record.at));
+            Ok(())
+        })?;
+        tiler.spilled = Some(all);
+        Ok(tiler)
+    }
+
+    /// Counts a point.
+    fn note(&mut self, record: Record) {
+        self.low = self.low.min(record.at);
+        self.high = self.high.max(record.at);
+        self.looks.add(record.look, record.at.z);
+    }
+
     /// Takes one object; anything but points is passed over.
     pub fn push(&mut self, object: &CityObject) -> Result<(), TileError> {
         match &object.geometry {
@@ -101,9 +146,7 @@ impl CloudTiler {
                 batch.classes.get(i).copied().unwrap_or(0),
                 batch.intensities.get(i).copied().unwrap_or(0),
             );
-            self.low = self.low.min(at);
-            self.high = self.high.max(at);
-            self.looks.add(look, at.z);
+            self.note(Record { at, look });
             self.buffer.push(Record { at, look });
             if self.buffer.len() >= self.buffer_points {
                 self.flush()?;
@@ -116,7 +159,7 @@ impl CloudTiler {
     fn flush(&mut self) -> Result<(), TileError> {
         let file = match self.spilled.take() {
             Some(file) => file,
-            None => RecordFile::create(&self.spill, "all")?,
+            None => RecordFile::create(&self.spill, ALL)?,
         };
         let file = self.spilled.insert(file);
         for record in &self.buffer {
@@ -125,6 +168,16 @@ impl CloudTiler {
         file.append(&self.buffer)?;
         self.buffer.clear();
         Ok(())
+    }
+
+    /// The points of each chunk as a process before this one left them; those whose tiles are written are gone.
+    fn kept_chunks(&self, journal: &Journal) -> Option<Vec<Option<RecordFile>>> {
+        let counts: Vec<u64> = journal.get(CHUNKS)?;
+        let open = |(chunk, count): (usize, &u64)| {
+            let file = RecordFile::restore(&self.spill, &chunk_name(chunk), *count).ok();
+            (file.is_some() || octree::is_written_down(journal, chunk)).then_some(file)
+        };
+        counts.iter().enumerate().map(open).collect()
     }
 
     /// Writes the tiles.
@@ -149,7 +202,18 @@ impl CloudTiler {
                 drop(std::mem::take(&mut self.buffer));
                 let cube = Cube::around(self.low, self.high, self.counts.shift());
                 let partition = Partition::new(cube, &self.counts, self.buffer_points as u64);
-                let chunks = partition.distribute(all, &self.spill)?;
+                let chunks = match self.kept_chunks(tileset.journal()) {
+                    Some(chunks) => chunks,
+                    None => {
+                        let mut chunks = partition.distribute(all, &self.spill)?;
+                        if tileset.journal().keeps() {
+                            let counts = chunks.iter_mut().flatten().map(RecordFile::checkpoint);
+                            let counts = counts.collect::<Result<Vec<u64>, _>>()?;
+                            tileset.journal().put(CHUNKS, &counts);
+                        }
+                        chunks
+                    }
+                };
                 let root = octree::out_of_core(cube, &partition, chunks, &writer)?;
                 // Nothing but emptied files is left in it; what stays behind belongs to the caller's spill folder.
                 let _ = std::fs::remove_dir(&self.spill);

@@ -1,9 +1,14 @@
 //! The octree: which point stands in which tile, and the tiles' content.
 
-use std::{sync::mpsc, thread};
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+};
 
 use glam::{DVec3, IVec3, UVec3, Vec3};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Record, UNITS_PER_M,
@@ -13,7 +18,7 @@ use super::{
 use crate::{
     model::Extent,
     tile::{
-        Refine, TileError, TileNode, TilesetBuilder,
+        Journal, Refine, TileError, TileNode, TilesetBuilder,
         glb::{TileContent, TilePoints},
     },
 };
@@ -127,6 +132,28 @@ struct Growth<'a> {
     writer: &'a TileWriter<'a>,
     jobs: mpsc::SyncSender<TileJob>,
     sent: usize,
+    /// Names of the files by their number, once they are written.
+    names: &'a Mutex<Vec<Option<String>>>,
+    /// Chunks that are made and whose files are not all written yet.
+    waiting: Vec<(usize, Range<usize>, Made)>,
+}
+
+/// What was made of a chunk.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    node: TileNode,
+    /// What each tile above took of its points.
+    above: Vec<Vec<Record>>,
+}
+
+/// Whether the tiles of a chunk are written.
+pub(super) fn is_written_down(journal: &Journal, chunk: usize) -> bool {
+    journal.has(&name_of(chunk))
+}
+
+/// Under which a chunk is written down.
+fn name_of(chunk: usize) -> String {
+    format!("cloud/chunk/{chunk}")
 }
 
 /// A tree of a scan that fits in memory.
@@ -155,53 +182,59 @@ fn grow(
 ) -> Result<TileNode, TileError> {
     let writers = thread::available_parallelism().map_or(1, |n| n.get()).clamp(1, 4);
     let (jobs, queue) = mpsc::sync_channel::<TileJob>(writers * 2);
-    let queue = std::sync::Mutex::new(queue);
-    let (root, names) = thread::scope(|scope| {
+    let queue = Mutex::new(queue);
+    let names: Mutex<Vec<Option<String>>> = Mutex::default();
+    let mut root = thread::scope(|scope| {
         let workers: Vec<_> = (0..writers)
             .map(|_| {
-                scope.spawn(|| -> Result<Vec<(usize, String)>, TileError> {
-                    let mut names = Vec::new();
+                scope.spawn(|| -> Result<(), TileError> {
                     let mut failed = None;
                     loop {
-                        let job = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+                        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                         let Ok(job) = job else { break };
                         // After a failure the queue is still emptied, so that the builder does not wait for ever.
                         if failed.is_none() {
                             match writer.write(&job) {
-                                Ok(name) => names.push((job.number, name)),
+                                Ok(name) => {
+                                    let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+                                    let length = names.len().max(job.number + 1);
+                                    names.resize(length, None);
+                                    names[job.number] = Some(name);
+                                }
                                 Err(e) => failed = Some(e),
                             }
                         }
                     }
-                    failed.map_or(Ok(names), Err)
+                    failed.map_or(Ok(()), Err)
                 })
             })
             .collect();
-        let mut growth = Growth { cube, writer, jobs, sent: 0 };
+        let mut growth = Growth { cube, writer, jobs, sent: 0, names: &names, waiting: Vec::new() };
         let root = build(&mut growth);
-        let sent = growth.sent;
         drop(growth);
-        let mut names = vec![String::new(); sent];
         let mut failed = None;
         for worker in workers {
             match worker.join() {
-                Ok(Ok(written)) => written.into_iter().for_each(|(number, name)| names[number] = name),
+                Ok(Ok(())) => {}
                 Ok(Err(e)) => failed = Some(e),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
         match failed {
             Some(e) => Err(e),
-            None => root.map(|root| (root, names)),
+            None => root,
         }
     })?;
-    let mut root = root;
-    put_names(&mut root, &names);
+    put_names(&mut root, &names.into_inner().unwrap_or_else(PoisonError::into_inner));
     Ok(root)
 }
 
-fn put_names(node: &mut TileNode, names: &[String]) {
-    node.content = node.content.take().and_then(|number| names.get(number.parse::<usize>().ok()?).cloned());
+/// Puts names in the place of numbers; what was made by a process before this one has its name already.
+fn put_names(node: &mut TileNode, names: &[Option<String>]) {
+    node.content = node.content.take().and_then(|content| match content.parse::<usize>() {
+        Ok(number) => names.get(number).cloned().flatten(),
+        Err(_) => Some(content),
+    });
     for child in &mut node.children {
         put_names(child, names);
     }
@@ -236,17 +269,49 @@ impl Growth<'_> {
                 self.finished(own, level, children)
             }
             Branch::Chunk { chunk } => {
-                let records = match chunks[*chunk].take() {
-                    Some(file) => file.take_all()?,
+                let (journal, name) = (self.writer.tileset.journal(), name_of(*chunk));
+                if let Some(made) = journal.get::<Made>(&name).filter(|made| self.writer.tileset.adopt(&made.node)) {
+                    for (own, taken) in above.iter_mut().zip(made.above) {
+                        own.extend(taken);
+                    }
+                    return Ok(made.node);
+                }
+                let records = match &mut chunks[*chunk] {
+                    Some(file) => file.all()?,
                     None => Vec::new(),
                 };
                 let mut points = self.coded(records);
+                let (first, before) = (self.sent, above.iter().map(Vec::len).collect::<Vec<_>>());
                 for (level, own) in above.iter_mut().enumerate() {
                     points = self.sample(points, level as u32, own);
                 }
-                self.node(points, level)
+                let node = self.node(points, level)?;
+                if journal.keeps() {
+                    let above = above.iter().zip(before).map(|(own, before)| own[before..].to_vec()).collect();
+                    self.waiting.push((*chunk, first..self.sent, Made { node: node.clone(), above }));
+                    self.write_down(chunks);
+                } else {
+                    chunks[*chunk] = None;
+                }
+                Ok(node)
             }
         }
+    }
+
+    /// Writes down the chunks whose files are all written, and drops their points.
+    fn write_down(&mut self, chunks: &mut [Option<RecordFile>]) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.waiting.retain_mut(|(chunk, files, made)| {
+            if !names.get(files.clone()).is_some_and(|names| names.iter().all(Option::is_some)) {
+                return true;
+            }
+            put_names(&mut made.node, &names);
+            self.writer.tileset.journal().put(&name_of(*chunk), made);
+            if let Some(file) = chunks[*chunk].take() {
+                file.remove();
+            }
+            false
+        });
     }
 
     /// The tree of `points`, which are sorted by code and all lie in one cell of `level`.

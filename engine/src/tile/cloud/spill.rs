@@ -28,6 +28,8 @@ pub(super) struct RecordFile {
     path: PathBuf,
     file: Option<File>,
     records: u64,
+    /// Whether another process may go on with it: then it is not removed before its time.
+    is_kept: bool,
 }
 
 impl RecordFile {
@@ -36,7 +38,36 @@ impl RecordFile {
         std::fs::create_dir_all(folder).map_err(|source| TileError::Io { path: folder.into(), source })?;
         let path = folder.join(name);
         let file = File::create(&path).map_err(|source| TileError::Io { path: path.clone(), source })?;
-        Ok(Self { path, file: Some(file), records: 0 })
+        Ok(Self { path, file: Some(file), records: 0, is_kept: false })
+    }
+
+    /// Puts it on the disk for another process to go on with; returns the number of records.
+    pub fn checkpoint(&mut self) -> Result<u64, TileError> {
+        self.is_kept = true;
+        if let Some(file) = &self.file {
+            file.sync_data().map_err(|source| self.io(source))?;
+        }
+        Ok(self.records)
+    }
+
+    /// The file that had so many records at its checkpoint.
+    pub fn restore(folder: &Path, name: &str, records: u64) -> Result<Self, TileError> {
+        let mut restored = Self { path: folder.join(name), file: None, records, is_kept: true };
+        let length = records * RECORD_BYTES as u64;
+        let open = || -> std::io::Result<File> {
+            let file = OpenOptions::new().append(true).open(&restored.path)?;
+            if file.metadata()?.len() < length {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            file.set_len(length)?;
+            Ok(file)
+        };
+        restored.file = match open() {
+            Ok(file) => Some(file),
+            Err(_) if records == 0 => return Self::create(folder, name),
+            Err(source) => return Err(restored.io(source)),
+        };
+        Ok(restored)
     }
 
     fn io(&self, source: std::io::Error) -> TileError {
@@ -71,8 +102,7 @@ impl RecordFile {
     }
 
     /// Reads all records in blocks.
-    fn read(&mut self, mut take: impl FnMut(&[Record]) -> Result<(), TileError>) -> Result<(), TileError> {
-        self.file = None;
+    pub fn read(&mut self, mut take: impl FnMut(&[Record]) -> Result<(), TileError>) -> Result<(), TileError> {
         let mut file = File::open(&self.path).map_err(|source| self.io(source))?;
         let mut bytes = vec![0u8; BLOCK_RECORDS * RECORD_BYTES];
         let mut block = Vec::with_capacity(BLOCK_RECORDS);
@@ -98,8 +128,13 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Reads all records and removes the file.
-    pub fn take_all(mut self) -> Result<Vec<Record>, TileError> {
+    /// Removes it, whoever might go on with it.
+    pub fn remove(mut self) {
+        self.is_kept = false;
+    }
+
+    /// Reads all records.
+    pub fn all(&mut self) -> Result<Vec<Record>, TileError> {
         let mut records = Vec::with_capacity(self.records as usize);
         self.read(|block| {
             records.extend_from_slice(block);
@@ -111,10 +146,17 @@ impl RecordFile {
 
 impl Drop for RecordFile {
     fn drop(&mut self) {
-        self.file = None;
-        // A file that cannot be removed goes with the spill folder.
-        let _ = std::fs::remove_file(&self.path);
+        if !self.is_kept {
+            self.file = None;
+            // A file that cannot be removed goes with the spill folder.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Name of the file of a chunk.
+pub(super) fn chunk_name(chunk: usize) -> String {
+    format!("chunk-{chunk}")
 }
 
 /// Points per cell of a grid that grows coarser rather than larger.
@@ -233,7 +275,7 @@ impl Partition {
     pub fn distribute(&self, mut all: RecordFile, folder: &Path) -> Result<Vec<Option<RecordFile>>, TileError> {
         let mut files = Vec::with_capacity(self.chunks);
         for chunk in 0..self.chunks {
-            let mut file = RecordFile::create(folder, &format!("chunk-{chunk}"))?;
+            let mut file = RecordFile::create(folder, &chunk_name(chunk))?;
             file.file = None;
             files.push(Some(file));
         }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     crs::{Crs, Frame},
     model::{Class, ObjectId},
-    tile::{Ground, LayerTiles, TileNode},
+    tile::{Ground, Journal, LayerTiles, TileNode},
 };
 
 fn frame() -> Frame {
@@ -47,7 +47,7 @@ fn tiled(batch: &PointBatch, buffer_points: usize) -> (LayerTiles, serde_json::V
     let folder = tempfile::tempdir().unwrap();
     let frame = frame();
     let ground = Ground::default();
-    let around = Surroundings { frame: &frame, ground: &ground, pictures: &[] };
+    let around = Surroundings { frame: &frame, ground: &ground, pictures: &[], journal: Journal::none() };
     let mut tiler = CloudTiler::new("scan", &folder.path().join("spill")).unwrap();
     tiler.buffer_points = buffer_points;
     for positions in batch.positions.chunks(10_000) {
@@ -152,7 +152,7 @@ fn no_temporary_file_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let frame = frame();
     let ground = Ground::default();
-    let around = Surroundings { frame: &frame, ground: &ground, pictures: &[] };
+    let around = Surroundings { frame: &frame, ground: &ground, pictures: &[], journal: Journal::none() };
     let mut tiler = CloudTiler::new("scan", folder.path()).unwrap();
     tiler.buffer_points = 1000;
     tiler.push(&object(hill(5_000, 50.0))).unwrap();
@@ -162,4 +162,48 @@ fn no_temporary_file_is_left() {
     tiler.finish(&out, &around, &mut tileset).unwrap();
     let left: HashSet<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, HashSet::from(["tiles".into()]));
+}
+
+#[test]
+fn a_scan_goes_on_from_its_checkpoint_and_from_the_chunks_that_are_written_down() {
+    let batch = hill(200_000, 400.0);
+    let (_, expected, _) = tiled(&batch, 30_000);
+    let folder = tempfile::tempdir().unwrap();
+    let (spill, out, path) = (folder.path().join("spill"), folder.path().join("out"), folder.path().join("journal"));
+    let frame = frame();
+    let ground = Ground::default();
+    let push = |tiler: &mut CloudTiler, range: std::ops::Range<usize>| {
+        tiler.buffer_points = 30_000;
+        for positions in batch.positions[range].chunks(10_000) {
+            tiler.push(&object(PointBatch { positions: positions.to_vec(), ..PointBatch::default() })).unwrap();
+        }
+    };
+    let finish = |tiler: CloudTiler| {
+        let journal = Journal::open(&path).unwrap();
+        let around = Surroundings { frame: &frame, ground: &ground, pictures: &[], journal: &journal };
+        let mut tileset = TilesetBuilder::new(&out, &frame).unwrap().with_journal(&journal);
+        tiler.finish(&out, &around, &mut tileset).unwrap();
+        let tiles = tileset.finish().unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(out.join(tiles.tileset.unwrap())).unwrap()).unwrap();
+        json
+    };
+    // What comes after a checkpoint is lost, whether it went to the disk or not.
+    let mut tiler = CloudTiler::new("scan", &spill).unwrap();
+    push(&mut tiler, 0..50_000);
+    let state = tiler.checkpoint().unwrap();
+    push(&mut tiler, 100_000..170_000);
+    drop(tiler);
+    let mut tiler = CloudTiler::restore("scan", &spill, state).unwrap();
+    push(&mut tiler, 50_000..200_000);
+    let state = postcard::to_allocvec(&tiler.checkpoint().unwrap()).unwrap();
+    assert_eq!(finish(tiler), expected);
+    let whole = std::fs::read(&path).unwrap();
+    assert!(whole.len() > 1000, "{}", whole.len());
+    for part in [10, 6, 2, 0] {
+        std::fs::write(&path, &whole[..whole.len() * part / 10]).unwrap();
+        let mut tiler = CloudTiler::restore("scan", &spill, postcard::from_bytes(&state).unwrap()).unwrap();
+        tiler.buffer_points = 30_000;
+        assert_eq!(finish(tiler), expected, "{part}");
+    }
 }

@@ -193,6 +193,20 @@ impl Cell {
             row: self.row * 2 + r,
         })
     }
+
+    /// Under which its tile is written down.
+    fn name(self) -> String {
+        format!("terrain/{}/{}/{}", self.level, self.column, self.row)
+    }
+
+    /// The tile that a process before this one made of it, with everything below it.
+    fn made(self, tileset: &TilesetBuilder<'_>) -> Option<TileNode> {
+        let (mut node, children): (TileNode, usize) = tileset.journal().get(&self.name())?;
+        if children > 0 {
+            node.children = self.children().into_iter().filter_map(|child| child.made(tileset)).collect();
+        }
+        (node.children.len() == children).then_some(node)
+    }
 }
 
 impl Plan<'_> {
@@ -249,6 +263,9 @@ impl Plan<'_> {
         if !self.has_data(cell) {
             return Ok(None);
         }
+        if let Some(made) = cell.made(tileset).filter(|made| tileset.adopt(made)) {
+            return Ok(Some(made));
+        }
         let Some(mesh) = mesher.mesh(self, cell) else { return Ok(None) };
         let mut children = Vec::new();
         if self.splits(cell) {
@@ -295,14 +312,16 @@ impl Plan<'_> {
             meshes: vec![mesh.into_tile_mesh(origin, painted.pixels)],
             ..TileContent::default()
         };
-        Ok(TileNode {
+        let node = TileNode {
             extent: Extent { min: extent.min - DVec3::Z * depth, max: extent.max },
             geometric_error_m: error_m,
             content: Some(tileset.write_content(&content)?),
             origin,
             refine: Refine::Replace,
-            children,
-        })
+            children: Vec::new(),
+        };
+        tileset.journal().put(&cell.name(), &(&node, children.len()));
+        Ok(TileNode { children, ..node })
     }
 }
 

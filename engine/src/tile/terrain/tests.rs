@@ -41,7 +41,7 @@ fn tiled(grids: Vec<HeightGrid>, pictures: &[Picture]) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let frame = frame();
     let ground = Ground::new(grids.clone());
-    let around = Surroundings { frame: &frame, ground: &ground, pictures };
+    let around = Surroundings { frame: &frame, ground: &ground, pictures, journal: crate::tile::Journal::none() };
     let mut tiler = TerrainTiler::new("dem", folder.path()).unwrap();
     for grid in grids {
         tiler.push(&CityObject::new(ObjectId::new("dem", "a"), Class::Terrain, Geometry::Heights(grid))).unwrap();
