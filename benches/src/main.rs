@@ -6,6 +6,7 @@
 
 mod contest;
 mod import;
+mod large;
 mod memory;
 mod read;
 mod resume;

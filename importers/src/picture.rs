@@ -14,7 +14,7 @@ use crate::{
         crs_from_prj,
         place::Affine,
         raster::{bad, world_file_beside},
-        warp::{PictureShrinker, place_picture},
+        warp::PictureOut,
     },
 };
 
@@ -84,11 +84,14 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     let (columns, rows) = size(job.path)?;
     let picture = open(job.path)?.decode().map_err(|e| bad(job.path, "pixels", e.to_string()))?;
     out.progress(0.5);
-    let mut shrinker = PictureShrinker::new(columns, rows);
+    let mut placed = PictureOut::new(job, (columns, rows), affine, out, report)?;
     for row in 0..rows {
-        shrinker.push(&row_of(&picture, row, columns));
+        placed.push(&row_of(&picture, row, columns))?;
+        if row.is_multiple_of(256) {
+            placed.out.progress(0.5 + 0.5 * row as f32 / rows as f32);
+        }
     }
-    place_picture(job, shrinker, affine, out, report)
+    placed.finish(job)
 }
 
 /// One row as three bytes a pixel; (0, 0, 0) where the picture is transparent, (1, 1, 1) where it is opaque black

@@ -358,29 +358,41 @@ impl HeightGrid {
 
     /// Height at `place` by bilinear interpolation; `None` outside the grid or beside missing samples.
     pub fn height_at(&self, place: DVec2) -> Option<f64> {
-        if self.columns < 2 || self.rows < 2 {
-            return None;
-        }
-        let column = (place.x - self.north_west.x) / self.step_m.x;
-        let row = (self.north_west.y - place.y) / self.step_m.y;
-        let (last_column, last_row) = (f64::from(self.columns - 1), f64::from(self.rows - 1));
-        if !(0.0..=last_column).contains(&column) || !(0.0..=last_row).contains(&row) {
-            return None;
-        }
-        let (c, r) = (column.floor().min(last_column - 1.0), row.floor().min(last_row - 1.0));
-        let (u, v) = (column - c, row - r);
-        // A missing sample only matters where it has weight: on the grid's own lines its neighbours do not.
-        let at = |c: f64, r: f64| f64::from(self.heights[r as usize * self.columns as usize + c as usize]);
-        let between = |a: f64, b: f64, share: f64| match share {
-            s if s <= 0.0 => a,
-            s if s >= 1.0 => b,
-            s => a * (1.0 - s) + b * s,
-        };
-        let north = between(at(c, r), at(c + 1.0, r), u);
-        let south = between(at(c, r + 1.0), at(c + 1.0, r + 1.0), u);
-        let height = between(north, south, v);
-        height.is_finite().then_some(height)
+        let at = |c: usize, r: usize| self.heights[r * self.columns as usize + c];
+        interpolate(place, self.north_west, self.step_m, (self.columns, self.rows), at)
     }
+}
+
+/// [`HeightGrid::height_at`] of a grid whose samples are fetched by `sample(column, row)`.
+pub(crate) fn interpolate(
+    place: DVec2,
+    north_west: DVec2,
+    step_m: DVec2,
+    (columns, rows): (u32, u32),
+    sample: impl Fn(usize, usize) -> f32,
+) -> Option<f64> {
+    if columns < 2 || rows < 2 {
+        return None;
+    }
+    let column = (place.x - north_west.x) / step_m.x;
+    let row = (north_west.y - place.y) / step_m.y;
+    let (last_column, last_row) = (f64::from(columns - 1), f64::from(rows - 1));
+    if !(0.0..=last_column).contains(&column) || !(0.0..=last_row).contains(&row) {
+        return None;
+    }
+    let (c, r) = (column.floor().min(last_column - 1.0), row.floor().min(last_row - 1.0));
+    let (u, v) = (column - c, row - r);
+    // A missing sample only matters where it has weight: on the grid's own lines its neighbours do not.
+    let at = |c: f64, r: f64| f64::from(sample(c as usize, r as usize));
+    let between = |a: f64, b: f64, share: f64| match share {
+        s if s <= 0.0 => a,
+        s if s >= 1.0 => b,
+        s => a * (1.0 - s) + b * s,
+    };
+    let north = between(at(c, r), at(c + 1.0, r), u);
+    let south = between(at(c, r + 1.0), at(c + 1.0, r + 1.0), u);
+    let height = between(north, south, v);
+    height.is_finite().then_some(height)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod texture;
 pub use attribute::{Attribute, Origin, Value};
 pub use class::{Class, Domain, PipeKind, Soil, Stage};
 pub use extent::Extent;
+pub(crate) use geometry::interpolate;
 pub use geometry::{
     Area, Block, Geometry, HeightGrid, Instance, InstanceModel, Line, Mesh, MeshPart, Picture, Point, PointBatch,
     Polygon, Roof, Section, Shaft, Tube, Vertical,

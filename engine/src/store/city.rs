@@ -12,6 +12,7 @@ use super::{
     json::Origins,
     lock::Lock,
     manifest::{self, FORMAT, FORMAT_VERSION, Head, LayerRecord, Manifest},
+    parts::Parts,
     path::join_inside,
     read::{self, RowReader, Rows},
     row::Row,
@@ -21,7 +22,7 @@ use crate::{
     crs::{Crs, Frame},
     model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture, Sensor},
     query::LayerIndex,
-    tile::Ground,
+    tile::{Ground, raster::HeightRaster},
 };
 
 /// Largest report that is read.
@@ -199,7 +200,8 @@ impl City {
     pub fn ground(&self) -> Result<Ground, StoreError> {
         let mut grids = Vec::new();
         for record in &self.manifest.layers {
-            grids.extend(grids_of(&self.folder, record)?);
+            let held = grids_of(&self.folder, record)?;
+            grids.extend(held.into_iter().map(HeightRaster::in_memory).map(Arc::new));
         }
         Ok(ground_of(grids))
     }
@@ -429,8 +431,36 @@ fn geometries(folder: &Path, record: &LayerRecord, kind: Kind) -> Result<Vec<Geo
     Ok(parts.into_iter().map(|(_, geometry)| geometry).collect())
 }
 
+/// Hands over the geometries of the grids and pictures of a layer with the ids of their objects, each kind by part and
+/// one at a time; what waits for its turn lies in the folder `spill`.
+pub(crate) fn each_part(
+    folder: &Path,
+    record: &LayerRecord,
+    spill: &Path,
+    take: &mut dyn FnMut(&str, Geometry) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for kind in [Kind::Heights, Kind::Picture] {
+        if !record.shapes.contains_key(kind.word()) {
+            continue;
+        }
+        let mut parts = Parts::new(spill)?;
+        for file in record.parquet() {
+            let path = join_inside(folder, &file.path)?;
+            let rows = read::rows_of_kind(&path, kind)?;
+            for row in RowReader::open(&path, Rows::These(&rows))? {
+                parts.push(&row?)?;
+            }
+        }
+        parts.each(&mut |row| {
+            let geometry = super::shape::decode(row.kind, &row.shape).map_err(|e| StoreError::damaged(folder, e))?;
+            take(&row.id, geometry)
+        })?;
+    }
+    Ok(())
+}
+
 /// The height grids of a layer.
-pub(crate) fn grids_of(folder: &Path, record: &LayerRecord) -> Result<Vec<HeightGrid>, StoreError> {
+fn grids_of(folder: &Path, record: &LayerRecord) -> Result<Vec<HeightGrid>, StoreError> {
     let only = |geometry| match geometry {
         Geometry::Heights(grid) => Some(grid),
         _ => None,
@@ -439,7 +469,7 @@ pub(crate) fn grids_of(folder: &Path, record: &LayerRecord) -> Result<Vec<Height
 }
 
 /// The pictures of a layer.
-pub(crate) fn pictures_of(folder: &Path, record: &LayerRecord) -> Result<Vec<Picture>, StoreError> {
+fn pictures_of(folder: &Path, record: &LayerRecord) -> Result<Vec<Picture>, StoreError> {
     let only = |geometry| match geometry {
         Geometry::Picture(picture) => Some(picture),
         _ => None,
@@ -449,9 +479,10 @@ pub(crate) fn pictures_of(folder: &Path, record: &LayerRecord) -> Result<Vec<Pic
 
 /// The terrain made of `grids`, which come layer by layer in the order of their names: the finest lies on top,
 /// whichever was imported first.
-pub(crate) fn ground_of(mut grids: Vec<HeightGrid>) -> Ground {
-    grids.sort_by(|a, b| (b.step_m.x * b.step_m.y).total_cmp(&(a.step_m.x * a.step_m.y)));
-    Ground::new(grids)
+pub(crate) fn ground_of(mut grids: Vec<Arc<HeightRaster>>) -> Ground {
+    let area = |grid: &HeightRaster| grid.step_m().x * grid.step_m().y;
+    grids.sort_by(|a, b| area(b).total_cmp(&area(a)));
+    Ground::of(grids)
 }
 
 /// The names of the layers of a manifest.

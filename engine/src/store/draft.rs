@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
@@ -16,7 +17,16 @@ use super::{
     shape::Kind,
     site::Site,
 };
-use crate::model::{CityObject, HeightGrid, ImportReport, Picture};
+use crate::{
+    model::{CityObject, Geometry, ImportReport},
+    tile::raster::{HeightRaster, Photo, Rasters},
+};
+
+/// Bytes of the ground's heights that are in memory while layers are made; the rest is read from disk when it is asked for.
+const HELD_GROUND_BYTES: u64 = 256 << 20;
+
+/// Folder of the heights and pictures in the staging folder.
+pub(super) const SURFACE_FOLDER: &str = "surface";
 
 /// A version in the making. Dropped without `commit`, it leaves nothing behind but, where it was asked to keep them,
 /// finished layers for the next one.
@@ -226,18 +236,18 @@ impl Draft {
             kept: kept.clone(),
             time_ms: self.time_ms,
         });
-        let name = layer.to_owned();
+        let (name, surface) = (layer.to_owned(), self.surface_folder(layer));
         if let Some(resume) = &self.resume {
             let folder = resume.draft(&self.key(layer, &sources, &kept));
-            if let Some((mut draft, read)) = LayerDraft::restore(layer, sources.clone(), &folder) {
+            if let Some((mut draft, read)) = LayerDraft::restore(layer, sources.clone(), &folder, &surface) {
                 draft.put_base(base);
                 return Ok(LayerWriter { name, sources, kept, draft, read: Some(read) });
             }
-            let draft = LayerDraft::new(layer, sources.clone(), base, folder, true)?;
+            let draft = LayerDraft::new(layer, sources.clone(), base, folder, &surface, true)?;
             return Ok(LayerWriter { name, sources, kept, draft, read: None });
         }
         let folder = self.staging.0.join("spill").join(folder_of(layer));
-        let draft = LayerDraft::new(layer, sources.clone(), base, folder, false)?;
+        let draft = LayerDraft::new(layer, sources.clone(), base, folder, &surface, false)?;
         Ok(LayerWriter { name, sources, kept, draft, read: None })
     }
 
@@ -245,6 +255,12 @@ impl Draft {
     pub(super) fn key(&self, layer: &str, sources: &[SourceRef], kept: &[Option<u32>]) -> String {
         let held = self.base.layers.iter().find(|l| l.name == layer);
         resume::key(&(layer, sources, kept, held, &self.head.crs))
+    }
+
+    /// Where the heights and pictures of a layer lie. They are asked for as long as the draft lives, other than what the layer
+    /// spills.
+    fn surface_folder(&self, layer: &str) -> PathBuf {
+        self.staging.0.join(SURFACE_FOLDER).join(folder_of(layer))
     }
 
     /// Takes one object into a layer that was started. An object whose coordinates are not numbers is left out
@@ -291,22 +307,37 @@ impl Draft {
     /// before. What stands on them can be finished from then on.
     pub fn settle(mut self) -> Result<Site, StoreError> {
         let (grids, pictures) = self.take_surfaces()?;
-        Site::new(self, city::ground_of(grids), pictures)
+        let ground = city::ground_of(grids);
+        ground.hold(HELD_GROUND_BYTES)?;
+        Site::new(self, ground, pictures)
     }
 
     /// Grids and pictures of the next version, layer by layer in the order of their names.
-    fn take_surfaces(&mut self) -> Result<(Vec<HeightGrid>, Vec<Picture>), StoreError> {
+    fn take_surfaces(&mut self) -> Result<(Vec<Arc<HeightRaster>>, Vec<Arc<Photo>>), StoreError> {
         let mut names: BTreeSet<String> = self.base.layers.iter().map(|l| l.name.clone()).collect();
         names.extend(self.started.keys().cloned());
         let (mut grids, mut pictures) = (Vec::new(), Vec::new());
         for name in names.iter().filter(|n| !self.removed.contains(*n)) {
-            if let Some(writer) = self.started.get_mut(name) {
-                grids.append(&mut writer.draft.grids);
-                pictures.append(&mut writer.draft.pictures);
+            let mut held;
+            let (own_grids, own_pictures) = if let Some(writer) = self.started.get_mut(name) {
+                writer.draft.surfaces()?
             } else if let Some(record) = self.base.layers.iter().find(|l| &l.name == name) {
-                grids.extend(city::grids_of(&self.folder, record)?);
-                pictures.extend(city::pictures_of(&self.folder, record)?);
-            }
+                let folder = self.surface_folder(name);
+                held = Rasters::new(&folder);
+                city::each_part(&self.folder, record, &folder, &mut |id, geometry| {
+                    match geometry {
+                        Geometry::Heights(grid) => held.push_heights(&grid)?,
+                        Geometry::Picture(picture) => held.push_picture(id, &picture)?,
+                        _ => {}
+                    }
+                    Ok(())
+                })?;
+                held.all()?
+            } else {
+                continue;
+            };
+            grids.extend_from_slice(own_grids);
+            pictures.extend_from_slice(own_pictures);
         }
         Ok((grids, pictures))
     }

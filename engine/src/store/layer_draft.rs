@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,11 +15,13 @@ use serde::{Deserialize, Serialize};
 use self::checkpoint::Pace;
 use super::{
     SourceRef, StoreError,
+    aside::Aside,
     disk::{self, Step, pass},
     ids,
     json::Origins,
     manifest::{FileRecord, LayerRecord},
     objects::{ObjectsWriter, Written},
+    parts::Parts,
     path::{folder_of, join_inside},
     period::Periods,
     read::{self, RowReader},
@@ -29,8 +32,11 @@ use super::{
     wkb,
 };
 use crate::{
-    model::{Changes, CityObject, Class, Extent, Geometry, HeightGrid, Picture, Warning},
-    tile::{LayerTiler, LayerTiles, Surroundings},
+    model::{Changes, CityObject, Class, Extent, Geometry, Warning},
+    tile::{
+        LayerTiler, LayerTiles, Surroundings,
+        raster::{HeightRaster, Photo},
+    },
 };
 
 /// What the city holds of a layer that is being made anew.
@@ -87,6 +93,8 @@ pub(super) struct LayerDraft {
     sources_known: bool,
     base: Option<Base>,
     sorter: Sorter,
+    /// Large shapes of the rows that are sorted.
+    aside: Aside,
     tiler: LayerTiler,
     classes: BTreeMap<String, u64>,
     parts: BTreeMap<String, u64>,
@@ -98,8 +106,9 @@ pub(super) struct LayerDraft {
     scans: BTreeMap<String, Row>,
     /// Ids of objects that come in parts.
     in_parts: BTreeSet<String>,
-    pub grids: Vec<HeightGrid>,
-    pub pictures: Vec<Picture>,
+    /// Grids and pictures so far, part by part.
+    grids: u32,
+    pictures: u32,
     warnings: Vec<Warning>,
     /// Whether another process can go on with it.
     is_resumable: bool,
@@ -142,12 +151,13 @@ pub(super) struct FinishedLayer {
 
 impl LayerDraft {
     /// A layer made of `sources`, which holds the objects of `base` that are kept and no others yet; what does not fit in
-    /// memory goes to the folder `spill`.
+    /// memory goes to the folder `spill`, and what the ground is made of to `surface`.
     pub fn new(
         name: &str,
         sources: Vec<SourceRef>,
         base: Option<Base>,
         spill: PathBuf,
+        surface: &Path,
         is_resumable: bool,
     ) -> Result<Self, StoreError> {
         let _ = fs::remove_dir_all(&spill);
@@ -159,7 +169,8 @@ impl LayerDraft {
             sources_known: true,
             base: None,
             sorter: Sorter::new(&spill),
-            tiler: LayerTiler::new(name, &inner)?,
+            aside: Aside::new(&spill),
+            tiler: LayerTiler::new(name, &inner, surface)?,
             classes: BTreeMap::new(),
             parts: BTreeMap::new(),
             shapes: BTreeMap::new(),
@@ -168,8 +179,8 @@ impl LayerDraft {
             stands_on_terrain: false,
             scans: BTreeMap::new(),
             in_parts: BTreeSet::new(),
-            grids: Vec::new(),
-            pictures: Vec::new(),
+            grids: 0,
+            pictures: 0,
             warnings: Vec::new(),
             is_resumable,
             pace: Pace::new(Duration::ZERO),
@@ -190,30 +201,36 @@ impl LayerDraft {
         let list = base.list_of_sources()?;
         self.sources_known = list.is_some() || base.record.sources.len() < 2;
         // Grids and pictures have an order of their own, which is not that of the file.
-        let mut parts: Vec<(u32, CityObject)> = Vec::new();
+        let mut parts = Parts::new(&self.spill.folder)?;
         let mut origins = Origins::default();
         let mut number = 0_usize;
         for file in base.record.parquet() {
             let path = join_inside(&base.folder, &file.path)?;
             for row in RowReader::open(&path, read::Rows::All)? {
-                let row = row?;
+                let mut row = row?;
                 let source = list.as_ref().map_or(0, |list| list.get(number).copied().unwrap_or(0));
                 number += 1;
                 let Some(source) = base.kept.get(source as usize).copied().flatten() else { continue };
-                let object = row.object(&mut origins).map_err(|e| StoreError::damaged(&path, e))?;
                 if row.kind.has_parts() {
-                    parts.push((row.part, object));
+                    row.source = source;
+                    parts.push(&row)?;
                 } else {
+                    let object = row.object(&mut origins).map_err(|e| StoreError::damaged(&path, e))?;
                     self.source = source;
                     self.push(object)?;
                 }
             }
         }
-        parts.sort_by_key(|(part, _)| *part);
-        for (_, object) in parts {
-            self.push(object)?;
-        }
-        Ok(())
+        parts.each(&mut |row| {
+            let object = row.object(&mut origins).map_err(|e| StoreError::damaged(&base.folder, e))?;
+            self.source = row.source;
+            self.push(object)
+        })
+    }
+
+    /// The heights and pictures of the ground that it holds.
+    pub fn surfaces(&mut self) -> Result<(&[Arc<HeightRaster>], &[Arc<Photo>]), StoreError> {
+        Ok(self.tiler.surfaces()?)
     }
 
     /// The objects that follow are of this one of the layer's sources.
@@ -229,11 +246,11 @@ impl LayerDraft {
         }
         let kind = Kind::of(&object.geometry);
         let part = match kind {
-            Kind::Heights => self.grids.len(),
-            Kind::Picture => self.pictures.len(),
+            Kind::Heights => self.grids,
+            Kind::Picture => self.pictures,
             _ => 0,
         };
-        let mut row = match Row::new(&object, part as u32) {
+        let mut row = match Row::new(&object, part) {
             Ok(row) => row,
             Err(reason) => {
                 self.warn("bad_shape", &format!("{reason}; left out"), object.id.as_str());
@@ -253,8 +270,8 @@ impl LayerDraft {
             }
         }
         match object.geometry {
-            Geometry::Heights(grid) => self.grids.push(grid),
-            Geometry::Picture(picture) => self.pictures.push(picture),
+            Geometry::Heights(_) => self.grids += 1,
+            Geometry::Picture(_) => self.pictures += 1,
             Geometry::Points(_) => {
                 if let Some(scan) = self.scans.get_mut(&row.id) {
                     scan.extent.merge(&row.extent);
@@ -267,6 +284,7 @@ impl LayerDraft {
             }
             _ => {}
         }
+        self.aside.put(&mut row)?;
         self.sorter.push(&row)
     }
 
@@ -387,6 +405,7 @@ impl LayerDraft {
         for entry in std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()? {
             let (_, bytes) = entry?;
             let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill.folder, e))?;
+            self.aside.get(&mut row)?;
             row.settle(around.ground);
             if let Some(periods) = &mut periods {
                 periods.date(&mut row);

@@ -10,6 +10,7 @@
 //! version before; what a crash leaves are files that no manifest names, which do no harm and are removed by
 //! [`City::collect_garbage`].
 
+mod aside;
 mod bytes;
 mod city;
 mod disk;
@@ -21,6 +22,7 @@ mod layer_draft;
 mod lock;
 mod manifest;
 mod objects;
+mod parts;
 mod path;
 mod period;
 #[cfg(test)]

@@ -165,6 +165,18 @@ fn a_source_is_added_to_a_layer_and_replaced_in_it_without_the_others() {
 }
 
 #[test]
+fn grids_that_are_kept_stay_those_of_their_source() {
+    let (_dir, city) = new_city();
+    import_parts(&city, &[("a", Some(vec![dem(30.0)])), ("b", Some(vec![pipe(1)]))]).unwrap();
+    let third = ("c", Some(vec![pipe(2)]));
+    import_parts(&open(&city), &[("a", None), ("b", None), third]).unwrap();
+    assert!(!open(&city).ground().unwrap().is_empty());
+    import_parts(&open(&city), &[("a", Some(vec![])), ("b", None), ("c", None)]).unwrap();
+    assert!(open(&city).ground().unwrap().is_empty());
+    assert_eq!(ids_at(&open(&city), None), ["pipes/1", "pipes/2"]);
+}
+
+#[test]
 fn a_layer_that_cannot_be_read_any_more_is_replaced_all_the_same() {
     let (_dir, city) = new_city();
     import(&city, &[("pipes", vec![pipe(1)])]).unwrap();

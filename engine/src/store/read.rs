@@ -20,6 +20,9 @@ use parquet::file::metadata::PageIndexPolicy;
 use super::{StoreError, objects, row::Row, shape::Kind};
 use crate::model::{Class, Domain, Extent, Stage};
 
+/// Bytes of rows that are unpacked at a time, as far as they are about equally large.
+const BATCH_BYTES: usize = 16 << 20;
+
 /// Which rows to read.
 pub(crate) enum Rows<'a> {
     /// All.
@@ -112,7 +115,9 @@ fn open_unguarded(
         builder = builder.with_row_selection(RowSelection::from(selectors));
     }
     // Few rows a batch where shapes are read: one may be a DEM block of many megabytes.
-    let batch_rows = if columns.is_some() { 2048 } else { 256 };
+    let row_bytes = builder.metadata().row_groups().iter().map(|g| g.total_byte_size() / g.num_rows().max(1)).max();
+    let row_bytes = usize::try_from(row_bytes.unwrap_or(0)).unwrap_or(0).max(1);
+    let batch_rows = if columns.is_some() { 2048 } else { (BATCH_BYTES / row_bytes).clamp(1, 256) };
     builder.with_batch_size(batch_rows).build().map_err(StoreError::parquet(path))
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -13,7 +13,7 @@ use std::{
 use super::{
     Draft, LayerWriter, SourceRef, StoreError,
     disk::{self, Step, pass},
-    draft::has_tile_shapes,
+    draft::{SURFACE_FOLDER, has_tile_shapes},
     layer_draft::FinishedLayer,
     manifest::{self, FORMAT_VERSION, LayerRecord, Manifest},
     projjson::projjson,
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     crs::Frame,
-    model::{ImportReport, Picture, SourceReport, Warning},
-    tile::{Ground, Journal, Surroundings},
+    model::{ImportReport, SourceReport, Warning},
+    tile::{Ground, Journal, Surroundings, raster::Photo},
 };
 
 /// Layers whose files are written at the same time at most.
@@ -35,7 +35,7 @@ pub struct Site {
     frame: Frame,
     ground: Ground,
     ground_hash: String,
-    pictures: Vec<Picture>,
+    pictures: Vec<Arc<Photo>>,
     pictures_hash: String,
     crs: serde_json::Value,
     finished: Mutex<Vec<FinishedLayer>>,
@@ -45,11 +45,11 @@ pub struct Site {
 }
 
 impl Site {
-    pub(super) fn new(draft: Draft, ground: Ground, pictures: Vec<Picture>) -> Result<Self, StoreError> {
+    pub(super) fn new(draft: Draft, ground: Ground, pictures: Vec<Arc<Photo>>) -> Result<Self, StoreError> {
         Ok(Self {
             frame: Frame::new(draft.head.crs.clone())?,
-            ground_hash: hash_of_ground(&ground),
-            pictures_hash: hash_of_pictures(&pictures),
+            ground_hash: hash_of_ground(&ground)?,
+            pictures_hash: hash_of_pictures(&pictures)?,
             crs: projjson(&draft.head.crs),
             ground,
             pictures,
@@ -152,6 +152,7 @@ impl Site {
         let journal = opened.as_ref().unwrap_or(Journal::none());
         let around = Surroundings { frame: &self.frame, ground: &self.ground, pictures: &self.pictures, journal };
         let mut finished = writer.draft.finish(&writer.name, &root, &around, &self.crs)?;
+        self.ground.check()?;
         finished.record.ground = self.ground_hash.clone();
         finished.record.pictures = self.pictures_hash.clone();
         // All that it says is in the finished layer now.
@@ -302,6 +303,8 @@ impl Site {
         };
         (report.version, report.extent) = (version, manifest.extent());
 
+        // Nobody asks for the ground any more: what it lies in need not be made durable.
+        let _ = fs::remove_dir_all(draft.staging.0.join(SURFACE_FOLDER));
         disk::sync_tree(&draft.folder)?;
         pass(Step::Staged, &draft.staging.0)?;
         for (number, (from, relative)) in moves.iter().enumerate() {
@@ -357,36 +360,42 @@ fn warn(report: &mut ImportReport, layer: &str, warnings: Vec<Warning>) {
     }
 }
 
-fn hash_of_ground(ground: &Ground) -> String {
+fn hash_of_ground(ground: &Ground) -> Result<String, StoreError> {
     if ground.is_empty() {
-        return String::new();
+        return Ok(String::new());
     }
     let mut hasher = blake3::Hasher::new();
     for grid in ground.grids() {
-        for v in [grid.north_west.x, grid.north_west.y, grid.step_m.x, grid.step_m.y] {
+        let (corner, step) = (grid.north_west(), grid.step_m());
+        for v in [corner.x, corner.y, step.x, step.y] {
             hasher.update(&v.to_le_bytes());
         }
-        hasher.update(&grid.columns.to_le_bytes());
-        hasher.update(&grid.rows.to_le_bytes());
-        for chunk in grid.heights.chunks(4096) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|h| h.to_le_bytes()).collect();
-            hasher.update(&bytes);
-        }
+        hasher.update(&grid.columns().to_le_bytes());
+        hasher.update(&grid.rows().to_le_bytes());
+        grid.each_rows(&mut |heights| {
+            for chunk in heights.chunks(4096) {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|h| h.to_le_bytes()).collect();
+                hasher.update(&bytes);
+            }
+        })?;
     }
-    hasher.finalize().to_hex()[..32].to_string()
+    Ok(hasher.finalize().to_hex()[..32].to_string())
 }
 
-fn hash_of_pictures(pictures: &[Picture]) -> String {
+fn hash_of_pictures(pictures: &[Arc<Photo>]) -> Result<String, StoreError> {
     if pictures.is_empty() {
-        return String::new();
+        return Ok(String::new());
     }
     let mut hasher = blake3::Hasher::new();
     for picture in pictures {
-        for v in [picture.north_west.x, picture.north_west.y, picture.step_m.x, picture.step_m.y] {
+        let (corner, step) = (picture.north_west(), picture.step_m());
+        for v in [corner.x, corner.y, step.x, step.y] {
             hasher.update(&v.to_le_bytes());
         }
-        hasher.update(&picture.columns.to_le_bytes());
-        hasher.update(&picture.rgb);
+        hasher.update(&(picture.columns() as u32).to_le_bytes());
+        picture.each_rows(&mut |pixels| {
+            hasher.update(pixels);
+        })?;
     }
-    hasher.finalize().to_hex()[..32].to_string()
+    Ok(hasher.finalize().to_hex()[..32].to_string())
 }

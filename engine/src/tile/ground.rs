@@ -1,7 +1,10 @@
 //! The terrain as a function: height at a place.
 
+use std::sync::Arc;
+
 use glam::DVec2;
 
+use super::{TileError, raster::HeightRaster};
 use crate::model::{Extent, HeightGrid};
 
 /// Heights of the city's terrain, from all its grids; the last grid that covers a place wins.
@@ -10,15 +13,38 @@ use crate::model::{Extent, HeightGrid};
 /// in [`Ground::grids`] but give no heights.
 #[derive(Clone, Debug, Default)]
 pub struct Ground {
-    grids: Vec<HeightGrid>,
+    grids: Vec<Arc<HeightRaster>>,
     index: Index,
 }
 
 impl Ground {
-    /// The terrain made of `grids`.
+    /// The terrain made of `grids`, all of them in memory.
     pub fn new(grids: Vec<HeightGrid>) -> Self {
+        Self::of(grids.into_iter().map(HeightRaster::in_memory).map(Arc::new).collect())
+    }
+
+    /// The terrain made of `grids`, which may be on disk.
+    pub fn of(grids: Vec<Arc<HeightRaster>>) -> Self {
         let index = Index::of(&grids);
         Self { grids, index }
+    }
+
+    /// Takes grids into memory, the topmost first, as long as all that are there take less than `bytes`.
+    pub fn hold(&self, bytes: u64) -> Result<(), TileError> {
+        let mut left = bytes;
+        for grid in self.grids.iter().rev() {
+            let needed = grid.bytes_on_disk();
+            if needed <= left {
+                left -= needed;
+                grid.hold()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a height could not be read back from disk: until then it counts as missing.
+    pub fn check(&self) -> Result<(), TileError> {
+        self.grids.iter().try_for_each(|grid| grid.check())
     }
 
     /// Whether there is no terrain at all.
@@ -27,7 +53,7 @@ impl Ground {
     }
 
     /// Its grids.
-    pub fn grids(&self) -> &[HeightGrid] {
+    pub fn grids(&self) -> &[Arc<HeightRaster>] {
         &self.grids
     }
 
@@ -58,14 +84,14 @@ struct Index {
 }
 
 impl Index {
-    fn of(grids: &[HeightGrid]) -> Self {
+    fn of(grids: &[Arc<HeightRaster>]) -> Self {
         let sound: Vec<(u32, DVec2, DVec2)> = grids
             .iter()
             .enumerate()
             .filter(|(_, grid)| is_sound(grid))
             .map(|(i, grid)| {
-                let span = DVec2::new(f64::from(grid.columns - 1), f64::from(grid.rows - 1)) * grid.step_m;
-                let low = DVec2::new(grid.north_west.x, grid.north_west.y - span.y);
+                let span = DVec2::new(f64::from(grid.columns() - 1), f64::from(grid.rows() - 1)) * grid.step_m();
+                let low = DVec2::new(grid.north_west().x, grid.north_west().y - span.y);
                 (i as u32, low, low + span)
             })
             .collect();
@@ -98,14 +124,13 @@ impl Index {
     }
 }
 
-fn is_sound(grid: &HeightGrid) -> bool {
-    let samples = u64::from(grid.columns) * u64::from(grid.rows);
-    grid.columns >= 2
-        && grid.rows >= 2
-        && grid.heights.len() as u64 >= samples
-        && grid.step_m.cmpgt(DVec2::ZERO).all()
-        && grid.step_m.is_finite()
-        && grid.north_west.is_finite()
+fn is_sound(grid: &HeightRaster) -> bool {
+    grid.columns() >= 2
+        && grid.rows() >= 2
+        && grid.is_whole()
+        && grid.step_m().cmpgt(DVec2::ZERO).all()
+        && grid.step_m().is_finite()
+        && grid.north_west().is_finite()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod cloud;
 pub mod glb;
 mod ground;
 mod journal;
+pub mod raster;
 pub mod select;
 mod shape;
 mod solid;
@@ -29,14 +30,22 @@ pub use select::{SelectOptions, Selection, View, select};
 pub use tileset::{Refine, TileNode, TilesetBuilder};
 pub use tree::{Tile, TileId, TileTree, TreeError};
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
-use self::{cloud::CloudTiler, solid::SolidTiler, terrain::TerrainTiler};
+use self::{
+    cloud::CloudTiler,
+    raster::{HeightRaster, Photo},
+    solid::SolidTiler,
+    terrain::TerrainTiler,
+};
 use crate::{
     crs::Frame,
-    model::{CityObject, Class, Extent, Geometry, Picture},
+    model::{CityObject, Class, Extent, Geometry},
 };
 
 /// Why tiles could not be made.
@@ -62,7 +71,7 @@ pub struct Surroundings<'a> {
     /// Its terrain; empty when it has none.
     pub ground: &'a Ground,
     /// Pictures to drape on terrain, the later over the earlier.
-    pub pictures: &'a [Picture],
+    pub pictures: &'a [Arc<Photo>],
     /// What of the layer's tiles a process before this one has made.
     pub journal: &'a Journal,
 }
@@ -99,6 +108,7 @@ impl LayerTiles {
 pub struct LayerTiler {
     layer: String,
     spill: PathBuf,
+    surface: PathBuf,
     solid: Option<SolidTiler>,
     terrain: Option<TerrainTiler>,
     cloud: Option<CloudTiler>,
@@ -112,9 +122,16 @@ pub struct TilerState {
 }
 
 impl LayerTiler {
-    /// A tiler for `layer`; what does not fit in memory goes to files in `spill`.
-    pub fn new(layer: &str, spill: &Path) -> Result<Self, TileError> {
-        Ok(Self { layer: layer.into(), spill: spill.into(), solid: None, terrain: None, cloud: None })
+    /// A tiler for `layer`; what does not fit in memory goes to files in `spill`, heights and pictures to one in `surface`,
+    /// which must stay as long as the city's ground is asked for.
+    pub fn new(layer: &str, spill: &Path, surface: &Path) -> Result<Self, TileError> {
+        let (layer, spill, surface) = (layer.into(), spill.into(), surface.into());
+        Ok(Self { layer, spill, surface, solid: None, terrain: None, cloud: None })
+    }
+
+    /// The heights and pictures that it was given.
+    pub fn surfaces(&mut self) -> Result<(&[Arc<HeightRaster>], &[Arc<Photo>]), TileError> {
+        self.terrain.as_mut().map_or(Ok((&[], &[])), TerrainTiler::surfaces)
     }
 
     /// Puts what it holds on the disk, for another process to go on from; `None` when that cannot be, since it holds
@@ -129,10 +146,10 @@ impl LayerTiler {
     }
 
     /// The tiler that had this `state` in a process before this one; `spill` is the same folder.
-    pub fn restore(layer: &str, spill: &Path, state: TilerState) -> Result<Self, TileError> {
+    pub fn restore(layer: &str, spill: &Path, surface: &Path, state: TilerState) -> Result<Self, TileError> {
         let solid = state.solid.map(|state| SolidTiler::restore(spill, state)).transpose()?;
         let cloud = state.cloud.map(|state| CloudTiler::restore(layer, spill, state)).transpose()?;
-        Ok(Self { solid, cloud, ..Self::new(layer, spill)? })
+        Ok(Self { solid, cloud, ..Self::new(layer, spill, surface)? })
     }
 
     /// Takes one object.
@@ -145,7 +162,7 @@ impl LayerTiler {
             Geometry::Heights(_) | Geometry::Picture(_) => {
                 let terrain = match self.terrain.take() {
                     Some(terrain) => terrain,
-                    None => TerrainTiler::new(&self.layer, &self.spill)?,
+                    None => TerrainTiler::new(&self.surface),
                 };
                 self.terrain.insert(terrain).push(object)
             }
@@ -171,7 +188,7 @@ impl LayerTiler {
         let mut tileset = TilesetBuilder::new(folder, around.frame)?.with_journal(around.journal);
         let mut undrawn = solid::Undrawn::default();
         if let Some(terrain) = self.terrain {
-            terrain.finish(folder, around, &mut tileset)?;
+            terrain.finish(around, &mut tileset)?;
         }
         if let Some(cloud) = self.cloud {
             cloud.finish(folder, around, &mut tileset)?;

@@ -59,7 +59,7 @@ fn tile(objects: &[CityObject], ground: &Ground, folder: &Path) -> LayerTiles {
 
 fn tile_on(objects: &[CityObject], ground: &Ground, folder: &Path, journal: &Journal) -> LayerTiles {
     let spill = tempfile::tempdir().unwrap();
-    let mut tiler = LayerTiler::new("layer", spill.path()).unwrap();
+    let mut tiler = LayerTiler::new("layer", spill.path(), spill.path()).unwrap();
     for object in objects {
         tiler.push(object).unwrap();
     }

@@ -11,12 +11,7 @@ use groundline_engine::model::{Class, SourceReport};
 use crate::{
     Format, ImportError, Job, Kind, Options, Out, Probe,
     cloud::Input,
-    geotiff::{
-        DemOut, cannot_place, crs_from_prj,
-        place::{Affine, aligned_grid, covering_grid},
-        raster::bad,
-        warp::warp_heights,
-    },
+    geotiff::{DemOut, DemWay, crs_from_prj, place::Affine, raster::bad},
 };
 
 /// Esri ASCII grid.
@@ -29,9 +24,8 @@ pub static FORMAT: Format = Format {
     read,
 };
 
-/// Samples that can pass without being held, and samples that must be held to be resampled.
-const MAX_STREAMED: u64 = 1_000_000_000;
-const MAX_HELD: u64 = 250_000_000;
+/// Samples of a grid.
+const MAX_SAMPLES: u64 = 1_000_000_000;
 /// A line holds a row, or part of it.
 const MAX_LINE: u64 = 64 << 20;
 /// The value that stands for no data where the file names none, by Esri's own default.
@@ -159,43 +153,26 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     };
     let (columns, rows, affine) = (header.columns, header.rows, header.affine);
     let samples = u64::from(columns) * u64::from(rows);
-    let aligned = aligned_grid(&affine, job.city_from_source, columns, rows);
-    let limit = if aligned.is_some() { MAX_STREAMED } else { MAX_HELD };
     // A height takes two bytes at least, with what parts it from the next.
     let has_room = samples <= input.length.div_ceil(2);
-    if samples > limit || !has_room {
+    if samples > MAX_SAMPLES || !has_room {
         let reason = match has_room {
-            true => format!("{columns} x {rows} samples are more than {limit}; cut it into tiles"),
+            true => format!("{columns} x {rows} samples are more than {MAX_SAMPLES}; cut it into tiles"),
             false => format!("{columns} x {rows} samples are promised, which do not fit into {} bytes", input.length),
         };
         return Err(bad(job.path, "header", reason));
     }
-    let grid = match aligned {
-        Some(grid) => grid,
-        None => {
-            covering_grid(&affine, job.city_from_source, columns, rows, MAX_HELD).ok_or_else(|| cannot_place(job))?
-        }
-    };
+    let mut way = DemWay::of(job, &affine, (columns, rows))?;
     let mut heights = Heights::new(job.path, header, input);
     let mut faults = Vec::new();
     let mut dem = DemOut::with(job, (columns, rows), None, out, report);
-    let mut held = Vec::new();
     let mut row = Vec::new();
     for number in 0..rows {
         heights.row(&mut row, &mut faults)?;
-        match aligned {
-            Some(_) => dem.push_rows(&grid, &row)?,
-            None => held.extend_from_slice(&row),
-        }
+        dem.push(&mut way, &row)?;
         if number.is_multiple_of(64) {
-            let share = if aligned.is_some() { 1.0 } else { 0.5 };
-            dem.out.progress(share * number as f32 / rows as f32);
+            dem.out.progress(number as f32 / rows as f32);
         }
-    }
-    if aligned.is_none() {
-        warp_heights(&affine, job.city_from_source, (columns, rows), &held, grid, |_, line| {
-            dem.push_rows(&grid, line)
-        })?;
     }
     dem.finish()?;
     for (sample, word) in faults {

@@ -3,8 +3,9 @@
 //! One band of numbers becomes [`HeightGrid`]s, 8-bit colours become a [`Picture`]. A raster whose axes are the
 //! city's passes sample by sample; any other is resampled bilinearly at its own step.
 //!
-//! Limits: an aligned DEM streams through in bands and may have 10⁹ samples; a DEM that must be resampled is held
-//! in memory and may have 2.5 × 10⁸. Pictures are averaged down to about 64 megapixels.
+//! Rasters stream through in bands of rows; one that must be resampled is held as far as it is turned away from the
+//! city's north. Limits: 10⁹ samples of a DEM, of which 1.3 × 10⁸ may have to be held; pictures are averaged down to about
+//! 1000 megapixels, to 64 when more of them would have to be held.
 
 pub(crate) mod keys;
 pub(crate) mod place;
@@ -22,14 +23,14 @@ use groundline_engine::{
 use self::{
     place::{Affine, CityGrid, aligned_grid, covering_grid},
     raster::{Content, Raster, bad},
-    warp::{PictureShrinker, place_picture, warp_heights},
+    warp::{PictureOut, Warper, sample_height},
 };
 use crate::{Format, ImportError, Job, Kind, Options, Out, Probe};
 
-/// Samples of a DEM that can pass without being held in memory.
-const MAX_STREAMED_SAMPLES: u64 = 1_000_000_000;
-/// Samples of a DEM that must be held to be resampled (4 bytes each).
-const MAX_HELD_SAMPLES: u64 = 250_000_000;
+/// Samples of a DEM.
+const MAX_SAMPLES: u64 = 1_000_000_000;
+/// Samples of a DEM that are held at a time to be resampled (4 bytes each).
+const MAX_HELD_SAMPLES: u64 = 1 << 27;
 /// Pixels of a picture that are read through.
 const MAX_PICTURE_PIXELS: u64 = 8_000_000_000;
 /// Samples of one emitted block.
@@ -123,50 +124,54 @@ fn read_heights(
     if let Some(unit_m) = raster.height_unit_m.filter(|unit| *unit != 1.0) {
         report.warn("height_unit", format!("heights are in units of {unit_m} m and were converted to metres"), "");
     }
-    let mut dem = DemOut::new(job, raster, out, report);
-    let aligned = aligned_grid(&affine, job.city_from_source, raster.columns, raster.rows);
-    let limit = if aligned.is_some() { MAX_STREAMED_SAMPLES } else { MAX_HELD_SAMPLES };
-    if samples > limit {
-        let reason = format!(
-            "{} x {} samples are more than {limit}; cut it into tiles{}",
-            raster.columns,
-            raster.rows,
-            if aligned.is_some() { "" } else { ", or bring it into the city's system first (gdalwarp -t_srs)" }
-        );
+    if samples > MAX_SAMPLES {
+        let reason =
+            format!("{} x {} samples are more than {MAX_SAMPLES}; cut it into tiles", raster.columns, raster.rows);
         return Err(bad(job.path, "TIFF header", reason));
     }
+    let size = (raster.columns, raster.rows);
+    let mut way = DemWay::of(job, &affine, size)?;
+    let mut dem = DemOut::with(job, size, raster.height_unit_m, out, report);
     let rows = raster.rows as f32;
-    let unannounced = match aligned {
-        Some(grid) => raster.read_heights(|first_row, band| {
-            dem.out.progress(first_row as f32 / rows);
-            dem.push_rows(&grid, band)
-        })?,
-        None => {
-            let Some(grid) =
-                covering_grid(&affine, job.city_from_source, raster.columns, raster.rows, MAX_HELD_SAMPLES)
-            else {
-                return Err(cannot_place(job));
-            };
-            // Held in memory: grown band by band, so that a header's claim alone allocates nothing.
-            let mut heights: Vec<f32> = Vec::new();
-            let unannounced = raster.read_heights(|first_row, band| {
-                dem.out.progress(0.5 * first_row as f32 / rows);
-                heights.extend_from_slice(band);
-                Ok(())
-            })?;
-            warp_heights(&affine, job.city_from_source, (raster.columns, raster.rows), &heights, grid, |row, line| {
-                dem.out.progress(0.5 + 0.5 * row as f32 / grid.rows as f32);
-                dem.push_rows(&grid, line)
-            })?;
-            unannounced
-        }
-    };
+    let unannounced = raster.read_heights(|first_row, band| {
+        dem.out.progress(first_row as f32 / rows);
+        dem.push(&mut way, band)
+    })?;
     dem.finish()?;
     if unannounced > 0 {
         let message = format!("{unannounced} samples of -9999, -32767 or -32768 were taken as missing");
         report.warn("nodata_assumed", message, "the file names no no-data value");
     }
     Ok(())
+}
+
+/// How a DEM comes into the city's frame.
+pub(crate) enum DemWay {
+    /// Sample by sample.
+    Aligned(CityGrid),
+    /// Resampled.
+    Warped(CityGrid, Box<Warper<f32>>),
+}
+
+impl DemWay {
+    /// For a DEM of this size.
+    pub(crate) fn of(job: &Job<'_>, affine: &Affine, (columns, rows): (u32, u32)) -> Result<Self, ImportError> {
+        if let Some(grid) = aligned_grid(affine, job.city_from_source, columns, rows) {
+            return Ok(Self::Aligned(grid));
+        }
+        let grid =
+            covering_grid(affine, job.city_from_source, columns, rows, MAX_SAMPLES).ok_or_else(|| cannot_place(job))?;
+        let warper = Warper::new(affine, job.city_from_source, (columns, rows), 1, grid);
+        let held = warper.most_held();
+        if held > MAX_HELD_SAMPLES {
+            let reason = format!(
+                "it is turned so far that {held} of its samples must be held at a time, which is more than \
+                 {MAX_HELD_SAMPLES}; cut it into tiles, or bring it into the city's system first (gdalwarp -t_srs)"
+            );
+            return Err(bad(job.path, "georeference", reason));
+        }
+        Ok(Self::Warped(grid, Box::new(warper)))
+    }
 }
 
 pub(crate) fn cannot_place(job: &Job<'_>) -> ImportError {
@@ -188,11 +193,6 @@ pub(crate) struct DemOut<'a> {
 }
 
 impl<'a> DemOut<'a> {
-    fn new(job: &Job<'_>, raster: &Raster, out: &'a mut dyn Out, report: &'a mut SourceReport) -> Self {
-        let size = (raster.columns, raster.rows);
-        Self::with(job, size, raster.height_unit_m, out, report)
-    }
-
     pub(crate) fn with(
         job: &Job<'_>,
         (columns, rows): (u32, u32),
@@ -227,21 +227,34 @@ impl<'a> DemOut<'a> {
         }
     }
 
+    /// Takes further rows of the source.
+    pub(crate) fn push(&mut self, way: &mut DemWay, rows: &[f32]) -> Result<(), ImportError> {
+        match way {
+            DemWay::Aligned(grid) => self.push_rows(grid, rows),
+            DemWay::Warped(grid, warper) => {
+                warper.push(rows);
+                while let Some(row) = warper.next_row(sample_height) {
+                    self.push_rows(grid, &row)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Takes further rows of the whole grid, which lies at `grid`.
-    pub(crate) fn push_rows(&mut self, grid: &CityGrid, rows: &[f32]) -> Result<(), ImportError> {
+    fn push_rows(&mut self, grid: &CityGrid, rows: &[f32]) -> Result<(), ImportError> {
         let columns = grid.columns as usize;
         for row in rows.chunks_exact(columns) {
             self.heights.extend_from_slice(row);
             self.rows_taken += 1;
             if self.heights.len() + columns > BLOCK_SAMPLES && self.heights.len() > columns {
                 self.emit(grid)?;
-                self.heights.drain(..self.heights.len() - columns);
+                self.heights = row.to_vec();
                 self.first_row = self.rows_taken - 1;
             }
         }
         if self.rows_taken == grid.rows && (self.rows_taken - self.first_row > 1 || self.first_row == 0) {
             self.emit(grid)?;
-            self.heights.clear();
         }
         Ok(())
     }
@@ -253,7 +266,7 @@ impl<'a> DemOut<'a> {
             step_m: grid.step_m,
             columns: grid.columns,
             rows: self.rows_taken - self.first_row,
-            heights: self.heights.clone(),
+            heights: std::mem::take(&mut self.heights),
         };
         let valid = block.heights.iter().filter(|h| h.is_finite()).count() as u64;
         self.valid += valid;
@@ -304,13 +317,12 @@ fn read_picture(
         return Err(bad(job.path, "TIFF header", reason));
     }
     let rows = raster.rows as f32;
-    let mut shrinker = PictureShrinker::new(raster.columns, raster.rows);
+    let mut picture = PictureOut::new(job, (raster.columns, raster.rows), affine, out, report)?;
     raster.read_colours(|first_row, band| {
-        out.progress(0.8 * first_row as f32 / rows);
-        shrinker.push(band);
-        Ok(())
+        picture.out.progress(first_row as f32 / rows);
+        picture.push(band)
     })?;
-    place_picture(job, shrinker, affine, out, report)
+    picture.finish(job)
 }
 
 #[cfg(test)]

@@ -132,6 +132,8 @@ pub(crate) fn covering_grid(
 
 /// Cells of the city's grid between two exactly computed places.
 const LATTICE: u32 = 16;
+/// Nodes of the lattice that are searched at once.
+const NODES_AT_ONCE: usize = 1 << 18;
 
 /// Tells for each pixel centre of a grid in the city which place of the source raster it shows.
 ///
@@ -161,24 +163,38 @@ impl PixelFinder {
         let around = to_city(affine, transform, &[middle, middle + DVec2::X, middle + DVec2::Y]);
         let start = |target: &DVec2| solve(around[0], around[1], around[2], *target).map_or(middle, |d| middle + d);
         let mut nodes: Vec<DVec2> = targets.iter().map(start).collect();
-        for _ in 0..8 {
-            let probes: Vec<DVec2> = nodes.iter().flat_map(|p| [*p, *p + DVec2::X, *p + DVec2::Y]).collect();
-            let places = to_city(affine, transform, &probes);
-            let mut largest: f64 = 0.0;
-            for ((node, target), place) in nodes.iter_mut().zip(&targets).zip(places.chunks_exact(3)) {
-                match solve(place[0], place[1], place[2], *target) {
-                    Some(delta) if delta.is_finite() => {
-                        *node += delta;
-                        largest = largest.max(delta.abs().max_element());
-                    }
-                    _ => *node = DVec2::NAN,
-                }
-            }
-            if largest < 1e-6 {
-                break;
-            }
+        for (nodes, targets) in nodes.chunks_mut(NODES_AT_ONCE).zip(targets.chunks(NODES_AT_ONCE)) {
+            find(affine, transform, targets, nodes);
         }
         Self { grid, across, nodes }
+    }
+
+    /// For each row of the grid the first and the last row of the source that its pixels and those of the rows below it, in
+    /// the first case, need; of a row that needs none, the first is beyond the last.
+    pub fn needs(&self, source_rows: u32) -> Vec<(u32, u32)> {
+        let last = f64::from(source_rows.max(1) - 1);
+        // A pixel is made of the rows whose middles are next to it.
+        let range = |nodes: &[DVec2]| {
+            let rows = nodes.iter().map(|n| n.y).filter(|y| y.is_finite());
+            rows.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)))
+        };
+        let lines: Vec<_> = self.nodes.chunks_exact(self.across).map(range).collect();
+        let mut needs: Vec<(u32, u32)> = (0..self.grid.rows as usize)
+            .map(|row| {
+                let pair = lines.get(row / LATTICE as usize..row / LATTICE as usize + 2).unwrap_or(&[]);
+                let low = pair.iter().map(|(low, _)| *low).fold(f64::INFINITY, f64::min);
+                let high = pair.iter().map(|(_, high)| *high).fold(f64::NEG_INFINITY, f64::max);
+                let is_any = low <= high && high > -1.0 && low < last + 2.0;
+                match is_any {
+                    true => ((low - 1.5).clamp(0.0, last) as u32, (high + 0.5).clamp(0.0, last) as u32),
+                    false => (u32::MAX, 0),
+                }
+            })
+            .collect();
+        for row in (1..needs.len()).rev() {
+            needs[row - 1].0 = needs[row - 1].0.min(needs[row].0);
+        }
+        needs
     }
 
     /// Calls `take(column, source pixel)` for each pixel of a row of the grid; pixels outside the raster are NaN
@@ -191,6 +207,27 @@ impl PixelFinder {
             let north = at(i, j).lerp(at(i + 1, j), u);
             let south = at(i, j + 1).lerp(at(i + 1, j + 1), u);
             take(column as usize, north.lerp(south, v));
+        }
+    }
+}
+
+/// Moves `nodes` to the places of the source that lie at `targets`; NaN where there is none.
+fn find(affine: &Affine, transform: &Transform, targets: &[DVec2], nodes: &mut [DVec2]) {
+    for _ in 0..8 {
+        let probes: Vec<DVec2> = nodes.iter().flat_map(|p| [*p, *p + DVec2::X, *p + DVec2::Y]).collect();
+        let places = to_city(affine, transform, &probes);
+        let mut largest: f64 = 0.0;
+        for ((node, target), place) in nodes.iter_mut().zip(targets).zip(places.chunks_exact(3)) {
+            match solve(place[0], place[1], place[2], *target) {
+                Some(delta) if delta.is_finite() => {
+                    *node += delta;
+                    largest = largest.max(delta.abs().max_element());
+                }
+                _ => *node = DVec2::NAN,
+            }
+        }
+        if largest < 1e-6 {
+            break;
         }
     }
 }

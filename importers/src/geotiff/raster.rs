@@ -301,7 +301,8 @@ impl Raster {
                         return Err(bad(&self.path, "TIFF header", "colours are not 8 bits deep".into()));
                     };
                     let (w, h) = self.decoder.chunk_data_dimensions(index);
-                    let (w, h, first_column) = (w as usize, h as usize, (i * width) as usize);
+                    // Of all planes but the first the lowest tiles come with the rows below the picture.
+                    let (w, h, first_column) = (w as usize, (h as usize).min(band_rows), (i * width) as usize);
                     for (r, line) in data.chunks_exact((w * pixel_bytes).max(1)).take(h).enumerate() {
                         let start = (r * columns + first_column) * samples;
                         if self.is_planar {

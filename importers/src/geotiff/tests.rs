@@ -76,6 +76,27 @@ fn blocks_of_a_large_dem_share_their_border_row() {
     assert_eq!(next_row + 1, rows);
 }
 
+/// The rows of `grid` when the source comes so many rows at a time.
+fn warped(
+    affine: &Affine,
+    transform: &Transform,
+    (columns, rows): (u32, u32),
+    heights: &[f32],
+    grid: CityGrid,
+    at_once: usize,
+) -> Vec<Vec<f32>> {
+    let mut warper = Warper::new(affine, transform, (columns, rows), 1, grid);
+    let mut lines = Vec::new();
+    for band in heights.chunks(columns as usize * at_once) {
+        warper.push(band);
+        while let Some(line) = warper.next_row(sample_height) {
+            lines.push(line);
+        }
+    }
+    assert_eq!(lines.len(), grid.rows as usize);
+    lines
+}
+
 #[test]
 fn a_raster_with_rows_from_the_south_is_turned() {
     let affine = Affine { origin: DVec2::ZERO, column: DVec2::new(100.0, 0.0), row: DVec2::new(0.0, 100.0) };
@@ -84,12 +105,7 @@ fn a_raster_with_rows_from_the_south_is_turned() {
     assert!(aligned_grid(&affine, &same, 3, 2).is_none());
     let grid = covering_grid(&affine, &same, 3, 2, 100).unwrap();
     assert_eq!((grid.columns, grid.rows), (3, 2));
-    let mut turned = Vec::new();
-    warp::warp_heights(&affine, &same, (3, 2), &[1.0, 2.0, 3.0, 4.0, f32::NAN, 6.0], grid, |_, line| {
-        turned.extend_from_slice(line);
-        Ok(())
-    })
-    .unwrap();
+    let turned = warped(&affine, &same, (3, 2), &[1.0, 2.0, 3.0, 4.0, f32::NAN, 6.0], grid, 1).concat();
     assert_eq!((turned[0], turned[2], turned[3], turned[5]), (4.0, 6.0, 1.0, 3.0));
     assert!(turned[1].is_nan());
 }
@@ -112,18 +128,75 @@ fn a_turned_raster_shows_the_same_heights_at_the_same_places() {
         .collect();
     let grid = covering_grid(&affine, &same, columns, rows, 1_000_000).unwrap();
     let mut seen = 0;
-    warp::warp_heights(&affine, &same, (columns, rows), &heights, grid, |row, line| {
+    let whole = warped(&affine, &same, (columns, rows), &heights, grid, rows as usize);
+    for at_once in [1, 7] {
+        let in_bands = warped(&affine, &same, (columns, rows), &heights, grid, at_once);
+        let bits = |lines: &[Vec<f32>]| lines.concat().iter().map(|h| h.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&in_bands), bits(&whole), "{at_once} rows at a time");
+    }
+    for (row, line) in whole.iter().enumerate() {
         for (column, height) in line.iter().enumerate().filter(|(_, h)| h.is_finite()) {
-            let place = grid.north_west + DVec2::new(column as f64 + 0.5, -f64::from(row) - 0.5) * grid.step_m;
+            let place = grid.north_west + DVec2::new(column as f64 + 0.5, -(row as f64) - 0.5) * grid.step_m;
             // Within half a pixel of the edge the outermost sample is held.
             assert!((f64::from(*height) - plane(place)).abs() < 0.2, "{place}");
             seen += 1;
         }
-        Ok(())
-    })
-    .unwrap();
+    }
     let area = f64::from(columns * rows) * 4.0 / (grid.step_m.x * grid.step_m.y);
     assert!((f64::from(seen) - area).abs() < 0.03 * area, "{seen} of {area}");
+}
+
+#[test]
+fn of_a_raster_that_is_turned_a_little_few_rows_are_held() {
+    let (sin, cos) = 0.02f64.sin_cos();
+    let affine = Affine { origin: DVec2::ZERO, column: DVec2::new(cos, sin), row: DVec2::new(sin, -cos) };
+    let crs = metric_crs();
+    let same = Transform::new(&crs, &crs).unwrap();
+    let (columns, rows) = (500, 3000);
+    let grid = covering_grid(&affine, &same, columns, rows, 10_000_000).unwrap();
+    let mut warper: Warper<f32> = Warper::new(&affine, &same, (columns, rows), 1, grid);
+    assert!(warper.most_held() < u64::from(columns) * 50, "{}", warper.most_held());
+    let mut made = 0;
+    for row in 0..rows {
+        warper.push(&vec![row as f32; columns as usize]);
+        while warper.next_row(sample_height).is_some() {
+            made += 1;
+        }
+    }
+    assert_eq!(made, grid.rows);
+    // Turned by 90° every row needs all of them.
+    let affine = Affine { origin: DVec2::ZERO, column: DVec2::new(0.0, 1.0), row: DVec2::new(1.0, 0.0) };
+    let grid = covering_grid(&affine, &same, columns, rows, 10_000_000).unwrap();
+    let warper: Warper<f32> = Warper::new(&affine, &same, (columns, rows), 1, grid);
+    assert_eq!(warper.most_held(), u64::from(columns) * u64::from(rows));
+}
+
+#[test]
+fn a_large_picture_comes_in_parts_that_follow_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ortho.tif");
+    let (columns, rows) = (4096_u32, 1300_u32);
+    let rgb: Vec<u8> = (0..columns * rows).flat_map(|i| [(i % 251) as u8 + 1, (i / columns % 250) as u8, 9]).collect();
+    let file = std::fs::File::create(&path).unwrap();
+    let mut encoder = TiffEncoder::new(std::io::BufWriter::new(file)).unwrap();
+    let mut image = encoder.new_image::<colortype::RGB8>(columns, rows).unwrap();
+    let tags = image.encoder();
+    tags.write_tag(Tag::ModelPixelScaleTag, &[0.5f64, 0.5, 0.0][..]).unwrap();
+    tags.write_tag(Tag::ModelTiepointTag, &[0.0f64, 0.0, 0.0, 1000.0, 2000.0, 0.0][..]).unwrap();
+    image.write_data(&rgb).unwrap();
+    drop(encoder);
+    let (kept, report) = read_plain(&FORMAT, &path).unwrap();
+    assert_eq!((kept.0.len(), report.objects), (2, 1));
+    let (mut all, mut north) = (Vec::new(), 2000.0);
+    for object in &kept.0 {
+        let Geometry::Picture(part) = &object.geometry else { panic!("no picture") };
+        assert_eq!(object.id.as_str(), "layer/ortho");
+        assert!((part.north_west.y - north).abs() < 1e-6 && part.rgb.len() <= 12 << 20);
+        north -= f64::from(part.rows) * 0.5;
+        all.extend_from_slice(&part.rgb);
+    }
+    assert_eq!(all, rgb);
+    assert_eq!(kept.0[0].attributes.len(), 1);
 }
 
 #[test]

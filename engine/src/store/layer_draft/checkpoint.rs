@@ -17,12 +17,18 @@ use serde::{Deserialize, Serialize};
 use super::{LayerDraft, Spill};
 use crate::{
     model::Warning,
-    store::{SourceRef, StoreError, disk, row::Row, spill},
+    store::{
+        SourceRef, StoreError,
+        aside::{Aside, AsideState},
+        disk,
+        row::Row,
+        spill,
+    },
     tile::{LayerTiler, TilerState},
 };
 
 /// Changes with the meaning of what is written.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FILE: &str = "checkpoint";
 /// Largest checkpoint that is read.
 const MOST_BYTES: u64 = 1 << 30;
@@ -56,6 +62,7 @@ struct State {
     source: u32,
     sources_known: bool,
     sorter: spill::State,
+    aside: AsideState,
     tiler: TilerState,
     classes: BTreeMap<String, u64>,
     parts: BTreeMap<String, u64>,
@@ -83,9 +90,9 @@ impl LayerDraft {
     }
 
     /// Puts all on the disk with `read`, what the import says of how far it has read. Does nothing where nobody could go on with it:
-    /// grids and pictures of the ground are in memory.
+    /// grids and pictures of the ground are read anew.
     pub fn checkpoint(&mut self, read: Vec<u8>) -> Result<(), StoreError> {
-        if !self.is_resumable || !self.grids.is_empty() || !self.pictures.is_empty() {
+        if !self.is_resumable || self.grids > 0 || self.pictures > 0 {
             return Ok(());
         }
         let Some(tiler) = self.tiler.checkpoint()? else { return Ok(()) };
@@ -95,6 +102,7 @@ impl LayerDraft {
             source: self.source,
             sources_known: self.sources_known,
             sorter: self.sorter.checkpoint()?,
+            aside: self.aside.state()?,
             tiler,
             classes: self.classes.clone(),
             parts: self.parts.clone(),
@@ -126,7 +134,7 @@ impl LayerDraft {
 
     /// The draft that an import before this one left in the folder `spill`, and what that import said of how far it had
     /// read; `None` when there is none that is whole.
-    pub fn restore(name: &str, sources: Vec<SourceRef>, spill: &Path) -> Option<(Self, Vec<u8>)> {
+    pub fn restore(name: &str, sources: Vec<SourceRef>, spill: &Path, surface: &Path) -> Option<(Self, Vec<u8>)> {
         let bytes = disk::read_bounded(&spill.join(FILE), MOST_BYTES).ok()?;
         let (hash, bytes) = bytes.split_first_chunk::<32>()?;
         if blake3::hash(bytes).as_bytes() != hash {
@@ -144,7 +152,8 @@ impl LayerDraft {
             sources_known: state.sources_known,
             base: None,
             sorter: spill::Sorter::restore(spill, state.sorter)?,
-            tiler: LayerTiler::restore(name, &spill.join("tiles"), state.tiler).ok()?,
+            aside: Aside::restore(spill, state.aside).ok()?,
+            tiler: LayerTiler::restore(name, &spill.join("tiles"), surface, state.tiler).ok()?,
             classes: state.classes,
             parts: state.parts,
             shapes: state.shapes,
@@ -153,8 +162,8 @@ impl LayerDraft {
             stands_on_terrain: state.stands_on_terrain,
             scans,
             in_parts: state.in_parts,
-            grids: Vec::new(),
-            pictures: Vec::new(),
+            grids: 0,
+            pictures: 0,
             warnings: state.warnings,
             is_resumable: true,
             pace: Pace::new(state.worked),

@@ -17,6 +17,8 @@ use crate::{
 const EDGE_M: f64 = 15.0;
 /// Most triangles that one polygon is refined to; beyond it edges are longer.
 const MOST_TRIANGLES: f64 = 60_000.0;
+/// The same in a tile above the leaves, which may show hundreds of large polygons: districts, counties.
+const MOST_FAR_TRIANGLES: f64 = 4_000.0;
 /// Pixels of pictures on surfaces that are drawn in full.
 const PIXELS_A_METRE: f64 = 16.0;
 /// A picture with pixels of e metres is an error of this many e: whoever tolerates 16 pixels sees none of them.
@@ -58,8 +60,9 @@ pub(super) fn draw_area(
                 flat(scene, look, &rings, level + z + lift, tint);
             }
             Vertical::AboveTerrain => {
-                let edge = if detail.is_full() { EDGE_M } else { EDGE_M * 3.0 };
-                draped(scene, look, &rings, tint, edge, &|place| ground_at(ground, place) + z + lift);
+                let (edge, most) =
+                    if detail.is_full() { (EDGE_M, MOST_TRIANGLES) } else { (EDGE_M * 3.0, MOST_FAR_TRIANGLES) };
+                draped(scene, look, &rings, tint, (edge, most), &|place| ground_at(ground, place) + z + lift);
             }
         }
     }
@@ -77,12 +80,20 @@ fn flat(scene: &mut Scene, look: Look, rings: &Rings, z: f64, tint: Tint) {
     }
 }
 
-/// Splits triangles at the middle of their longest edge until none is longer than `edge_m`.
+/// Splits triangles at the middle of their longest edge until none is longer than `edge_m`, or longer where that would
+/// make more than about `most` triangles.
 ///
 /// Neighbours split the same edge at the same middle, because whether it is split depends on its length alone
 /// and it is always the longest one that is split first; so no gaps open between them.
-fn draped(scene: &mut Scene, look: Look, rings: &Rings, tint: Tint, edge_m: f64, height: &dyn Fn(DVec2) -> f64) {
-    let edge_m = edge_m.max((rings.area() / MOST_TRIANGLES).sqrt() * 2.0);
+fn draped(
+    scene: &mut Scene,
+    look: Look,
+    rings: &Rings,
+    tint: Tint,
+    (edge_m, most): (f64, f64),
+    height: &dyn Fn(DVec2) -> f64,
+) {
+    let edge_m = edge_m.max((rings.area() / most).sqrt() * 2.0);
     let mut vertices: Vec<DVec2> = rings.vertices().collect();
     let mut middles = std::collections::HashMap::<(u32, u32), u32>::new();
     let mut stack = rings.triangles();
@@ -91,7 +102,7 @@ fn draped(scene: &mut Scene, look: Look, rings: &Rings, tint: Tint, edge_m: f64,
         let length = |i: u32, j: u32| vertices[i as usize].distance_squared(vertices[j as usize]);
         let (ab, bc, ca) = (length(a, b), length(b, c), length(c, a));
         let longest = ab.max(bc).max(ca);
-        if longest <= edge_m * edge_m || done.len() + stack.len() > 4 * MOST_TRIANGLES as usize {
+        if longest <= edge_m * edge_m || done.len() + stack.len() > 4 * most as usize {
             done.push([a, b, c]);
             continue;
         }

@@ -4,32 +4,33 @@
 //! and hangs skirts on its four edges, which hide the cracks between tiles of different detail. Where heights are
 //! missing there are no triangles. The geometric error is the largest vertical distance that was measured between
 //! the mesh and the full heights, or what the coarser picture is worth, whichever is more.
-//!
-//! Limit: the heights of one layer are held in memory, at most 1 GiB of them (2.7 × 10⁸ samples).
 
 mod mesh;
-mod photo;
 mod surface;
 mod texture;
 
-use std::{path::Path, sync::Mutex, thread};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use glam::{DVec2, DVec3};
 
 use self::{
     mesh::{CELLS, TileMesher},
-    photo::Pyramid,
     surface::Surface,
     texture::Painter,
 };
 use super::{
     Refine, Surroundings, TileError, TileNode, TilesetBuilder,
     glb::{Material, TileContent},
+    raster::{HeightRaster, Photo, Rasters},
 };
 use crate::model::{CityObject, Extent, Geometry, HeightGrid};
 
-/// Bytes of heights that one layer may hold.
-const MAX_HEIGHT_BYTES: usize = 1 << 30;
+/// Bytes of heights that a layer takes into memory when the city's ground does not hold them anyway.
+const HELD_HEIGHT_BYTES: u64 = 64 << 20;
 /// The tree is not deeper; 2²⁰ leaves of 129 samples are more than any city.
 const MAX_DEPTH: u32 = 20;
 /// A picture coarser than this many screen pixels a texel is refined at the usual 16 pixels of screen-space error.
@@ -39,11 +40,7 @@ const USUAL_SSE: f64 = 16.0;
 
 /// Collects the heights and pictures of one layer.
 pub struct TerrainTiler {
-    layer: String,
-    grids: Vec<HeightGrid>,
-    /// Boxes of pictures, for a city that has pictures and no terrain.
-    pictures: Vec<Extent>,
-    bytes: usize,
+    rasters: Rasters,
 }
 
 /// A rectangle of the quadtree, counted in leaves' sizes from the north-west.
@@ -57,7 +54,7 @@ struct Cell {
 /// What all tiles of one tree share.
 struct Plan<'a> {
     surface: Surface<'a>,
-    photos: Vec<Pyramid<'a>>,
+    photos: &'a [Arc<Photo>],
     north_west: DVec2,
     /// Size of the root.
     size: DVec2,
@@ -65,48 +62,44 @@ struct Plan<'a> {
 }
 
 impl TerrainTiler {
-    /// A tiler for `layer`. Nothing goes to `spill`: heights are held in memory.
-    pub fn new(layer: &str, _spill: &Path) -> Result<Self, TileError> {
-        Ok(Self { layer: layer.into(), grids: Vec::new(), pictures: Vec::new(), bytes: 0 })
+    /// A tiler whose heights and pictures go to a file in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self { rasters: Rasters::new(folder) }
     }
 
     /// Takes one object; anything but heights and pictures is passed over.
     pub fn push(&mut self, object: &CityObject) -> Result<(), TileError> {
         match &object.geometry {
-            Geometry::Heights(grid) => {
-                let is_whole = grid.heights.len() as u64 == u64::from(grid.columns) * u64::from(grid.rows);
-                if !is_whole || grid.columns == 0 || grid.step_m.min_element() <= 0.0 || !grid.step_m.is_finite() {
-                    return Ok(());
-                }
-                self.bytes += grid.heights.len() * size_of::<f32>();
-                if self.bytes > MAX_HEIGHT_BYTES {
-                    return Err(TileError::Spill(format!(
-                        "layer {}: heights of more than {} MiB; put parts of the terrain into layers of their own or \
-                         use a coarser step",
-                        self.layer,
-                        MAX_HEIGHT_BYTES >> 20
-                    )));
-                }
-                self.grids.push(grid.clone());
-            }
-            Geometry::Picture(_) => self.pictures.push(object.geometry.extent()),
-            _ => {}
+            Geometry::Heights(grid) => self.rasters.push_heights(grid),
+            Geometry::Picture(picture) => self.rasters.push_picture(object.id.as_str(), picture),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The heights and pictures so far.
+    pub fn surfaces(&mut self) -> Result<(&[Arc<HeightRaster>], &[Arc<Photo>]), TileError> {
+        self.rasters.all()
     }
 
     /// Writes the tiles. Pictures are drawn on the terrain's tiles; only where the city has no terrain at all,
     /// a layer of pictures becomes a flat ground of its own at height 0.
-    pub fn finish(
-        mut self,
-        _folder: &Path,
-        around: &Surroundings<'_>,
-        tileset: &mut TilesetBuilder<'_>,
-    ) -> Result<(), TileError> {
-        if self.grids.is_empty() && around.ground.is_empty() {
-            self.grids = self.pictures.iter().filter(|e| !e.is_empty()).map(flat_grid).collect();
+    pub fn finish(mut self, around: &Surroundings<'_>, tileset: &mut TilesetBuilder<'_>) -> Result<(), TileError> {
+        let (grids, pictures) = self.rasters.all()?;
+        let mut flat = Vec::new();
+        if grids.is_empty() && around.ground.is_empty() {
+            let boxes = pictures.iter().map(|picture| picture.extent()).filter(|extent| !extent.is_empty());
+            flat.extend(boxes.map(|extent| Arc::new(HeightRaster::in_memory(flat_grid(&extent)))));
         }
-        let surface = Surface::new(&self.grids);
+        let grids = if flat.is_empty() { grids } else { &flat };
+        let mut left = HELD_HEIGHT_BYTES;
+        for grid in grids.iter().filter(|grid| grid.has_heights()) {
+            let needed = grid.bytes_on_disk();
+            if needed <= left {
+                left -= needed;
+                grid.hold()?;
+            }
+        }
+        let surface = Surface::new(grids);
         let Some(step_m) = surface.finest_step() else { return Ok(()) };
         let extent = surface.extent();
         let mut leaf = step_m * f64::from(CELLS);
@@ -125,12 +118,11 @@ impl TerrainTiler {
         let depth = (leaves.max(1.0).log2() - 1e-9).ceil().clamp(0.0, f64::from(MAX_DEPTH)) as u32;
         let size = leaf * f64::from(depth).exp2();
         let painter = Painter::new(&surface);
-        let photos = around.pictures.iter().filter_map(Pyramid::new).collect();
-        let plan = Plan { surface, photos, north_west, size, painter };
+        let plan = Plan { surface, photos: around.pictures, north_west, size, painter };
         if let Some(root) = grow(&plan, tileset)? {
             tileset.add_root(root);
         }
-        Ok(())
+        grids.iter().try_for_each(|grid| grid.check())
     }
 }
 
@@ -247,8 +239,8 @@ impl Plan<'_> {
     }
 
     /// Photos that lie on a cell, the later over the earlier.
-    fn photos_within<'b>(&'b self, extent: &'b Extent) -> impl Iterator<Item = &'b Pyramid<'b>> + 'b {
-        self.photos.iter().filter(move |photo| photo.overlaps(extent))
+    fn photos_within<'b>(&'b self, extent: &'b Extent) -> impl Iterator<Item = &'b Photo> + 'b {
+        self.photos.iter().map(Arc::as_ref).filter(move |photo| photo.overlaps(extent))
     }
 
     /// The tile of a cell with everything below it; `None` where there are no heights.
@@ -288,8 +280,8 @@ impl Plan<'_> {
     ) -> Result<TileNode, TileError> {
         let (corner, size) = (self.corner(cell), self.cell_size(cell));
         let cell_extent = self.cell_extent(cell);
-        let photos: Vec<&Pyramid<'_>> = self.photos_within(&cell_extent).collect();
-        let painted = self.painter.paint(&self.surface, &photos, corner, size);
+        let photos: Vec<&Photo> = self.photos_within(&cell_extent).collect();
+        let painted = self.painter.paint(&self.surface, &photos, corner, size)?;
         let mut error_m = mesh.error_m;
         if !children.is_empty() {
             let below = children.iter().map(|c| c.geometric_error_m).fold(0.0, f64::max);

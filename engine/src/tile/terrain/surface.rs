@@ -1,19 +1,20 @@
 //! The heights of a layer as one surface.
 
+use std::sync::Arc;
+
 use glam::{DVec2, DVec3};
 
-use crate::model::{Extent, HeightGrid};
+use crate::{model::Extent, tile::raster::HeightRaster};
 
 /// Heights of all grids of a layer; where grids overlap the last one counts.
 pub(super) struct Surface<'a> {
-    grids: Vec<(&'a HeightGrid, Extent)>,
+    grids: Vec<(&'a HeightRaster, Extent)>,
 }
 
 impl<'a> Surface<'a> {
     /// The surface of `grids`.
-    pub fn new(grids: &'a [HeightGrid]) -> Self {
-        let held = |grid: &HeightGrid| grid.heights.iter().any(|h| h.is_finite());
-        Self { grids: grids.iter().filter(|g| held(g)).map(|g| (g, g.extent())).collect() }
+    pub fn new(grids: &'a [Arc<HeightRaster>]) -> Self {
+        Self { grids: grids.iter().filter(|g| g.has_heights()).map(|g| (g.as_ref(), g.extent())).collect() }
     }
 
     /// The grids that touch a box in plan.
@@ -28,7 +29,7 @@ impl<'a> Surface<'a> {
 
     /// The smallest step of all grids.
     pub fn finest_step(&self) -> Option<DVec2> {
-        self.grids.iter().map(|(g, _)| g.step_m).min_by(|a, b| a.element_product().total_cmp(&b.element_product()))
+        self.grids.iter().map(|(g, _)| g.step_m()).min_by(|a, b| a.element_product().total_cmp(&b.element_product()))
     }
 
     /// The smallest step of the grids that touch a box.
@@ -40,8 +41,8 @@ impl<'a> Surface<'a> {
     pub fn anchor(&self) -> DVec2 {
         self.grids
             .iter()
-            .min_by(|a, b| a.0.step_m.element_product().total_cmp(&b.0.step_m.element_product()))
-            .map_or(DVec2::ZERO, |(g, _)| g.north_west)
+            .min_by(|a, b| a.0.step_m().element_product().total_cmp(&b.0.step_m().element_product()))
+            .map_or(DVec2::ZERO, |(g, _)| g.north_west())
     }
 
     /// Box around all samples.
@@ -54,14 +55,14 @@ impl<'a> Surface<'a> {
 
     /// Lowest and highest of nearly all heights: 2 % on either side are left out.
     pub fn usual_range(&self) -> (f32, f32) {
-        let samples: usize = self.grids.iter().map(|(g, _)| g.heights.len()).sum();
-        let stride = (samples / 200_000).max(1);
-        let mut some: Vec<f32> = self
-            .grids
-            .iter()
-            .flat_map(|(g, _)| g.heights.iter().step_by(stride).copied())
-            .filter(|h| h.is_finite())
-            .collect();
+        let samples = |grid: &HeightRaster| grid.columns() as usize * grid.rows() as usize;
+        let stride = (self.grids.iter().map(|(g, _)| samples(g)).sum::<usize>() / 200_000).max(1);
+        let mut some: Vec<f32> = Vec::new();
+        for (grid, _) in &self.grids {
+            let columns = grid.columns() as usize;
+            some.extend((0..samples(grid)).step_by(stride).map(|i| grid.at(i % columns, i / columns)));
+        }
+        some.retain(|h| h.is_finite());
         some.sort_unstable_by(f32::total_cmp);
         match some.len() {
             0 => (0.0, 0.0),
@@ -104,10 +105,11 @@ impl<'a> Surface<'a> {
 }
 
 /// Bilinear height in one grid; corners without weight do not matter, so that samples beside holes keep their height.
-fn sample(grid: &HeightGrid, place: DVec2, beyond: f64) -> f32 {
-    let column = (place.x - grid.north_west.x) / grid.step_m.x;
-    let row = (grid.north_west.y - place.y) / grid.step_m.y;
-    let (last_column, last_row) = (f64::from(grid.columns) - 1.0, f64::from(grid.rows) - 1.0);
+fn sample(grid: &HeightRaster, place: DVec2, beyond: f64) -> f32 {
+    let (corner, step) = (grid.north_west(), grid.step_m());
+    let column = (place.x - corner.x) / step.x;
+    let row = (corner.y - place.y) / step.y;
+    let (last_column, last_row) = (f64::from(grid.columns()) - 1.0, f64::from(grid.rows()) - 1.0);
     let slack = beyond + 1e-7;
     if !(column >= -slack && row >= -slack && column <= last_column + slack && row <= last_row + slack) {
         return f32::NAN;
@@ -118,8 +120,8 @@ fn sample(grid: &HeightGrid, place: DVec2, beyond: f64) -> f32 {
     let (column, row) = (snap(column), snap(row));
     let (c, r) = (column.floor(), row.floor());
     let (u, v) = ((column - c) as f32, (row - r) as f32);
-    let (c, r, width) = (c as usize, r as usize, grid.columns as usize);
-    let at = |dc: usize, dr: usize| grid.heights[(r + dr) * width + c + dc];
+    let (c, r) = (c as usize, r as usize);
+    let at = |dc: usize, dr: usize| grid.at(c + dc, r + dr);
     let line = |dr: usize| if u == 0.0 { at(0, dr) } else { at(0, dr) * (1.0 - u) + at(1, dr) * u };
     if v == 0.0 { line(0) } else { line(0) * (1.0 - v) + line(1) * v }
 }

@@ -41,8 +41,14 @@ fn tiled(grids: Vec<HeightGrid>, pictures: &[Picture]) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let frame = frame();
     let ground = Ground::new(grids.clone());
-    let around = Surroundings { frame: &frame, ground: &ground, pictures, journal: crate::tile::Journal::none() };
-    let mut tiler = TerrainTiler::new("dem", folder.path()).unwrap();
+    let mut drapes = Rasters::new(&folder.path().join("pictures"));
+    for (number, picture) in pictures.iter().enumerate() {
+        drapes.push_picture(&number.to_string(), picture).unwrap();
+    }
+    let photos = drapes.all().unwrap().1;
+    let around =
+        Surroundings { frame: &frame, ground: &ground, pictures: photos, journal: crate::tile::Journal::none() };
+    let mut tiler = TerrainTiler::new(&folder.path().join("surface"));
     for grid in grids {
         tiler.push(&CityObject::new(ObjectId::new("dem", "a"), Class::Terrain, Geometry::Heights(grid))).unwrap();
     }
@@ -54,7 +60,7 @@ fn tiled(grids: Vec<HeightGrid>, pictures: &[Picture]) -> Made {
     }
     let out = folder.path().join("tiles");
     let mut tileset = TilesetBuilder::new(&out, &frame).unwrap();
-    tiler.finish(&out, &around, &mut tileset).unwrap();
+    tiler.finish(&around, &mut tileset).unwrap();
     let tiles = tileset.finish().unwrap();
     let json = match &tiles.tileset {
         Some(name) => serde_json::from_slice(&std::fs::read(out.join(name)).unwrap()).unwrap(),

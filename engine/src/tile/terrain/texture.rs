@@ -8,11 +8,11 @@ use std::cell::LazyCell;
 use glam::{DVec2, DVec3, Vec3};
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 
-use super::{
-    photo::{Pyramid, Sampler},
-    surface::Surface,
+use super::surface::Surface;
+use crate::{
+    model::Extent,
+    tile::{TileError, raster::Photo},
 };
-use crate::model::Extent;
 
 /// Pixels along a tile's side, where orthophotos are fine enough.
 pub(super) const MAX_PIXELS: u32 = 1024;
@@ -74,31 +74,32 @@ impl Painter {
 
     /// Paints the square from `corner` (north-west) of `size`. The outermost pixels lie on the tile's edges, so that
     /// neighbours meet in the same colours.
-    pub fn paint(&self, surface: &Surface<'_>, photos: &[&Pyramid<'_>], corner: DVec2, size: DVec2) -> Painted {
+    pub fn paint(
+        &self,
+        surface: &Surface<'_>,
+        photos: &[&Photo],
+        corner: DVec2,
+        size: DVec2,
+    ) -> Result<Painted, TileError> {
         let finest = photos.iter().map(|p| p.step_m().min_element()).fold(f64::INFINITY, f64::min);
         let wanted = (size.max_element() / finest).clamp(f64::from(RELIEF_PIXELS), f64::from(MAX_PIXELS));
         let pixels = (wanted.ceil() as u32).next_multiple_of(PIXELS_STEP).min(MAX_PIXELS);
         let texel = size / f64::from(pixels - 1);
-        // The later picture lies over the earlier.
-        let samplers: Vec<Sampler<'_>> =
-            photos.iter().rev().map(|photo| photo.sampler(corner, texel, pixels as usize)).collect();
+        let mut rgb = vec![0; (pixels * pixels * 3) as usize];
+        let mut bare = vec![true; (pixels * pixels) as usize];
+        drape(photos, corner, texel, &mut rgb, &mut bare)?;
         let extent = Extent {
             min: DVec3::new(corner.x, corner.y - size.y, 0.0),
             max: DVec3::new(corner.x + size.x, corner.y, 0.0),
         };
         // Where photos lie on all of the tile there is no relief to make.
         let relief = LazyCell::new(|| Relief::new(self, &surface.within(&extent), corner, size));
-        let mut rgb = Vec::with_capacity((pixels * pixels * 3) as usize);
-        for row in 0..pixels {
-            for column in 0..pixels {
-                let photo = samplers.iter().find_map(|sampler| sampler.at(column as usize, row as usize));
-                rgb.extend_from_slice(&photo.unwrap_or_else(|| {
-                    let place = corner + DVec2::new(f64::from(column), -f64::from(row)) * texel;
-                    let share = DVec2::new(f64::from(column), f64::from(row)) / f64::from(pixels - 1);
-                    let grain = 1.0 + 0.035 * grain(place, 70.0) + 0.02 * grain(place, 13.0);
-                    (relief.at(share) * grain).to_array().map(|v| v.clamp(0.0, 255.0) as u8)
-                }));
-            }
+        for (i, pixel) in rgb.chunks_exact_mut(3).enumerate().filter(|(i, _)| bare[*i]) {
+            let (column, row) = (i as u32 % pixels, i as u32 / pixels);
+            let place = corner + DVec2::new(f64::from(column), -f64::from(row)) * texel;
+            let share = DVec2::new(f64::from(column), f64::from(row)) / f64::from(pixels - 1);
+            let grain = 1.0 + 0.035 * grain(place, 70.0) + 0.02 * grain(place, 13.0);
+            pixel.copy_from_slice(&(relief.at(share) * grain).to_array().map(|v| v.clamp(0.0, 255.0) as u8));
         }
         let mut jpeg = Vec::new();
         let side = pixels;
@@ -107,7 +108,7 @@ impl Painter {
         {
             jpeg.clear();
         }
-        Painted { jpeg, pixels, texel_m: texel.max_element() }
+        Ok(Painted { jpeg, pixels, texel_m: texel.max_element() })
     }
 
     /// Tint of a place by height and slope.
@@ -150,6 +151,23 @@ impl Painter {
             tint.lerp(Vec3::new(255.0, 246.0, 224.0), 0.24 * glow)
         }
     }
+}
+
+/// Paints what photos show of a square and marks as not `bare` which pixels that are. One photo after the other is read:
+/// the later lies over the earlier, which is not looked at where nothing is left of it.
+fn drape(photos: &[&Photo], corner: DVec2, texel: DVec2, rgb: &mut [u8], bare: &mut [bool]) -> Result<(), TileError> {
+    let pixels = bare.len().isqrt();
+    let mut buffer = Vec::new();
+    for photo in photos.iter().rev() {
+        if !bare.contains(&true) {
+            break;
+        }
+        let Some(sampler) = photo.sampler(corner, texel, pixels, &mut buffer)? else { continue };
+        for (row, (rgb, bare)) in rgb.chunks_exact_mut(pixels * 3).zip(bare.chunks_exact_mut(pixels)).enumerate() {
+            sampler.paint_row(row, rgb, bare);
+        }
+    }
+    Ok(())
 }
 
 /// Tints from the lowest to the highest land.
