@@ -58,6 +58,8 @@ impl Pictures {
 
     /// Tells of the pictures that could not be had since the last time.
     pub fn tell(&mut self, report: &mut SourceReport) {
+        // Several threads may have asked for them.
+        self.faults.sort_unstable();
         for (address, reason) in self.faults.drain(..) {
             let message = "pictures that cannot be had; their surfaces have a plain colour";
             report.warn("texture_missing", message, format!("{address}: {reason}"));

@@ -59,8 +59,7 @@ impl Prototypes {
         let place = view.child(node, "referencePoint").and_then(|child| tree.first_child(child));
         let mut at = Vec::new();
         if let Some(pos) = place.and_then(|point| tree.first_child(point)) {
-            let separators = |c: char| c.is_ascii_whitespace() || c == ',';
-            numbers(tree.text(pos).split(separators).filter(|p| !p.is_empty()), 3, &mut at)?;
+            numbers(&tree.text(pos).replace(',', " "), 3, &mut at)?;
         }
         let at = at.first().copied().ok_or("it has no reference point")?;
         let library = view.child(node, "libraryObject").map(|child| tree.text(child).to_owned());

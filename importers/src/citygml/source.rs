@@ -3,19 +3,21 @@
 use std::{
     cell::Cell,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, Read},
     path::Path,
     rc::Rc,
 };
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8};
+use memchr::memmem;
 use quick_xml::{
     Reader, XmlVersion,
     events::{BytesStart, Event},
 };
 
 use super::{
-    name::{Names, Space, space_of},
+    name::{Names, Scope, Space, space_of},
+    seek::{Seeker, Sought},
     tree::{AttributeName, NodeId, Tree},
 };
 use crate::format::ImportError;
@@ -26,6 +28,9 @@ const MAX_DEPTH: usize = 100;
 const MAX_EVENT_BYTES: u64 = 128 << 20;
 const BUFFER: usize = 256 * 1024;
 
+/// Text of one member that is kept until it is read.
+const MAX_MEMBER_BYTES: usize = 512 << 20;
+
 /// A file being read.
 pub(super) struct Source {
     path: std::path::PathBuf,
@@ -34,13 +39,39 @@ pub(super) struct Source {
     at: Rc<Cell<u64>>,
     limit: Rc<Cell<u64>>,
     buffer: Vec<u8>,
-    /// Names of its elements.
-    pub names: Names,
-    depth: usize,
+    grammar: Grammar,
     members: u64,
-    is_empty_element: bool,
-    has_doctype: bool,
     has_root: bool,
+    raw: Option<Raw>,
+}
+
+/// The text of a member, to be read later.
+pub(super) struct Raw {
+    /// Number of the member, from 1.
+    pub record: u64,
+    content: Vec<u8>,
+    /// Byte of the file at which the content begins.
+    start: u64,
+    /// What the member's own tag refers to.
+    href: Option<String>,
+    /// Namespaces, and elements that are open around the content.
+    scope: Scope,
+    depth: usize,
+    /// Whether the file ends within it, or holds what stands in no member.
+    is_cut: bool,
+}
+
+/// What is to become of a part.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Use {
+    /// It is read into a tree.
+    Tree,
+    /// Its text is kept, for members.
+    Text,
+    /// It is read for what is wrong with it.
+    Check,
+    /// It is passed over.
+    Leap,
 }
 
 /// What comes next within the root.
@@ -84,19 +115,17 @@ impl Source {
         let bytes: Box<dyn Read> = Box::new(io::Cursor::new(head).chain(file));
         let source = if encoding == UTF_8 { bytes } else { Box::new(Decoded::new(bytes, encoding)) };
         let (at, limit) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(MAX_EVENT_BYTES)));
-        let input = Input { source: BufReader::with_capacity(BUFFER, source), at: at.clone(), limit: limit.clone() };
+        let input = Input { source, buffer: vec![0; BUFFER], from: 0, to: 0, at: at.clone(), limit: limit.clone() };
         Ok(Self {
             path: path.into(),
             reader: Reader::from_reader(input),
             at,
             limit,
             buffer: Vec::new(),
-            names: Names::new(),
-            depth: 0,
+            grammar: Grammar::default(),
             members: 0,
-            is_empty_element: false,
-            has_doctype: false,
             has_root: false,
+            raw: None,
         })
     }
 
@@ -112,6 +141,16 @@ impl Source {
             place: format!("byte {}, after {} members", self.reader.buffer_position(), self.members),
             reason: reason.into(),
         }
+    }
+
+    /// Names of the elements in the trees.
+    pub fn names(&self) -> &Names {
+        &self.grammar.names
+    }
+
+    /// The text of the member that came last, where it was to be kept.
+    pub fn take_raw(&mut self) -> Option<Raw> {
+        self.raw.take()
     }
 
     fn xml_error(&self, error: quick_xml::Error) -> ImportError {
@@ -131,8 +170,8 @@ impl Source {
                     if local != "CityModel" || space_of(&uri) != Space::CityGml {
                         return Ok(None);
                     }
-                    if self.has_doctype {
-                        return Err(self.bad("a DOCTYPE: document types can be used for attacks and are refused"));
+                    if self.grammar.has_doctype {
+                        return Err(self.bad(DOCTYPE));
                     }
                     return Ok(Some(Root { version: uri.rsplit('/').next().unwrap_or("").to_owned() }));
                 }
@@ -142,8 +181,8 @@ impl Source {
         }
     }
 
-    /// The next part of the root; members, appearances and the envelope are read into `tree` where `wants` says so.
-    pub fn part(&mut self, tree: &mut Tree, wants: fn(Part) -> bool) -> Result<Part, ImportError> {
+    /// The next part of the root, used as `use_of` says.
+    pub fn part(&mut self, tree: &mut Tree, use_of: fn(Part) -> Use) -> Result<Part, ImportError> {
         loop {
             match self.next(None)? {
                 Step::Open { local, .. } => {
@@ -156,12 +195,15 @@ impl Source {
                         "boundedBy" => Part::Envelope,
                         _ => Part::Other,
                     };
-                    let tree = if wants(part) { Some(tree) } else { None };
-                    self.fill(tree)?;
-                    if wants(part) {
-                        return Ok(part);
+                    match use_of(part) {
+                        Use::Tree => self.fill(Some(tree))?,
+                        Use::Check => self.fill(None)?,
+                        Use::Text => self.raw = Some(self.text(true)?),
+                        Use::Leap => {
+                            self.text(false)?;
+                        }
                     }
-                    return Ok(if matches!(part, Part::Member(_)) { part } else { Part::Other });
+                    return Ok(part);
                 }
                 Step::Close | Step::Text => {}
                 Step::Eof => return Ok(Part::End),
@@ -169,44 +211,69 @@ impl Source {
         }
     }
 
-    /// Reads the element that was just opened to its end.
-    fn fill(&mut self, mut tree: Option<&mut Tree>) -> Result<(), ImportError> {
-        let end = self.depth;
-        if let Some(tree) = &mut tree {
-            // The root of the tree is the member itself, whose attributes the last event holds.
-            let name = self.names.of("").map_err(|e| self.bad(e))?;
-            tree.clear();
-            tree.open(name, None).map_err(|e| self.bad(e))?;
-            let href = self.last_href();
-            if let Some(href) = href {
-                tree.attribute(AttributeName::Href, &href);
+    /// The text of the element that was just opened; its closing tag comes next. Nothing of it where it is not kept.
+    fn text(&mut self, is_kept: bool) -> Result<Raw, ImportError> {
+        let mut raw = Raw {
+            record: self.members,
+            content: Vec::new(),
+            start: self.reader.buffer_position(),
+            href: self.last_href(),
+            scope: self.grammar.names.scope(),
+            depth: self.grammar.depth,
+            is_cut: false,
+        };
+        if self.grammar.end_empty() {
+            return Ok(raw);
+        }
+        let mut seeker = Seeker::default();
+        let io_error = |source| ImportError::Io { path: self.path.clone(), source };
+        loop {
+            self.limit.set(u64::MAX);
+            let mut stream = self.reader.stream();
+            let piece = stream.fill_buf().map_err(io_error)?;
+            let sought = if piece.is_empty() { Sought::Strange(0) } else { seeker.feed(piece) };
+            let (count, is_end) = match sought {
+                Sought::More(0) if stream.get_mut().more().map_err(io_error)? => continue,
+                Sought::More(0) | Sought::Strange(_) => {
+                    raw.is_cut = true;
+                    (stream.fill_buf().map_err(io_error)?.len(), true)
+                }
+                Sought::More(count) => (count, false),
+                Sought::End(count) => (count, true),
+            };
+            if is_kept {
+                let piece = stream.fill_buf().map_err(io_error)?;
+                raw.content.extend_from_slice(piece.get(..count).unwrap_or(piece));
+            }
+            stream.consume(count);
+            if is_end {
+                return Ok(raw);
+            }
+            if raw.content.len() > MAX_MEMBER_BYTES {
+                return Err(self.bad(format!("one member of more than {} MiB", MAX_MEMBER_BYTES >> 20)));
             }
         }
-        if std::mem::take(&mut self.is_empty_element) {
-            self.depth -= 1;
-            self.names.leave(self.depth);
+    }
+
+    /// Reads the element that was just opened to its end.
+    fn fill(&mut self, mut tree: Option<&mut Tree>) -> Result<(), ImportError> {
+        let end = self.grammar.depth;
+        if let Some(tree) = &mut tree {
+            // The root of the tree is the member itself, whose attributes the last event holds.
+            let href = self.last_href();
+            self.grammar.begin(tree, href.as_deref()).map_err(|e| self.bad(e))?;
+        }
+        if self.grammar.end_empty() {
             return Ok(());
         }
         let mut open: Vec<NodeId> = vec![0];
         loop {
             let place = tree.as_deref_mut().map(|tree| (tree, open.last().copied()));
-            match self.next(place)? {
-                Step::Open { node, .. } => {
-                    if std::mem::take(&mut self.is_empty_element) {
-                        self.depth -= 1;
-                        self.names.leave(self.depth);
-                    } else if let Some(node) = node {
-                        open.push(node);
-                    }
-                }
-                Step::Close => {
-                    if self.depth < end {
-                        return Ok(());
-                    }
-                    open.pop();
-                }
-                Step::Text => {}
-                Step::Eof => return Err(self.bad("the file ends in the middle: it is cut off")),
+            let step = self.next(place)?;
+            match step {
+                Step::Close if self.grammar.depth < end => return Ok(()),
+                Step::Eof => return Err(self.bad(CUT_OFF)),
+                step => self.grammar.keep_open(&step, &mut open),
             }
         }
     }
@@ -222,22 +289,115 @@ impl Source {
     fn next(&mut self, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, ImportError> {
         self.buffer.clear();
         self.limit.set(self.at.get() + MAX_EVENT_BYTES);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let outcome = self.step(&mut buffer, place);
-        self.buffer = buffer;
-        outcome
-    }
-
-    fn step(&mut self, buffer: &mut Vec<u8>, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, ImportError> {
-        let event = match self.reader.read_event_into(buffer) {
+        let event = match self.reader.read_event_into(&mut self.buffer) {
             Ok(event) => event,
             Err(error) => return Err(self.xml_error(error)),
         };
+        if matches!(event, Event::Start(_) | Event::Empty(_))
+            && self.grammar.depth == 0
+            && std::mem::replace(&mut self.has_root, true)
+        {
+            return Err(self.bad("a second root element"));
+        }
+        let step = self.grammar.take(event, place);
+        step.map_err(|reason| self.bad(reason))
+    }
+}
+
+impl Raw {
+    /// Bytes of its text.
+    pub fn len(&self) -> usize {
+        self.content.len()
+    }
+
+    /// Whether a word stands in it.
+    pub fn has(&self, word: &[u8]) -> bool {
+        memmem::find(&self.content, word).is_some()
+    }
+
+    /// Reads it into a tree; `path` is for the error.
+    pub fn read(&self, path: &Path, grammar: &mut Grammar, tree: &mut Tree) -> Result<(), ImportError> {
+        let mut reader = Reader::from_reader(self.content.as_slice());
+        self.fill(&mut reader, grammar, tree).map_err(|reason| ImportError::Bad {
+            path: path.into(),
+            place: format!("byte {}, after {} members", self.start + reader.buffer_position(), self.record),
+            reason,
+        })
+    }
+
+    fn fill(&self, reader: &mut Reader<&[u8]>, grammar: &mut Grammar, tree: &mut Tree) -> Result<(), String> {
+        grammar.names.enter(&self.scope);
+        (grammar.depth, grammar.is_empty_element) = (self.depth, false);
+        grammar.begin(tree, self.href.as_deref())?;
+        let mut open: Vec<NodeId> = vec![0];
+        loop {
+            let event = reader.read_event().map_err(|e| e.to_string())?;
+            if event == Event::Eof {
+                let is_whole = !self.is_cut && grammar.depth == self.depth;
+                return if is_whole { Ok(()) } else { Err(CUT_OFF.into()) };
+            }
+            let step = grammar.take(event, Some((&mut *tree, open.last().copied())))?;
+            grammar.keep_open(&step, &mut open);
+        }
+    }
+}
+
+const CUT_OFF: &str = "the file ends in the middle: it is cut off";
+const DOCTYPE: &str = "a DOCTYPE: document types can be used for attacks and are refused";
+
+/// What events mean, and how deep they stand.
+#[derive(Default)]
+pub(super) struct Grammar {
+    /// Names of elements.
+    pub names: Names,
+    depth: usize,
+    is_empty_element: bool,
+    has_doctype: bool,
+}
+
+impl Grammar {
+    /// Begins the tree of an element whose tag was read.
+    fn begin(&mut self, tree: &mut Tree, href: Option<&str>) -> Result<(), String> {
+        let name = self.names.of("")?;
+        tree.clear();
+        tree.open(name, None)?;
+        if let Some(href) = href {
+            tree.attribute(AttributeName::Href, href);
+        }
+        Ok(())
+    }
+
+    /// Ends the element that was just opened where it is an empty one.
+    fn end_empty(&mut self) -> bool {
+        let is_empty = std::mem::take(&mut self.is_empty_element);
+        if is_empty {
+            self.depth -= 1;
+            self.names.leave(self.depth);
+        }
+        is_empty
+    }
+
+    /// Keeps the list of the elements that are open.
+    fn keep_open(&mut self, step: &Step, open: &mut Vec<NodeId>) {
+        match step {
+            Step::Open { node, .. } => {
+                if !self.end_empty() {
+                    open.extend(*node);
+                }
+            }
+            Step::Close => {
+                open.pop();
+            }
+            Step::Text | Step::Eof => {}
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, String> {
         match event {
-            Event::Start(start) => self.open_element(&start, place),
+            Event::Start(start) => self.open(&start, place),
             Event::Empty(start) => {
                 self.is_empty_element = true;
-                self.open_element(&start, place)
+                self.open(&start, place)
             }
             Event::End(_) => {
                 self.depth = self.depth.saturating_sub(1);
@@ -268,44 +428,38 @@ impl Source {
                         "quot" => "\"".into(),
                         "apos" => "'".into(),
                         // Without a DOCTYPE there can be no other.
-                        name => return Err(self.bad(format!("&{name:.40}; is not declared"))),
+                        name => return Err(format!("&{name:.40}; is not declared")),
                     },
-                    Err(error) => return Err(self.xml_error(error)),
+                    Err(error) => return Err(error.to_string()),
                 };
                 if let Some((tree, Some(node))) = place {
                     tree.add_text(node, &resolved);
                 }
                 Ok(Step::Text)
             }
+            Event::DocType(_) if self.depth > 0 => Err(DOCTYPE.into()),
             Event::DocType(_) => {
                 self.has_doctype = true;
                 Ok(Step::Text)
             }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => Ok(Step::Text),
-            Event::Eof if self.depth > 0 => Err(self.bad("the file ends in the middle: it is cut off")),
+            Event::Eof if self.depth > 0 => Err(CUT_OFF.into()),
             Event::Eof => Ok(Step::Eof),
         }
     }
 
-    fn open_element(
-        &mut self,
-        start: &BytesStart<'_>,
-        place: Option<(&mut Tree, Option<NodeId>)>,
-    ) -> Result<Step, ImportError> {
+    fn open(&mut self, start: &BytesStart<'_>, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, String> {
         self.depth += 1;
-        if self.depth == 1 && std::mem::replace(&mut self.has_root, true) {
-            return Err(self.bad("a second root element"));
-        }
         if self.depth > MAX_DEPTH {
-            return Err(self.bad(format!("elements nested deeper than {MAX_DEPTH}")));
+            return Err(format!("elements nested deeper than {MAX_DEPTH}"));
         }
         let raw = start.attributes_raw();
-        if raw.contains("xmlns") {
+        if memmem::find(raw.as_bytes(), b"xmlns").is_some() {
             for attribute in start.attributes() {
-                let attribute = attribute.map_err(|e| self.bad(e.to_string()))?;
+                let attribute = attribute.map_err(|e| e.to_string())?;
                 let name: &str = attribute.key.as_ref();
                 if name == "xmlns" || name.starts_with("xmlns:") {
-                    self.names.declare(self.depth, name, &attribute.value).map_err(|e| self.bad(e))?;
+                    self.names.declare(self.depth, name, &attribute.value)?;
                 }
             }
         }
@@ -315,14 +469,14 @@ impl Source {
             let local = written.rsplit(':').next().unwrap_or(written).to_owned();
             return Ok(Step::Open { local, uri: self.names.uri(written).to_owned(), node: None });
         };
-        let name = self.names.of(written).map_err(|e| self.bad(e))?;
-        let node = tree.open(name, parent).map_err(|e| self.bad(e))?;
+        let name = self.names.of(written)?;
+        let node = tree.open(name, parent)?;
         if !raw.trim_ascii().is_empty() {
             for attribute in start.attributes() {
-                let attribute = attribute.map_err(|e| self.bad(e.to_string()))?;
+                let attribute = attribute.map_err(|e| e.to_string())?;
                 let name = AttributeName::of(attribute.key.as_ref());
                 if name != AttributeName::Other {
-                    let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| self.xml_error(e))?;
+                    let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| e.to_string())?;
                     tree.attribute(name, &value);
                 }
             }
@@ -340,15 +494,39 @@ enum Step {
 
 /// Counts bytes and refuses an event without end.
 struct Input {
-    source: BufReader<Box<dyn Read>>,
+    source: Box<dyn Read>,
+    buffer: Vec<u8>,
+    from: usize,
+    to: usize,
     at: Rc<Cell<u64>>,
     limit: Rc<Cell<u64>>,
 }
 
+impl Input {
+    /// Reads on behind what is there and not yet taken; `false` at the end, or when there is no room.
+    fn more(&mut self) -> io::Result<bool> {
+        self.buffer.copy_within(self.from..self.to, 0);
+        (self.from, self.to) = (0, self.to - self.from);
+        let room = self.buffer.get_mut(self.to..).unwrap_or(&mut []);
+        let count = loop {
+            match self.source.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
+        self.to += count;
+        Ok(count > 0)
+    }
+}
+
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.at.set(self.at.get() + count as u64);
+        let piece = self.fill_buf()?;
+        let count = piece.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), piece.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.consume(count);
         Ok(count)
     }
 }
@@ -359,12 +537,16 @@ impl BufRead for Input {
             let reason = format!("a single tag or text of more than {} MiB", MAX_EVENT_BYTES >> 20);
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        self.source.fill_buf()
+        if self.from >= self.to {
+            (self.from, self.to) = (0, 0);
+            self.more()?;
+        }
+        Ok(self.buffer.get(self.from..self.to).unwrap_or(&[]))
     }
 
     fn consume(&mut self, count: usize) {
         self.at.set(self.at.get() + count as u64);
-        self.source.consume(count);
+        self.from = (self.from + count).min(self.to);
     }
 }
 
