@@ -8,7 +8,7 @@ use std::{
 use glam::DVec3;
 
 use super::{
-    appearance::Looks,
+    appearance::{Looks, PlacingId},
     tree::{AttributeName, NodeId, View},
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Polygon {
     pub is_roof_edge: bool,
     /// Colour of its material.
     pub material: Option<[u8; 4]>,
+    /// Its picture where that is placed in space.
+    pub placing: Option<PlacingId>,
     first_vertex: u32,
     rings: (u32, u32),
     is_reversed: bool,
@@ -68,6 +70,7 @@ pub(super) struct Purpose {
     pub semantics: Option<NodeId>,
     pub is_roof_edge: bool,
     pub material: Option<[u8; 4]>,
+    pub placing: Option<PlacingId>,
     pub is_reversed: bool,
     pub dimension: u8,
 }
@@ -134,6 +137,7 @@ impl Geometries {
         if let Some(rgba) = id.and_then(|id| materials.get(id)) {
             purpose.material = Some(rgba);
         }
+        purpose.placing = id.and_then(|id| materials.placing_of(id)).or(purpose.placing);
         if let Some(href) = tree.get(node, AttributeName::Href) {
             self.references.push(Reference {
                 owner: purpose.owner,
@@ -211,6 +215,7 @@ impl Geometries {
             semantics: purpose.semantics,
             is_roof_edge: purpose.is_roof_edge,
             material,
+            placing: purpose.placing,
             first_vertex: first_position as u32,
             rings: (first_ring as u32, self.ring_ends.len() as u32),
             is_reversed: purpose.is_reversed,
@@ -359,8 +364,7 @@ pub(super) fn numbers(text: &str, dimension: u8, into: &mut Vec<DVec3>) -> Resul
 }
 
 /// Powers of ten that are exact.
-const POWERS: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// A number in the usual form, of up to 15 digits: both parts of the quotient are exact, so it is rounded as it should
 /// be (Clinger 1990). `None` for others.
@@ -392,8 +396,19 @@ mod tests {
     #[test]
     fn usual_numbers_are_read_as_all_others() {
         for text in [
-            "0", "-0", "1.5", "85012.345", "-446000.001", "999999999999999", "0.000000000000001", "123456789.123456",
-            "5.", ".5", "00012.50", "9007199254740993.1", "1234567890.12345",
+            "0",
+            "-0",
+            "1.5",
+            "85012.345",
+            "-446000.001",
+            "999999999999999",
+            "0.000000000000001",
+            "123456789.123456",
+            "5.",
+            ".5",
+            "00012.50",
+            "9007199254740993.1",
+            "1234567890.12345",
         ] {
             let wanted: f64 = text.parse().unwrap();
             if let Some(number) = decimal(text.as_bytes()) {

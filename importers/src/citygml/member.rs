@@ -3,16 +3,18 @@
 use std::sync::{Mutex, PoisonError};
 
 use glam::DVec3;
-use groundline_engine::model::{Class, SourceReport};
+use groundline_engine::model::{Class, SourceReport, Texture};
 
 use super::{
     Order,
     appearance::{Looks, Materials},
     attribute::Attributes,
     geometry::{Geometries, Lods, NO_LOD},
+    grammar::Grammar,
     implicit::Prototypes,
     object::{NotRead, Object, Walk},
-    source::{Grammar, Raw},
+    picture::{Mismatch, picture_at, picture_of, placed, push_ring},
+    source::Raw,
     tree::{AttributeName, NodeId, Tree, View},
 };
 use crate::{
@@ -93,7 +95,10 @@ impl<'a> Members<'a> {
 
     /// What is settled, for those who make members, and who hands on what they made.
     pub fn split(&mut self) -> (&Settled<'a>, Forwarder<'_, 'a>) {
-        (&self.settled, Forwarder { settled: &self.settled, composer: &mut self.composer, workshop: &mut self.workshop })
+        (
+            &self.settled,
+            Forwarder { settled: &self.settled, composer: &mut self.composer, workshop: &mut self.workshop },
+        )
     }
 
     /// Looks at the box around the whole, which shows the order of coordinates.
@@ -181,10 +186,10 @@ impl Forwarder<'_, '_> {
 
 /// Tells what could not be taken over of materials and pictures.
 fn tell_looks(materials: &Materials, place: &str, report: &mut SourceReport) {
-    if materials.has_unplaced {
+    for _ in 0..materials.unplaced.min(1_000_000) {
         let message =
-            "pictures that are placed by the ground (GeoreferencedTexture) or by a formula (TexCoordGen) are not read";
-        report.warn("textures_not_read", message, place);
+            "pictures whose place is not said in a way that is understood; their surfaces have a plain colour";
+        report.warn("texture_not_placed", message, place);
     }
     if materials.has_faults {
         let message = "texture coordinates that are no pairs of numbers; their surfaces have a plain colour";
@@ -321,7 +326,9 @@ impl<'a> Settled<'a> {
                 }
                 match prototypes.read(view, *node, looks) {
                     Ok(implicit) => {
-                        place_implicit(&mut piece, implicit, order, self.job.crs.is_geographic, &key, report)
+                        let is_geographic = self.job.crs.is_geographic;
+                        let at = |address: &str| picture_at(&self.pictures, address);
+                        place_implicit(&mut piece, implicit, order, is_geographic, &key, &at, report)
                     }
                     Err(reason) => report.skip(record, format!("{key}: {reason}")),
                 }
@@ -364,26 +371,21 @@ impl<'a> Settled<'a> {
                 report.warn("texture_coordinates", message, format!("member {}", piece.record));
             }
             let picture = picture.ok().flatten();
-            let texture = picture.as_ref().and_then(|(address, _)| {
-                let mut pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
-                pictures.get(address)
-            });
-            let uvs = picture.filter(|_| texture.is_some()).map(|(_, uvs)| uvs);
+            let placing = polygon.placing.and_then(|id| looks.placing(id)).filter(|_| picture.is_none());
+            let placed =
+                placing.and_then(|placing| placed(&self.pictures, placing, geometries, polygon, order, report));
+            let texture = match (&picture, &placed) {
+                (Some((address, _)), _) => picture_at(&self.pictures, address),
+                (None, placed) => placed.as_ref().map(|(texture, _)| texture.clone()),
+            };
+            let uvs = match (&picture, &placed) {
+                (Some((_, uvs)), _) => Some(uvs.clone()),
+                (None, placed) => placed.as_ref().map(|(_, uvs)| uvs.iter().map(Vec::as_slice).collect()),
+            };
+            let uvs = uvs.filter(|_| texture.is_some());
             for (number, ring) in geometries.rings(polygon).enumerate() {
                 let uvs = uvs.as_ref().and_then(|uvs| uvs.get(number).copied());
-                let mut push = |at: usize| {
-                    let Some(vertex) = ring.get(at).map(|v| order.apply(*v)) else { return };
-                    // A ring that is closed by its first vertex may have a coordinate less.
-                    match uvs.and_then(|uvs| uvs.get(at).or_else(|| uvs.first())) {
-                        Some([u, v]) => piece.surfaces.push_textured(vertex, [*u, 1.0 - v]),
-                        None => piece.surfaces.push_vertex(vertex),
-                    }
-                };
-                match geometries.is_reversed(polygon) {
-                    true => (0..ring.len()).rev().for_each(&mut push),
-                    false => (0..ring.len()).for_each(&mut push),
-                }
-                piece.surfaces.end_ring();
+                push_ring(&mut piece.surfaces, ring, uvs, geometries.is_reversed(polygon), |v| order.apply(v));
             }
             let semantics = polygon.semantics.map(|node| view.local(node));
             let rgba = polygon.material.unwrap_or_else(|| colour(class, pipe, semantics));
@@ -417,35 +419,6 @@ fn own_materials(view: View<'_>) -> Option<Materials> {
         own.take(view, node);
     }
     Some(own)
-}
-
-/// A ring has another number of texture coordinates than vertices.
-#[derive(Debug, PartialEq)]
-struct Mismatch;
-
-/// The picture of a polygon with the coordinates of each of its rings, from the bottom up. Only where all rings have it.
-fn picture_of<'m>(
-    geometries: &Geometries,
-    polygon: &super::geometry::Polygon,
-    looks: Looks<'m>,
-) -> Result<Option<(&'m str, Vec<&'m [[f32; 2]]>)>, Mismatch> {
-    if looks.own.is_none_or(|own| !own.has_pictures()) && !looks.all.has_pictures() {
-        return Ok(None);
-    }
-    let (mut found, mut all): (Option<&str>, Vec<&[[f32; 2]]>) = (None, Vec::new());
-    for (id, ring) in geometries.ring_ids(polygon).iter().zip(geometries.rings(polygon)) {
-        let Some((address, uvs)) = looks.picture(*id).filter(|_| *id != 0) else { return Ok(None) };
-        if found.is_some_and(|first| first != address) {
-            return Ok(None);
-        }
-        let is_closed = ring.len() > 1 && ring.first() == ring.last();
-        if uvs.is_empty() || (uvs.len() != ring.len() && !(is_closed && uvs.len() + 1 == ring.len())) {
-            return Err(Mismatch);
-        }
-        found = Some(address);
-        all.push(uvs);
-    }
-    Ok(found.map(|address| (address, all)))
 }
 
 /// Whether the first object is the second or a part of it.
@@ -525,14 +498,10 @@ fn place_implicit(
     order: Order,
     is_geographic: bool,
     key: &str,
+    picture_at: &dyn Fn(&str) -> Option<Texture>,
     report: &mut SourceReport,
 ) {
     let at = order.apply(implicit.at);
-    if implicit.has_pictures {
-        let message =
-            "pictures on shapes that stand in many places (ImplicitGeometry) are not shown; their colours are";
-        report.warn("implicit_textures_not_read", message, key);
-    }
     let Some(prototype) = implicit.prototype else {
         let message = match &implicit.library {
             Some(file) => format!("shapes in files of their own ({file:.60}) are not read; their places are kept"),
@@ -547,12 +516,18 @@ fn place_implicit(
     let mut local = Surfaces::default();
     // In degrees the prototype's metres are added in the city's frame.
     let origin = if is_geographic { DVec3::ZERO } else { at };
-    for (rings, material) in &prototype.polygons {
-        for ring in rings {
-            ring.iter().for_each(|v| local.push_vertex(implicit.matrix.transform_point3(*v) + origin));
-            local.end_ring();
+    for polygon in &prototype.polygons {
+        let picture = polygon.picture.as_ref();
+        let picture = picture.and_then(|(address, uvs)| Some((picture_at(address)?, uvs)));
+        for (number, ring) in polygon.rings.iter().enumerate() {
+            let uvs = picture.as_ref().and_then(|(_, uvs)| uvs.get(number)).map(Vec::as_slice);
+            push_ring(&mut local, ring, uvs, false, |v| implicit.matrix.transform_point3(v) + origin);
         }
-        local.end_polygon(material.unwrap_or_else(|| colour(class, pipe, None)));
+        let rgba = polygon.material.unwrap_or_else(|| colour(class, pipe, None));
+        match picture {
+            Some((texture, _)) => local.end_textured(rgba, &texture),
+            None => local.end_polygon(rgba),
+        }
     }
     if is_geographic {
         piece.anchored.push((at, local));

@@ -1,17 +1,20 @@
 //! City models in XML: CityGML 1.0, 2.0 and 3.0, with extensions such as PLATEAU's i-UR.
 //!
-//! The file is read member by member: one `cityObjectMember` is a small tree in memory, its objects are emitted, and
-//! the tree is used again. Materials stand before or behind the members they paint, so a file that has any is gone
+//! The file is cut into members, which are made on every core: one `cityObjectMember` is a small tree in memory, its
+//! objects are handed on, and the tree is used again. Materials stand before or behind the members they paint, so a file that has any is gone
 //! through once before for them alone.
 
 mod appearance;
 mod attribute;
 mod block;
 mod geometry;
+mod grammar;
 mod implicit;
+mod input;
 mod member;
 mod name;
 mod object;
+mod picture;
 mod seek;
 mod source;
 #[cfg(test)]

@@ -1,43 +1,29 @@
 //! A CityGML file as a stream of members, each read into a tree of bounded size.
 
 use std::{
-    cell::Cell,
-    fs::File,
-    io::{self, BufRead, Read},
-    path::Path,
-    rc::Rc,
+    io::{self, BufRead},
+    path::{Path, PathBuf},
 };
 
-use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8};
 use memchr::memmem;
-use quick_xml::{
-    Reader, XmlVersion,
-    events::{BytesStart, Event},
-};
+use quick_xml::{Reader, events::Event};
 
 use super::{
+    grammar::{CUT_OFF, DOCTYPE, Grammar, Step},
+    input::Input,
     name::{Names, Scope, Space, space_of},
     seek::{Seeker, Sought},
-    tree::{AttributeName, NodeId, Tree},
+    tree::{NodeId, Tree},
 };
 use crate::format::ImportError;
-
-/// Elements within elements.
-const MAX_DEPTH: usize = 100;
-/// One tag or one text may be this large.
-const MAX_EVENT_BYTES: u64 = 128 << 20;
-const BUFFER: usize = 256 * 1024;
 
 /// Text of one member that is kept until it is read.
 const MAX_MEMBER_BYTES: usize = 512 << 20;
 
 /// A file being read.
 pub(super) struct Source {
-    path: std::path::PathBuf,
+    path: PathBuf,
     reader: Reader<Input>,
-    /// Bytes handed to the XML reader, and how many it may take before the next event.
-    at: Rc<Cell<u64>>,
-    limit: Rc<Cell<u64>>,
     buffer: Vec<u8>,
     grammar: Grammar,
     members: u64,
@@ -98,29 +84,10 @@ pub(super) struct Root {
 impl Source {
     /// Opens a file.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
-        let io_error = |source| ImportError::Io { path: path.into(), source };
-        let mut file = File::open(path).map_err(io_error)?;
-        let mut head = [0; 1024];
-        let mut length = 0;
-        while let Some(room) = head.get_mut(length..).filter(|room| !room.is_empty()) {
-            match file.read(room) {
-                Ok(0) => break,
-                Ok(count) => length += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(io_error(error)),
-            }
-        }
-        let head = head.get(..length).unwrap_or(&[]).to_vec();
-        let encoding = encoding_of(&head);
-        let bytes: Box<dyn Read> = Box::new(io::Cursor::new(head).chain(file));
-        let source = if encoding == UTF_8 { bytes } else { Box::new(Decoded::new(bytes, encoding)) };
-        let (at, limit) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(MAX_EVENT_BYTES)));
-        let input = Input { source, buffer: vec![0; BUFFER], from: 0, to: 0, at: at.clone(), limit: limit.clone() };
+        let input = Input::open(path).map_err(|source| ImportError::Io { path: path.into(), source })?;
         Ok(Self {
             path: path.into(),
             reader: Reader::from_reader(input),
-            at,
-            limit,
             buffer: Vec::new(),
             grammar: Grammar::default(),
             members: 0,
@@ -131,7 +98,7 @@ impl Source {
 
     /// Bytes read so far.
     pub fn at(&self) -> u64 {
-        self.at.get()
+        self.reader.get_ref().at()
     }
 
     /// An error at this place.
@@ -228,8 +195,8 @@ impl Source {
         let mut seeker = Seeker::default();
         let io_error = |source| ImportError::Io { path: self.path.clone(), source };
         loop {
-            self.limit.set(u64::MAX);
             let mut stream = self.reader.stream();
+            stream.get_mut().begin_event();
             let piece = stream.fill_buf().map_err(io_error)?;
             let sought = if piece.is_empty() { Sought::Strange(0) } else { seeker.feed(piece) };
             let (count, is_end) = match sought {
@@ -288,7 +255,7 @@ impl Source {
 
     fn next(&mut self, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, ImportError> {
         self.buffer.clear();
-        self.limit.set(self.at.get() + MAX_EVENT_BYTES);
+        self.reader.get_mut().begin_event();
         let event = match self.reader.read_event_into(&mut self.buffer) {
             Ok(event) => event,
             Err(error) => return Err(self.xml_error(error)),
@@ -326,8 +293,7 @@ impl Raw {
     }
 
     fn fill(&self, reader: &mut Reader<&[u8]>, grammar: &mut Grammar, tree: &mut Tree) -> Result<(), String> {
-        grammar.names.enter(&self.scope);
-        (grammar.depth, grammar.is_empty_element) = (self.depth, false);
+        grammar.enter(&self.scope, self.depth);
         grammar.begin(tree, self.href.as_deref())?;
         let mut open: Vec<NodeId> = vec![0];
         loop {
@@ -338,267 +304,6 @@ impl Raw {
             }
             let step = grammar.take(event, Some((&mut *tree, open.last().copied())))?;
             grammar.keep_open(&step, &mut open);
-        }
-    }
-}
-
-const CUT_OFF: &str = "the file ends in the middle: it is cut off";
-const DOCTYPE: &str = "a DOCTYPE: document types can be used for attacks and are refused";
-
-/// What events mean, and how deep they stand.
-#[derive(Default)]
-pub(super) struct Grammar {
-    /// Names of elements.
-    pub names: Names,
-    depth: usize,
-    is_empty_element: bool,
-    has_doctype: bool,
-}
-
-impl Grammar {
-    /// Begins the tree of an element whose tag was read.
-    fn begin(&mut self, tree: &mut Tree, href: Option<&str>) -> Result<(), String> {
-        let name = self.names.of("")?;
-        tree.clear();
-        tree.open(name, None)?;
-        if let Some(href) = href {
-            tree.attribute(AttributeName::Href, href);
-        }
-        Ok(())
-    }
-
-    /// Ends the element that was just opened where it is an empty one.
-    fn end_empty(&mut self) -> bool {
-        let is_empty = std::mem::take(&mut self.is_empty_element);
-        if is_empty {
-            self.depth -= 1;
-            self.names.leave(self.depth);
-        }
-        is_empty
-    }
-
-    /// Keeps the list of the elements that are open.
-    fn keep_open(&mut self, step: &Step, open: &mut Vec<NodeId>) {
-        match step {
-            Step::Open { node, .. } => {
-                if !self.end_empty() {
-                    open.extend(*node);
-                }
-            }
-            Step::Close => {
-                open.pop();
-            }
-            Step::Text | Step::Eof => {}
-        }
-    }
-
-    fn take(&mut self, event: Event<'_>, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, String> {
-        match event {
-            Event::Start(start) => self.open(&start, place),
-            Event::Empty(start) => {
-                self.is_empty_element = true;
-                self.open(&start, place)
-            }
-            Event::End(_) => {
-                self.depth = self.depth.saturating_sub(1);
-                self.names.leave(self.depth);
-                Ok(Step::Close)
-            }
-            Event::Text(text) => {
-                if let Some((tree, Some(node))) = place
-                    && !text.bytes().all(|b| b.is_ascii_whitespace())
-                {
-                    tree.add_text(node, &text);
-                }
-                Ok(Step::Text)
-            }
-            Event::CData(text) => {
-                if let Some((tree, Some(node))) = place {
-                    tree.add_text(node, &text);
-                }
-                Ok(Step::Text)
-            }
-            Event::GeneralRef(reference) => {
-                let resolved = match reference.resolve_char_ref() {
-                    Ok(Some(c)) => c.to_string(),
-                    Ok(None) => match &*reference {
-                        "lt" => "<".into(),
-                        "gt" => ">".into(),
-                        "amp" => "&".into(),
-                        "quot" => "\"".into(),
-                        "apos" => "'".into(),
-                        // Without a DOCTYPE there can be no other.
-                        name => return Err(format!("&{name:.40}; is not declared")),
-                    },
-                    Err(error) => return Err(error.to_string()),
-                };
-                if let Some((tree, Some(node))) = place {
-                    tree.add_text(node, &resolved);
-                }
-                Ok(Step::Text)
-            }
-            Event::DocType(_) if self.depth > 0 => Err(DOCTYPE.into()),
-            Event::DocType(_) => {
-                self.has_doctype = true;
-                Ok(Step::Text)
-            }
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => Ok(Step::Text),
-            Event::Eof if self.depth > 0 => Err(CUT_OFF.into()),
-            Event::Eof => Ok(Step::Eof),
-        }
-    }
-
-    fn open(&mut self, start: &BytesStart<'_>, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, String> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(format!("elements nested deeper than {MAX_DEPTH}"));
-        }
-        let raw = start.attributes_raw();
-        if memmem::find(raw.as_bytes(), b"xmlns").is_some() {
-            for attribute in start.attributes() {
-                let attribute = attribute.map_err(|e| e.to_string())?;
-                let name: &str = attribute.key.as_ref();
-                if name == "xmlns" || name.starts_with("xmlns:") {
-                    self.names.declare(self.depth, name, &attribute.value)?;
-                }
-            }
-        }
-        let qualified = start.name();
-        let written: &str = qualified.as_ref();
-        let Some((tree, parent)) = place else {
-            let local = written.rsplit(':').next().unwrap_or(written).to_owned();
-            return Ok(Step::Open { local, uri: self.names.uri(written).to_owned(), node: None });
-        };
-        let name = self.names.of(written)?;
-        let node = tree.open(name, parent)?;
-        if !raw.trim_ascii().is_empty() {
-            for attribute in start.attributes() {
-                let attribute = attribute.map_err(|e| e.to_string())?;
-                let name = AttributeName::of(attribute.key.as_ref());
-                if name != AttributeName::Other {
-                    let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| e.to_string())?;
-                    tree.attribute(name, &value);
-                }
-            }
-        }
-        Ok(Step::Open { local: String::new(), uri: String::new(), node: Some(node) })
-    }
-}
-
-enum Step {
-    Open { local: String, uri: String, node: Option<NodeId> },
-    Close,
-    Text,
-    Eof,
-}
-
-/// Counts bytes and refuses an event without end.
-struct Input {
-    source: Box<dyn Read>,
-    buffer: Vec<u8>,
-    from: usize,
-    to: usize,
-    at: Rc<Cell<u64>>,
-    limit: Rc<Cell<u64>>,
-}
-
-impl Input {
-    /// Reads on behind what is there and not yet taken; `false` at the end, or when there is no room.
-    fn more(&mut self) -> io::Result<bool> {
-        self.buffer.copy_within(self.from..self.to, 0);
-        (self.from, self.to) = (0, self.to - self.from);
-        let room = self.buffer.get_mut(self.to..).unwrap_or(&mut []);
-        let count = loop {
-            match self.source.read(room) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => break outcome?,
-            }
-        };
-        self.to += count;
-        Ok(count > 0)
-    }
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piece = self.fill_buf()?;
-        let count = piece.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), piece.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl BufRead for Input {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at.get() > self.limit.get() {
-            let reason = format!("a single tag or text of more than {} MiB", MAX_EVENT_BYTES >> 20);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
-        if self.from >= self.to {
-            (self.from, self.to) = (0, 0);
-            self.more()?;
-        }
-        Ok(self.buffer.get(self.from..self.to).unwrap_or(&[]))
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.at.set(self.at.get() + count as u64);
-        self.from = (self.from + count).min(self.to);
-    }
-}
-
-/// The encoding of a text by its byte order mark, else its XML declaration, else UTF-8.
-fn encoding_of(head: &[u8]) -> &'static Encoding {
-    if let Some((encoding, _)) = Encoding::for_bom(head) {
-        return encoding;
-    }
-    let text = String::from_utf8_lossy(head);
-    let declaration = text.strip_prefix("<?xml").and_then(|rest| rest.split("?>").next());
-    let label = declaration.and_then(|d| d.split("encoding").nth(1)).and_then(|rest| {
-        let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '=');
-        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        rest.get(1..)?.split(quote).next()
-    });
-    label.and_then(|label| Encoding::for_label(label.as_bytes())).unwrap_or(UTF_8)
-}
-
-/// Text of another encoding as UTF-8.
-struct Decoded {
-    source: Box<dyn Read>,
-    decoder: Decoder,
-    bytes: Vec<u8>,
-    from: usize,
-    to: usize,
-    is_end: bool,
-}
-
-impl Decoded {
-    fn new(source: Box<dyn Read>, encoding: &'static Encoding) -> Self {
-        let decoder = encoding.new_decoder_with_bom_removal();
-        Self { source, decoder, bytes: vec![0; BUFFER], from: 0, to: 0, is_end: false }
-    }
-}
-
-impl Read for Decoded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.from >= self.to && !self.is_end {
-                self.from = 0;
-                self.to = self.source.read(&mut self.bytes)?;
-                self.is_end = self.to == 0;
-            }
-            let bytes = self.bytes.get(self.from..self.to).unwrap_or(&[]);
-            let (outcome, read, written, _) = self.decoder.decode_to_utf8(bytes, buffer, self.is_end);
-            self.from += read;
-            if written > 0 || (self.is_end && outcome == CoderResult::InputEmpty) {
-                return Ok(written);
-            }
-            if outcome == CoderResult::OutputFull {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "no room for a character"));
-            }
         }
     }
 }
