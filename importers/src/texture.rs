@@ -149,21 +149,15 @@ fn webp(file: &[u8]) -> Result<Vec<u8>, String> {
     png(&pixels, width, height, colour)
 }
 
-/// Basis Universal in its container: ETC1S and UASTC.
+/// Basis Universal in its container (Khronos KTX 2.0): ETC1S and UASTC.
 fn ktx2(file: &[u8]) -> Result<Vec<u8>, String> {
-    let number = |at: usize| {
-        let bytes = file.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
-        bytes.map(u32::from_le_bytes).ok_or("a KTX2 that is cut off")
-    };
-    // Width and height stand in the header: nothing is made room for before they are known.
-    let (width, height) = (number(20)?, number(24)?);
-    check_size((width, height))?;
-    if number(12)? != 0 {
-        return Err("a KTX2 that is not of Basis Universal".into());
-    }
+    let (width, height) = checked_ktx2(file)?;
     // The library indexes by what the file says; a picture is no reason to lose its model.
     let decoded = catch_unwind(|| {
         let texture = basisu::Transcoder::new(file)?;
+        if !matches!(texture.source_format(), basisu::SourceFormat::Etc1s | basisu::SourceFormat::UastcLdr) {
+            return Err(basisu::Error::UnsupportedFeature("neither ETC1S nor UASTC"));
+        }
         let flags = basisu::DecodeFlags::NONE;
         Ok::<_, basisu::Error>((texture.transcode(0, basisu::TargetFormat::Rgba32, flags)?, texture.has_alpha()))
     });
@@ -181,6 +175,34 @@ fn ktx2(file: &[u8]) -> Result<Vec<u8>, String> {
         count += 3;
     }
     png(pixels.get(..count).unwrap_or(&[]), width, height, image::ExtendedColorType::Rgb8)
+}
+
+/// Width and height of a KTX2, when its header promises nothing that would cost more than they do: the library makes room
+/// for what it reads there.
+fn checked_ktx2(file: &[u8]) -> Result<(u32, u32), String> {
+    const CUT_OFF: &str = "a KTX2 that is cut off";
+    let number = |at: usize| {
+        let bytes = file.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
+        bytes.map(u32::from_le_bytes).ok_or(CUT_OFF)
+    };
+    let long = |at: usize| Ok::<u64, &str>(u64::from(number(at)?) | (u64::from(number(at + 4)?) << 32));
+    let (width, height) = (number(20)?, number(24)?);
+    check_size((width, height))?;
+    let [format, depth, layers, faces, levels] = [number(12)?, number(28)?, number(32)?, number(36)?, number(40)?];
+    if format != 0 || depth != 0 || layers > 1 || faces != 1 || levels > 32 || number(44)? > 2 {
+        return Err("a KTX2 that is no single picture of Basis Universal".into());
+    }
+    let is_within = |offset: u64, length: u64| offset.checked_add(length).is_some_and(|end| end <= file.len() as u64);
+    let mut is_sound = is_within(number(48)?.into(), number(52)?.into())
+        && is_within(number(56)?.into(), number(60)?.into())
+        && is_within(long(64)?, long(72)?);
+    // 16 bytes for 16 pixels are the most.
+    let most = (u64::from(width) + 3) * (u64::from(height) + 3);
+    for level in 0..levels.max(1) as usize {
+        let at = 80 + level * 24;
+        is_sound &= is_within(long(at)?, long(at + 8)?) && long(at + 16)? <= most;
+    }
+    if is_sound { Ok((width, height)) } else { Err(CUT_OFF.into()) }
 }
 
 #[cfg(test)]
@@ -232,10 +254,56 @@ pub(crate) mod tests {
         for number in [37_u32, 1, 8, 8, 0, 0, 1, 1, 0] {
             container.extend(number.to_le_bytes());
         }
-        assert!(picture(container.clone()).unwrap_err().contains("not of Basis"));
+        assert!(picture(container.clone()).unwrap_err().contains("no single picture"));
         container[12..16].fill(0);
         assert!(picture(container.clone()).unwrap_err().contains("KTX2"));
         container[20..24].fill(0xFF);
         assert!(picture(container).unwrap_err().contains("4294967295"));
+    }
+
+    /// A gradient of 40 by 24 pixels, half of it transparent, written by Binomial's basisu 1.16.4 (`-ktx2`, `-ktx2 -uastc`).
+    const ETC1S: &str = "q0tUWCAyMLsNChoKAAAAAAEAAAAoAAAAGAAAAAAAAAAAAAAAAQAAAAEAAAABAAAAaAAAADwAAACkAAAAJAAAAMgAAAAAAAAA\
+        EwEAAAAAAADbAQAAAAAAACIAAAAAAAAAAAAAAAAAAAA8AAAAAAAAAAIAOACjAQIAAwMAAAAAAAAAAAAAAAA/AAAAAAAAAAAA\
+        /////0AAPw8AAAAAAAAAAP////8fAAAAS1RYd3JpdGVyAEJhc2lzIFVuaXZlcnNhbCAxLjE1AAA+ABIAgQAAACwAAAA+AAAA\
+        AAAAAAAAAAAAAAAAHQAAAB0AAAAFAAAAIMDkAAAYAgIguMlQAvcEAsQBIIRhAAjRYGdP9ycgQNwAABiEYZhbE1YeQAIBmAIA\
+        AAAAAIGy6Pf/LgiSwWKx+ZtWe8+6JMnovLHYWPervcd/LwCCZCQykvVc895dADAfyUgkZUrmvXsAIJGM5DCSsuZzXt8jEBmY\
+        mJyMSTNrpnMOAAjmBBAAIAgAwPfQzcEoNpAS9KWZqqqqqp8iiSRKvUHDxEEyMLEsHCLZuGgBwZyAAQAAYQBWCwuWduLfDvQA\
+        EwIAAAAAIJB+mQKeSAwAIAxLUAgEaZuJye0GPBepDhAhQAAAAABSik+AANdyfikpCMF0QUlBhqcloiBkwPYJQUtBCIAsgDgA\
+        s7eIEgU=";
+    const UASTC: &str = "q0tUWCAyMLsNChoKAAAAAAEAAAAoAAAAGAAAAAAAAAAAAAAAAQAAAAEAAAACAAAAaAAAACwAAACUAAAAJAAAAAAAAAAAAAAA\
+        AAAAAAAAAAC4AAAAAAAAAKUBAAAAAAAAwAMAAAAAAAAsAAAAAAAAAAIAKACmAQIAAwMAAAAAAAAAAAAAAAB/AwAAAAAAAAAA\
+        /////x8AAABLVFh3cml0ZXIAQmFzaXMgVW5pdmVyc2FsIDEuMTUAACi1L/1gwALdDABEFJuBXYEACDChEDJUdpi63P6bkV2h\
+        aBQwJRHbgV2BwCAw6ygtMG8Sm5FXgYA5MDUTGOmoivkD9bvoqv0CvYiAbQI56MiAZQGxutTVAKG5m4FfgQCIgqEQVaFolIJW\
+        gcCggoFVoSitggFRgYC5ggjoKI/5E/YI6Giv/RK+OOgIhW0SOulIhWURsulI2dUQogjVFNWbINUt1TnVGOhokfkr9xjoqLH9\
+        Kr8Y6EiHbSo7COiIh2Ups+iI29Uoo14hAIjfVkFolN8BXyHAoN8BX0Eord9UIYC53zh79zh6v3o7ebN4SI5eQWhUjoFWIcBg\
+        joBWQShtjlYhgHmOCOioivl36Kr9dhjoiIBtdjh1sjh0osg71Dvb4DuBVkEo7TsDViGA+TsY6IiS+d/0GOjIsv3evAjoaIht\
+        3jgI6KiIZd2wGOio3NXcoEKoISBSQKzGWz8DsKMUcxAgoSEKS8EDoZstfpfzQEakrmWQJX6/cTVnag/iKOpWfNyGnpmyGaf5\
+        bMGxDFymn41+pj36p5oL61AHJD5icACAh2q4rQI=";
+
+    #[test]
+    fn basis_universal_is_decoded_as_by_its_own_tool() {
+        let bytes = |text: &str| crate::gltf::folder::data_of(&format!(";base64,{text}")).unwrap();
+        let sums = |file: &[u8]| {
+            let image = image::load_from_memory(picture(file.to_vec()).unwrap().file()).unwrap().to_rgba8();
+            assert_eq!(image.dimensions(), (40, 24));
+            let sum = |k: usize| image.pixels().map(|p| u32::from(p.0[k])).sum::<u32>();
+            ([sum(0), sum(1), sum(2), sum(3)], image.get_pixel(0, 0).0, image.get_pixel(30, 12).0)
+        };
+        // What `basisu -unpack` makes of them: by way of ETC1 (which has no alpha) and of ASTC, which lose nothing.
+        let (etc1s, first, other) = sums(&bytes(ETC1S));
+        assert_eq!(
+            (&etc1s[..3], &first[..3], &other[..3]),
+            (&[112_410, 110_406, 151_563][..], &[0, 0, 238][..], &[164, 123, 98][..])
+        );
+        let uastc = sums(&bytes(UASTC));
+        assert_eq!(uastc, ([111_840, 110_160, 150_936, 179_520], [0, 0, 255, 255], [180, 119, 102, 119]));
+        for whole in [bytes(ETC1S), bytes(UASTC)] {
+            for at in 12..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x5A;
+                let _ = picture(damaged);
+                let _ = picture(whole[..at].to_vec());
+            }
+        }
     }
 }

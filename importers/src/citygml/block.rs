@@ -41,7 +41,7 @@ enum Piece {
 
 /// What was made of a piece.
 enum Made {
-    Done { prepared: Vec<Prepared>, report: SourceReport, fault: Option<ImportError> },
+    Done { prepared: Vec<Prepared>, report: Box<SourceReport>, fault: Option<ImportError> },
     Waiting(Raw),
 }
 
@@ -122,7 +122,7 @@ impl Piece {
             Self::Waiting(raw) => return Made::Waiting(raw),
         };
         let mut workshop = Workshop::new(settled.job());
-        let (mut prepared, mut report) = (Vec::new(), SourceReport::default());
+        let (mut prepared, mut report) = (Vec::new(), Box::<SourceReport>::default());
         for raw in &raws {
             let made = settled.make(raw, &mut workshop, &mut report, &mut |one, _| {
                 prepared.push(one);
@@ -143,7 +143,7 @@ impl Forwarder<'_, '_> {
             match made {
                 Made::Waiting(raw) => self.take(&raw, out, report)?,
                 Made::Done { prepared, report: own, fault } => {
-                    report.absorb(own);
+                    report.absorb(*own);
                     self.hand_on(prepared, out, report)?;
                     fault.map_or(Ok(()), Err)?;
                 }

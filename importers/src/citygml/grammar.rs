@@ -74,6 +74,12 @@ impl Grammar {
         }
     }
 
+    /// Ends the element that is open.
+    pub fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.names.leave(self.depth);
+    }
+
     /// Takes an event; what it opens goes below the node of `place`.
     pub fn take(&mut self, event: Event<'_>, place: Option<(&mut Tree, Option<NodeId>)>) -> Result<Step, String> {
         match event {
@@ -83,8 +89,7 @@ impl Grammar {
                 self.open(&start, place)
             }
             Event::End(_) => {
-                self.depth = self.depth.saturating_sub(1);
-                self.names.leave(self.depth);
+                self.close();
                 Ok(Step::Close)
             }
             Event::Text(text) => {

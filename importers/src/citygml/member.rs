@@ -13,7 +13,7 @@ use super::{
     grammar::Grammar,
     implicit::Prototypes,
     object::{NotRead, Object, Walk},
-    picture::{Mismatch, picture_at, picture_of, placed, push_ring},
+    picture::{Mismatch, UNPLACED, picture_at, picture_of, placed, push_ring},
     source::Raw,
     tree::{AttributeName, NodeId, Tree, View},
 };
@@ -186,10 +186,11 @@ impl Forwarder<'_, '_> {
 
 /// Tells what could not be taken over of materials and pictures.
 fn tell_looks(materials: &Materials, place: &str, report: &mut SourceReport) {
-    for _ in 0..materials.unplaced.min(1_000_000) {
-        let message =
-            "pictures whose place is not said in a way that is understood; their surfaces have a plain colour";
-        report.warn("texture_not_placed", message, place);
+    if materials.unplaced > 0 {
+        let mut own = SourceReport::default();
+        own.warn("texture_not_placed", UNPLACED, place);
+        own.warnings.iter_mut().for_each(|warning| warning.count = materials.unplaced);
+        report.absorb(own);
     }
     if materials.has_faults {
         let message = "texture coordinates that are no pairs of numbers; their surfaces have a plain colour";

@@ -12,6 +12,10 @@ use super::{
 };
 use crate::{citymodel::Surfaces, texture::Pictures};
 
+/// What is told of pictures that could not be placed.
+pub(super) const UNPLACED: &str =
+    "pictures whose place is not said in a way that is understood; their surfaces have a plain colour";
+
 /// The picture at an address.
 pub(super) fn picture_at(pictures: &Mutex<Pictures>, address: &str) -> Option<Texture> {
     pictures.lock().unwrap_or_else(PoisonError::into_inner).get(address)
@@ -28,9 +32,7 @@ pub(super) fn placed(
 ) -> Option<(Texture, Vec<Vec<[f32; 2]>>)> {
     let texture = picture_at(pictures, &placing.address)?;
     let mut unplaced = || {
-        let message =
-            "pictures whose place is not said in a way that is understood; their surfaces have a plain colour";
-        report.warn("texture_not_placed", message, &placing.address);
+        report.warn("texture_not_placed", UNPLACED, &placing.address);
     };
     let (by, from_source) = match &placing.by {
         By::WorldFile => {
