@@ -1,8 +1,9 @@
 //! Attributes of an object: those of the modules, generic ones, addresses, those of extensions (PLATEAU's i-UR).
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use groundline_engine::model::Value;
+use rustc_hash::FxHashMap;
 
 use super::{
     name::Space,
@@ -20,7 +21,7 @@ const TEXTS: &[&str] = &["class", "function", "usage", "species", "roofType", "c
 /// Reads attributes; keeps names.
 #[derive(Default)]
 pub(super) struct Attributes {
-    shared: HashMap<String, Arc<str>>,
+    shared: FxHashMap<String, Arc<str>>,
 }
 
 /// What the attributes of one object are.
@@ -30,7 +31,7 @@ pub(super) struct Found {
     pub fields: Vec<(Arc<str>, Value)>,
     /// More than could be taken.
     pub is_cut: bool,
-    seen: HashMap<Arc<str>, u32>,
+    seen: FxHashMap<Arc<str>, u32>,
 }
 
 impl Attributes {

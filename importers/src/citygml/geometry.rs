@@ -8,7 +8,7 @@ use std::{
 use glam::DVec3;
 
 use super::{
-    appearance::Looks,
+    appearance::{Looks, PlacingId},
     tree::{AttributeName, NodeId, View},
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Polygon {
     pub is_roof_edge: bool,
     /// Colour of its material.
     pub material: Option<[u8; 4]>,
+    /// Its picture where that is placed in space.
+    pub placing: Option<PlacingId>,
     first_vertex: u32,
     rings: (u32, u32),
     is_reversed: bool,
@@ -68,6 +70,7 @@ pub(super) struct Purpose {
     pub semantics: Option<NodeId>,
     pub is_roof_edge: bool,
     pub material: Option<[u8; 4]>,
+    pub placing: Option<PlacingId>,
     pub is_reversed: bool,
     pub dimension: u8,
 }
@@ -134,6 +137,7 @@ impl Geometries {
         if let Some(rgba) = id.and_then(|id| materials.get(id)) {
             purpose.material = Some(rgba);
         }
+        purpose.placing = id.and_then(|id| materials.placing_of(id)).or(purpose.placing);
         if let Some(href) = tree.get(node, AttributeName::Href) {
             self.references.push(Reference {
                 owner: purpose.owner,
@@ -211,6 +215,7 @@ impl Geometries {
             semantics: purpose.semantics,
             is_roof_edge: purpose.is_roof_edge,
             material,
+            placing: purpose.placing,
             first_vertex: first_position as u32,
             rings: (first_ring as u32, self.ring_ends.len() as u32),
             is_reversed: purpose.is_reversed,
@@ -231,11 +236,8 @@ impl Geometries {
             let dimension = own.unwrap_or(dimension);
             let text = view.tree.text(child);
             let outcome = match view.local(child) {
-                "posList" | "pos" => numbers(text.split_ascii_whitespace(), dimension, &mut self.positions),
-                "coordinates" => {
-                    let parts = text.split(|c: char| c.is_ascii_whitespace() || c == ',').filter(|p| !p.is_empty());
-                    numbers(parts, dimension, &mut self.positions)
-                }
+                "posList" | "pos" => numbers(text, dimension, &mut self.positions),
+                "coordinates" => numbers(&text.replace(',', " "), dimension, &mut self.positions),
                 "pointProperty" | "pointRep" => match view.tree.first_child(child) {
                     Some(point) if self.positions.len() - before < 10_000_000 => {
                         if self.vertices(view, point, dimension) { Ok(()) } else { return false }
@@ -334,16 +336,15 @@ impl Geometries {
     }
 }
 
-/// Coordinates as they stand: the first is x.
-pub(super) fn numbers<'t>(
-    parts: impl Iterator<Item = &'t str>,
-    dimension: u8,
-    into: &mut Vec<DVec3>,
-) -> Result<(), String> {
+/// Coordinates as they stand, with white space between: the first is x.
+pub(super) fn numbers(text: &str, dimension: u8, into: &mut Vec<DVec3>) -> Result<(), String> {
     let mut one = [0.0; 3];
     let mut filled = 0;
-    for part in parts {
-        let number: f64 = part.parse().map_err(|_| format!("{part:.40} is no number"))?;
+    for part in text.split_ascii_whitespace() {
+        let number = match decimal(part.as_bytes()) {
+            Some(number) => number,
+            None => part.parse().map_err(|_| format!("{part:.40} is no number"))?,
+        };
         if !number.is_finite() {
             return Err(format!("{part:.40} is no place"));
         }
@@ -360,4 +361,63 @@ pub(super) fn numbers<'t>(
         return Err(format!("coordinates do not come in groups of {dimension}"));
     }
     Ok(())
+}
+
+/// Powers of ten that are exact.
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// A number in the usual form, of up to 15 digits: both parts of the quotient are exact, so it is rounded as it should
+/// be (Clinger 1990). `None` for others.
+fn decimal(text: &[u8]) -> Option<f64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.len() > 16 {
+        return None;
+    }
+    let (mut whole, mut point, mut count) = (0_u64, None, 0);
+    for byte in digits {
+        match byte {
+            b'0'..=b'9' => (whole, count) = (whole * 10 + u64::from(byte - b'0'), count + 1),
+            b'.' if point.is_none() => point = Some(count),
+            _ => return None,
+        }
+    }
+    if count == 0 || count > 15 {
+        return None;
+    }
+    let places: usize = count - point.unwrap_or(count);
+    let number = whole as f64 / POWERS.get(places)?;
+    Some(if digits.len() < text.len() { -number } else { number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_numbers_are_read_as_all_others() {
+        for text in [
+            "0",
+            "-0",
+            "1.5",
+            "85012.345",
+            "-446000.001",
+            "999999999999999",
+            "0.000000000000001",
+            "123456789.123456",
+            "5.",
+            ".5",
+            "00012.50",
+            "9007199254740993.1",
+            "1234567890.12345",
+        ] {
+            let wanted: f64 = text.parse().unwrap();
+            if let Some(number) = decimal(text.as_bytes()) {
+                assert_eq!(number.to_bits(), wanted.to_bits(), "{text}");
+            }
+        }
+        assert!(decimal(b"85012.345").is_some());
+        for text in ["", "-", ".", "1e5", "NaN", "1.2.3", "+1", "12345678901234567"] {
+            assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+    }
 }

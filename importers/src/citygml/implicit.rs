@@ -10,16 +10,24 @@ use glam::{DMat4, DVec3};
 use super::{
     appearance::Looks,
     geometry::{Geometries, IdHash, Purpose, id_hash, numbers},
+    picture::picture_of,
     tree::{AttributeName, NodeId, View},
 };
 
 /// Vertices of all prototypes that are remembered; older ones give way.
 const MAX_VERTICES: usize = 4_000_000;
 
-/// Polygons of a prototype with what they are painted with.
+/// A shape in its own coordinates.
 pub(super) struct Prototype {
-    pub polygons: Vec<(Vec<Vec<DVec3>>, Option<[u8; 4]>)>,
-    has_pictures: bool,
+    pub polygons: Vec<Painted>,
+}
+
+/// A polygon with what it is painted with.
+pub(super) struct Painted {
+    pub rings: Vec<Vec<DVec3>>,
+    pub material: Option<[u8; 4]>,
+    /// The address of its picture, and places in it for the vertices of each ring.
+    pub picture: Option<(String, Vec<Vec<[f32; 2]>>)>,
 }
 
 /// Prototypes of the members so far, by id: others refer to them.
@@ -35,8 +43,6 @@ pub(super) struct Implicit {
     /// Where the prototype's origin goes.
     pub at: DVec3,
     pub matrix: DMat4,
-    /// Whether some surface of it has a picture, which is not shown.
-    pub has_pictures: bool,
     /// `None` when the shape lies in a file of its own or was not met before.
     pub prototype: Option<Rc<Prototype>>,
     /// The file, where it lies in one.
@@ -59,8 +65,7 @@ impl Prototypes {
         let place = view.child(node, "referencePoint").and_then(|child| tree.first_child(child));
         let mut at = Vec::new();
         if let Some(pos) = place.and_then(|point| tree.first_child(point)) {
-            let separators = |c: char| c.is_ascii_whitespace() || c == ',';
-            numbers(tree.text(pos).split(separators).filter(|p| !p.is_empty()), 3, &mut at)?;
+            numbers(&tree.text(pos).replace(',', " "), 3, &mut at)?;
         }
         let at = at.first().copied().ok_or("it has no reference point")?;
         let library = view.child(node, "libraryObject").map(|child| tree.text(child).to_owned());
@@ -69,8 +74,7 @@ impl Prototypes {
             Some(href) => self.by_id.get(&id_hash(href)).cloned(),
             None => Some(self.remember(view, relative, materials)),
         });
-        let has_pictures = prototype.as_ref().is_some_and(|p| p.has_pictures);
-        Ok(Implicit { at, matrix, has_pictures, prototype, library })
+        Ok(Implicit { at, matrix, prototype, library })
     }
 
     fn remember(&mut self, view: View<'_>, relative: NodeId, materials: Looks<'_>) -> Rc<Prototype> {
@@ -81,6 +85,7 @@ impl Prototypes {
             semantics: None,
             is_roof_edge: false,
             material: None,
+            placing: None,
             is_reversed: false,
             dimension: 3,
         };
@@ -89,12 +94,13 @@ impl Prototypes {
         let polygons = geometries.polygons.iter().map(|polygon| {
             let rings: Vec<Vec<DVec3>> = geometries.rings(polygon).map(<[DVec3]>::to_vec).collect();
             vertices += rings.iter().map(Vec::len).sum::<usize>();
-            (rings, polygon.material)
+            let picture = picture_of(&geometries, polygon, materials).ok().flatten();
+            let picture =
+                picture.map(|(address, uvs)| (address.to_owned(), uvs.into_iter().map(<[_]>::to_vec).collect()));
+            Painted { rings, material: polygon.material, picture }
         });
         let polygons = polygons.collect();
-        let mut rings = geometries.polygons.iter().flat_map(|polygon| geometries.ring_ids(polygon));
-        let has_pictures = rings.any(|id| *id != 0 && materials.picture(*id).is_some());
-        let prototype = Rc::new(Prototype { polygons, has_pictures });
+        let prototype = Rc::new(Prototype { polygons });
         let id = view.tree.first_child(relative).and_then(|shape| view.tree.get(shape, AttributeName::Id));
         if let Some(id) = id.map(id_hash) {
             self.by_id.insert(id, prototype.clone());

@@ -1,52 +1,104 @@
 //! Members to pieces: the highest level of detail of each object, with the semantics and colours of its surfaces.
 
+use std::sync::{Mutex, PoisonError};
+
 use glam::DVec3;
-use groundline_engine::model::{Class, SourceReport};
+use groundline_engine::model::{Class, SourceReport, Texture};
 
 use super::{
     Order,
     appearance::{Looks, Materials},
     attribute::Attributes,
     geometry::{Geometries, Lods, NO_LOD},
+    grammar::Grammar,
     implicit::Prototypes,
     object::{NotRead, Object, Walk},
-    tree::{AttributeName, NodeId, View},
+    picture::{Mismatch, UNPLACED, picture_at, picture_of, placed, push_ring},
+    source::Raw,
+    tree::{AttributeName, NodeId, Tree, View},
 };
 use crate::{
-    citymodel::{Composer, MAX_VERTICES, Piece, Surfaces, colour, named_crs, pipe_kind},
+    citymodel::{Composer, MAX_VERTICES, Piece, Prepared, Shaper, Surfaces, colour, named_crs, pipe_kind},
     format::{ImportError, Job, Out},
     texture::Pictures,
 };
 
-/// Makes pieces of members.
+/// Makes the objects of members, several at a time, and hands them on in their order.
 pub(super) struct Members<'a> {
-    job: &'a Job<'a>,
+    settled: Settled<'a>,
     composer: Composer<'a>,
+    /// For members that are made by themselves.
+    workshop: Workshop<'a>,
+    corners: Vec<DVec3>,
+    srs_name: String,
+}
+
+/// Takes what was made of a piece.
+pub(super) type Give<'g> = dyn FnMut(Prepared, &mut SourceReport) -> Result<(), ImportError> + 'g;
+
+/// What holds for all members of a file.
+pub(super) struct Settled<'a> {
+    job: &'a Job<'a>,
     materials: Materials,
-    pictures: Pictures,
+    pictures: Mutex<Pictures>,
+    order: Option<Order>,
+}
+
+/// What a member is made with: nothing of it depends on the members before, but for the prototypes.
+pub(super) struct Workshop<'a> {
+    tree: Tree,
+    grammar: Grammar,
     geometries: Geometries,
     attributes: Attributes,
     prototypes: Prototypes,
-    order: Option<Order>,
-    corners: Vec<DVec3>,
-    srs_name: String,
+    shaper: Shaper<'a>,
+}
+
+/// A member as it was read.
+struct Gathered {
+    record: u64,
+    objects: Vec<Object>,
+    own_materials: Option<Materials>,
+}
+
+impl<'a> Workshop<'a> {
+    /// For one file.
+    pub fn new(job: &'a Job<'a>) -> Self {
+        Self {
+            tree: Tree::default(),
+            grammar: Grammar::default(),
+            geometries: Geometries::default(),
+            attributes: Attributes::default(),
+            prototypes: Prototypes::default(),
+            shaper: Shaper::new(job),
+        }
+    }
 }
 
 impl<'a> Members<'a> {
     /// For one file.
     pub fn new(job: &'a Job<'a>, materials: Materials) -> Self {
+        let pictures = Mutex::new(Pictures::beside(job.path));
         Self {
-            job,
+            settled: Settled { job, materials, pictures, order: None },
             composer: Composer::new(job),
-            materials,
-            pictures: Pictures::beside(job.path),
-            geometries: Geometries::default(),
-            attributes: Attributes::default(),
-            prototypes: Prototypes::default(),
-            order: None,
+            workshop: Workshop::new(job),
             corners: Vec::new(),
             srs_name: String::new(),
         }
+    }
+
+    /// Whether the members that follow do not depend on those before.
+    pub fn is_settled(&self) -> bool {
+        self.settled.order.is_some()
+    }
+
+    /// What is settled, for those who make members, and who hands on what they made.
+    pub fn split(&mut self) -> (&Settled<'a>, Forwarder<'_, 'a>) {
+        (
+            &self.settled,
+            Forwarder { settled: &self.settled, composer: &mut self.composer, workshop: &mut self.workshop },
+        )
     }
 
     /// Looks at the box around the whole, which shows the order of coordinates.
@@ -57,47 +109,138 @@ impl<'a> Members<'a> {
             }
             if view.local(node) == "lowerCorner" {
                 // A box that is none says nothing.
-                let parts = view.tree.text(node).split_ascii_whitespace();
-                let _ = super::geometry::numbers(parts, 3, &mut self.corners);
+                let _ = super::geometry::numbers(view.tree.text(node), 3, &mut self.corners);
             }
         }
     }
 
     /// Says what could only be known at the end.
     pub fn finish(&self, report: &mut SourceReport) {
-        if self.materials.has_unplaced {
-            let message = "pictures that are placed by the ground (GeoreferencedTexture) or by a formula (TexCoordGen) are not read";
-            report.warn("textures_not_read", message, "");
-        }
-        if self.materials.has_faults {
-            let message = "texture coordinates that are no pairs of numbers; their surfaces have a plain colour";
-            report.warn("texture_coordinates", message, "");
-        }
+        tell_looks(&self.settled.materials, "", report);
+        self.settled.pictures.lock().unwrap_or_else(PoisonError::into_inner).tell(report);
         self.composer.finish(report);
     }
 
-    /// Takes a member and hands on its objects.
-    pub fn take(
+    /// Takes a member by itself, which may settle what holds for those that follow.
+    pub fn take(&mut self, raw: &Raw, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+        let gathered = self.settled.gather(raw, &mut self.workshop, report)?;
+        let order = self.settled.order.unwrap_or_else(|| self.order(report));
+        self.settled.order = Some(order).filter(|_| self.has_place());
+        let composer = &mut self.composer;
+        let mut give = |prepared, report: &mut SourceReport| composer.hand_on(prepared, out, report);
+        self.settled.compose(gathered, order, &mut self.workshop, report, &mut give)
+    }
+
+    /// Whether a place was met that shows the order of coordinates.
+    fn has_place(&self) -> bool {
+        self.settled.order.is_some() || !self.corners.is_empty() || !self.workshop.geometries.polygons.is_empty()
+    }
+
+    fn order(&self, report: &mut SourceReport) -> Order {
+        let geometries = &self.workshop.geometries;
+        let mut first: Vec<DVec3> = self.corners.first().copied().into_iter().collect();
+        if first.is_empty()
+            && let Some(polygon) = geometries.polygons.first()
+        {
+            first.extend(geometries.rings(polygon).next().and_then(|ring| ring.first()).copied());
+        }
+        let job = self.settled.job;
+        let own = geometries.foreign_srs.first().filter(|_| self.srs_name.is_empty());
+        let name = own.unwrap_or(&self.srs_name);
+        let order = Order::of(job.crs.is_geographic, name, job.options, &first);
+        if order == Order::Longitude {
+            let message = format!(
+                "longitude stands before latitude, against the order of {}; read so (give --map axes=yx if it is not)",
+                job.crs.label()
+            );
+            report.warn("axes_longitude_first", message, "");
+        }
+        order
+    }
+}
+
+/// Hands on what was made of members.
+pub(super) struct Forwarder<'f, 'a> {
+    settled: &'f Settled<'a>,
+    composer: &'f mut Composer<'a>,
+    workshop: &'f mut Workshop<'a>,
+}
+
+impl Forwarder<'_, '_> {
+    /// What was made already.
+    pub fn hand_on(
         &mut self,
-        view: View<'_>,
-        record: u64,
+        prepared: Vec<Prepared>,
         out: &mut dyn Out,
         report: &mut SourceReport,
     ) -> Result<(), ImportError> {
+        prepared.into_iter().try_for_each(|prepared| self.composer.hand_on(prepared, out, report))
+    }
+
+    /// A member that had to wait for those before.
+    pub fn take(&mut self, raw: &Raw, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+        let mut give = |prepared, report: &mut SourceReport| self.composer.hand_on(prepared, out, report);
+        self.settled.make(raw, self.workshop, report, &mut give)
+    }
+}
+
+/// Tells what could not be taken over of materials and pictures.
+fn tell_looks(materials: &Materials, place: &str, report: &mut SourceReport) {
+    if materials.unplaced > 0 {
+        let mut own = SourceReport::default();
+        own.warn("texture_not_placed", UNPLACED, place);
+        own.warnings.iter_mut().for_each(|warning| warning.count = materials.unplaced);
+        report.absorb(own);
+    }
+    if materials.has_faults {
+        let message = "texture coordinates that are no pairs of numbers; their surfaces have a plain colour";
+        report.warn("texture_coordinates", message, place);
+    }
+}
+
+impl<'a> Settled<'a> {
+    /// What members are read for.
+    pub fn job(&self) -> &'a Job<'a> {
+        self.job
+    }
+
+    /// Makes the objects of a member. An error is of the file, which is not read on.
+    pub fn make(
+        &self,
+        raw: &Raw,
+        workshop: &mut Workshop<'_>,
+        report: &mut SourceReport,
+        give: &mut Give<'_>,
+    ) -> Result<(), ImportError> {
+        let gathered = self.gather(raw, workshop, report)?;
+        self.compose(gathered, self.order.unwrap_or(Order::East), workshop, report, give)
+    }
+
+    fn gather(
+        &self,
+        raw: &Raw,
+        workshop: &mut Workshop<'_>,
+        report: &mut SourceReport,
+    ) -> Result<Gathered, ImportError> {
+        let Workshop { tree, grammar, geometries, attributes, shaper, .. } = workshop;
+        raw.read(self.job.path, grammar, tree)?;
+        let view = View { tree, names: &grammar.names };
+        let record = raw.record;
         let place = format!("member {record}");
-        let mut geometries = std::mem::take(&mut self.geometries);
         geometries.clear();
-        let own_materials = self.own_materials(view);
+        let own_materials = own_materials(view);
+        if let Some(own) = &own_materials {
+            tell_looks(own, &place, report);
+        }
         let materials = Looks { own: own_materials.as_ref(), all: &self.materials };
-        let composer = &self.composer;
         let mut walk = Walk {
             view,
-            geometries: &mut geometries,
-            attributes: &mut self.attributes,
+            geometries,
+            attributes,
             materials,
             objects: Vec::new(),
             not_read: NotRead::default(),
-            class: &|kind| composer.class(kind),
+            class: &|kind| shaper.class(kind),
         };
         for node in view.children(0) {
             if let Err(reason) = walk.object(node, None) {
@@ -125,27 +268,8 @@ impl<'a> Members<'a> {
             let message = "references to surfaces that are not in the same member; those surfaces are not drawn there";
             report.warn("reference_outside", message, &place);
         }
-        self.check_srs(&geometries, record, report);
-        let outcome = self.emit(view, objects, &geometries, own_materials.as_ref(), record, out, report);
-        self.geometries = geometries;
-        outcome
-    }
-
-    /// Materials within the member, together with those of the whole.
-    fn own_materials(&mut self, view: View<'_>) -> Option<Materials> {
-        let has_own = |node: &NodeId| {
-            matches!(view.local(*node), "X3DMaterial" | "ParameterizedTexture" | "GeoreferencedTexture")
-        };
-        if !view.tree.all().any(|node| has_own(&node)) {
-            return None;
-        }
-        let mut own = Materials::default();
-        for node in view.tree.all().filter(|node| view.local(*node) == "Appearance") {
-            own.take(view, node);
-        }
-        self.materials.has_unplaced |= own.has_unplaced;
-        self.materials.has_faults |= own.has_faults;
-        Some(own)
+        self.check_srs(geometries, record, report);
+        Ok(Gathered { record, objects, own_materials })
     }
 
     fn check_srs(&self, geometries: &Geometries, record: u64, report: &mut SourceReport) {
@@ -158,44 +282,18 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn order(&mut self, geometries: &Geometries, report: &mut SourceReport) -> Order {
-        if let Some(order) = self.order {
-            return order;
-        }
-        let mut first: Vec<DVec3> = self.corners.first().copied().into_iter().collect();
-        if first.is_empty()
-            && let Some(polygon) = geometries.polygons.first()
-        {
-            first.extend(geometries.rings(polygon).next().and_then(|ring| ring.first()).copied());
-        }
-        let own = geometries.foreign_srs.first().filter(|_| self.srs_name.is_empty());
-        let name = own.unwrap_or(&self.srs_name);
-        let order = Order::of(self.job.crs.is_geographic, name, self.job.options, &first);
-        if order == Order::Longitude {
-            let message = format!(
-                "longitude stands before latitude, against the order of {}; read so (give --map axes=yx if it is not)",
-                self.job.crs.label()
-            );
-            report.warn("axes_longitude_first", message, "");
-        }
-        if !first.is_empty() {
-            self.order = Some(order);
-        }
-        order
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn emit(
-        &mut self,
-        view: View<'_>,
-        objects: Vec<Object>,
-        geometries: &Geometries,
-        own_materials: Option<&Materials>,
-        record: u64,
-        out: &mut dyn Out,
+    fn compose(
+        &self,
+        gathered: Gathered,
+        order: Order,
+        workshop: &mut Workshop<'_>,
         report: &mut SourceReport,
+        give: &mut Give<'_>,
     ) -> Result<(), ImportError> {
-        let order = self.order(geometries, report);
+        let Gathered { record, objects, own_materials } = gathered;
+        let Workshop { tree, grammar, geometries, prototypes, shaper, .. } = workshop;
+        let view = View { tree, names: &grammar.names };
+        let looks = Looks { own: own_materials.as_ref(), all: &self.materials };
         let bests = bests(&objects, geometries);
         let keys = keys(&objects, record);
         for (number, object) in objects.into_iter().enumerate() {
@@ -219,7 +317,7 @@ impl<'a> Members<'a> {
                 .filter(|bit| all & bit != 0 && *bit != best)
                 .filter_map(|bit| lod_word(bit, None))
                 .collect();
-            self.shape(view, &mut piece, number, best, geometries, own_materials, order, report);
+            self.shape(view, &mut piece, number, best, geometries, looks, order, report);
             let implicit = object.implicit.iter().filter(|(lods, _)| *lods == best);
             for (_, node) in implicit {
                 let vertices = piece.anchored.iter().map(|(_, local)| local.positions.len()).sum::<usize>();
@@ -227,17 +325,19 @@ impl<'a> Members<'a> {
                     report.skip(record, format!("{key}: more than {MAX_VERTICES} vertices; the rest is left out"));
                     break;
                 }
-                let materials = Looks { own: own_materials, all: &self.materials };
-                match self.prototypes.read(view, *node, materials) {
+                match prototypes.read(view, *node, looks) {
                     Ok(implicit) => {
-                        place_implicit(&mut piece, implicit, order, self.job.crs.is_geographic, &key, report)
+                        let is_geographic = self.job.crs.is_geographic;
+                        let at = |address: &str| picture_at(&self.pictures, address);
+                        place_implicit(&mut piece, implicit, order, is_geographic, &key, &at, report)
                     }
                     Err(reason) => report.skip(record, format!("{key}: {reason}")),
                 }
             }
             piece.key = key;
-            self.pictures.tell(report);
-            self.composer.take(piece, out, report)?;
+            if let Some(prepared) = shaper.make(piece, report) {
+                give(prepared, report)?;
+            }
         }
         Ok(())
     }
@@ -245,13 +345,13 @@ impl<'a> Members<'a> {
     /// Polygons, else lines, else points of the level of detail `best`.
     #[allow(clippy::too_many_arguments)]
     fn shape(
-        &mut self,
+        &self,
         view: View<'_>,
         piece: &mut Piece,
         number: usize,
         best: Lods,
         geometries: &Geometries,
-        own_materials: Option<&Materials>,
+        looks: Looks<'_>,
         order: Order,
         report: &mut SourceReport,
     ) {
@@ -265,7 +365,6 @@ impl<'a> Members<'a> {
                 report.skip(piece.record, reason);
                 break;
             }
-            let looks = Looks { own: own_materials, all: &self.materials };
             let picture = picture_of(geometries, polygon, looks);
             if picture == Err(Mismatch) {
                 let message =
@@ -273,23 +372,21 @@ impl<'a> Members<'a> {
                 report.warn("texture_coordinates", message, format!("member {}", piece.record));
             }
             let picture = picture.ok().flatten();
-            let texture = picture.as_ref().and_then(|(address, _)| self.pictures.get(address));
-            let uvs = picture.filter(|_| texture.is_some()).map(|(_, uvs)| uvs);
+            let placing = polygon.placing.and_then(|id| looks.placing(id)).filter(|_| picture.is_none());
+            let placed =
+                placing.and_then(|placing| placed(&self.pictures, placing, geometries, polygon, order, report));
+            let texture = match (&picture, &placed) {
+                (Some((address, _)), _) => picture_at(&self.pictures, address),
+                (None, placed) => placed.as_ref().map(|(texture, _)| texture.clone()),
+            };
+            let uvs = match (&picture, &placed) {
+                (Some((_, uvs)), _) => Some(uvs.clone()),
+                (None, placed) => placed.as_ref().map(|(_, uvs)| uvs.iter().map(Vec::as_slice).collect()),
+            };
+            let uvs = uvs.filter(|_| texture.is_some());
             for (number, ring) in geometries.rings(polygon).enumerate() {
                 let uvs = uvs.as_ref().and_then(|uvs| uvs.get(number).copied());
-                let mut push = |at: usize| {
-                    let Some(vertex) = ring.get(at).map(|v| order.apply(*v)) else { return };
-                    // A ring that is closed by its first vertex may have a coordinate less.
-                    match uvs.and_then(|uvs| uvs.get(at).or_else(|| uvs.first())) {
-                        Some([u, v]) => piece.surfaces.push_textured(vertex, [*u, 1.0 - v]),
-                        None => piece.surfaces.push_vertex(vertex),
-                    }
-                };
-                match geometries.is_reversed(polygon) {
-                    true => (0..ring.len()).rev().for_each(&mut push),
-                    false => (0..ring.len()).for_each(&mut push),
-                }
-                piece.surfaces.end_ring();
+                push_ring(&mut piece.surfaces, ring, uvs, geometries.is_reversed(polygon), |v| order.apply(v));
             }
             let semantics = polygon.semantics.map(|node| view.local(node));
             let rgba = polygon.material.unwrap_or_else(|| colour(class, pipe, semantics));
@@ -311,33 +408,18 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A ring has another number of texture coordinates than vertices.
-#[derive(Debug, PartialEq)]
-struct Mismatch;
-
-/// The picture of a polygon with the coordinates of each of its rings, from the bottom up. Only where all rings have it.
-fn picture_of<'m>(
-    geometries: &Geometries,
-    polygon: &super::geometry::Polygon,
-    looks: Looks<'m>,
-) -> Result<Option<(&'m str, Vec<&'m [[f32; 2]]>)>, Mismatch> {
-    if looks.own.is_none_or(|own| !own.has_pictures()) && !looks.all.has_pictures() {
-        return Ok(None);
+/// Materials within the member, together with those of the whole.
+fn own_materials(view: View<'_>) -> Option<Materials> {
+    let has_own =
+        |node: &NodeId| matches!(view.local(*node), "X3DMaterial" | "ParameterizedTexture" | "GeoreferencedTexture");
+    if !view.tree.all().any(|node| has_own(&node)) {
+        return None;
     }
-    let (mut found, mut all): (Option<&str>, Vec<&[[f32; 2]]>) = (None, Vec::new());
-    for (id, ring) in geometries.ring_ids(polygon).iter().zip(geometries.rings(polygon)) {
-        let Some((address, uvs)) = looks.picture(*id).filter(|_| *id != 0) else { return Ok(None) };
-        if found.is_some_and(|first| first != address) {
-            return Ok(None);
-        }
-        let is_closed = ring.len() > 1 && ring.first() == ring.last();
-        if uvs.is_empty() || (uvs.len() != ring.len() && !(is_closed && uvs.len() + 1 == ring.len())) {
-            return Err(Mismatch);
-        }
-        found = Some(address);
-        all.push(uvs);
+    let mut own = Materials::default();
+    for node in view.tree.all().filter(|node| view.local(*node) == "Appearance") {
+        own.take(view, node);
     }
-    Ok(found.map(|address| (address, all)))
+    Some(own)
 }
 
 /// Whether the first object is the second or a part of it.
@@ -417,14 +499,10 @@ fn place_implicit(
     order: Order,
     is_geographic: bool,
     key: &str,
+    picture_at: &dyn Fn(&str) -> Option<Texture>,
     report: &mut SourceReport,
 ) {
     let at = order.apply(implicit.at);
-    if implicit.has_pictures {
-        let message =
-            "pictures on shapes that stand in many places (ImplicitGeometry) are not shown; their colours are";
-        report.warn("implicit_textures_not_read", message, key);
-    }
     let Some(prototype) = implicit.prototype else {
         let message = match &implicit.library {
             Some(file) => format!("shapes in files of their own ({file:.60}) are not read; their places are kept"),
@@ -439,12 +517,18 @@ fn place_implicit(
     let mut local = Surfaces::default();
     // In degrees the prototype's metres are added in the city's frame.
     let origin = if is_geographic { DVec3::ZERO } else { at };
-    for (rings, material) in &prototype.polygons {
-        for ring in rings {
-            ring.iter().for_each(|v| local.push_vertex(implicit.matrix.transform_point3(*v) + origin));
-            local.end_ring();
+    for polygon in &prototype.polygons {
+        let picture = polygon.picture.as_ref();
+        let picture = picture.and_then(|(address, uvs)| Some((picture_at(address)?, uvs)));
+        for (number, ring) in polygon.rings.iter().enumerate() {
+            let uvs = picture.as_ref().and_then(|(_, uvs)| uvs.get(number)).map(Vec::as_slice);
+            push_ring(&mut local, ring, uvs, false, |v| implicit.matrix.transform_point3(v) + origin);
         }
-        local.end_polygon(material.unwrap_or_else(|| colour(class, pipe, None)));
+        let rgba = polygon.material.unwrap_or_else(|| colour(class, pipe, None));
+        match picture {
+            Some((texture, _)) => local.end_textured(rgba, &texture),
+            None => local.end_polygon(rgba),
+        }
     }
     if is_geographic {
         piece.anchored.push((at, local));

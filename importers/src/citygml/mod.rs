@@ -1,16 +1,21 @@
 //! City models in XML: CityGML 1.0, 2.0 and 3.0, with extensions such as PLATEAU's i-UR.
 //!
-//! The file is read member by member: one `cityObjectMember` is a small tree in memory, its objects are emitted, and
-//! the tree is used again. Materials stand before or behind the members they paint, so a file that has any is gone
+//! The file is cut into members, which are made on every core: one `cityObjectMember` is a small tree in memory, its
+//! objects are handed on, and the tree is used again. Materials stand before or behind the members they paint, so a file that has any is gone
 //! through once before for them alone.
 
 mod appearance;
 mod attribute;
+mod block;
 mod geometry;
+mod grammar;
 mod implicit;
+mod input;
 mod member;
 mod name;
 mod object;
+mod picture;
+mod seek;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -20,6 +25,8 @@ use std::{fs::File, io::Read, path::Path};
 
 use groundline_engine::model::{Class, SourceReport};
 
+use memchr::memmem;
+
 use crate::{
     citymodel::named_crs,
     format::{Format, ImportError, Job, Kind, Options, Out, Probe},
@@ -27,7 +34,7 @@ use crate::{
 use appearance::Materials;
 use geometry::numbers;
 use member::Members;
-use source::{Part, Source};
+use source::{Part, Source, Use};
 use tree::{AttributeName, Tree, View};
 
 /// The CityGML importer.
@@ -55,7 +62,10 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
     let mut tree = Tree::default();
     let (mut srs, mut corners) = (None, Vec::new());
     loop {
-        let part = source.part(&mut tree, |part| matches!(part, Part::Member(_) | Part::Envelope));
+        let part = source.part(&mut tree, |part| match part {
+            Part::Member(_) | Part::Envelope => Use::Tree,
+            _ => Use::Leap,
+        });
         // The rest of the file is for reading; what is wrong there is told there.
         let Ok(part) = part else { break };
         if part == Part::End || matches!(part, Part::Member(number) if number > PROBED_MEMBERS) {
@@ -64,14 +74,14 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
         if matches!(part, Part::Other | Part::Appearance) {
             continue;
         }
-        let view = View { tree: &tree, names: &source.names };
+        let view = View { tree: &tree, names: source.names() };
         for node in tree.all() {
             if srs.is_none() {
                 srs = tree.get(node, AttributeName::SrsName).map(str::to_owned);
             }
             if corners.is_empty() && matches!(view.local(node), "lowerCorner" | "upperCorner" | "posList") {
                 // Words that are no numbers are told when they are read.
-                let _ = numbers(tree.text(node).split_ascii_whitespace(), 3, &mut corners);
+                let _ = numbers(tree.text(node), 3, &mut corners);
             }
         }
         if srs.is_some() && !corners.is_empty() {
@@ -144,27 +154,42 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         return Err(source.bad("no CityModel of CityGML"));
     }
     let mut members = Members::new(job, materials);
+    let outcome = read_members(&mut source, length, &mut members, out, report);
+    members.finish(report);
+    outcome
+}
+
+fn read_members(
+    source: &mut Source,
+    length: u64,
+    members: &mut Members<'_>,
+    out: &mut dyn Out,
+    report: &mut SourceReport,
+) -> Result<(), ImportError> {
     let mut tree = Tree::default();
-    loop {
-        let part = source.part(&mut tree, |part| matches!(part, Part::Member(_) | Part::Envelope));
-        let part = match part {
-            Ok(part) => part,
-            Err(error) => {
-                members.finish(report);
-                return Err(error);
+    while !members.is_settled() {
+        match source.part(&mut tree, use_of)? {
+            Part::End => return Ok(()),
+            Part::Envelope => members.see_envelope(View { tree: &tree, names: source.names() }),
+            Part::Member(_) => {
+                if let Some(raw) = source.take_raw() {
+                    members.take(&raw, out, report)?;
+                }
             }
-        };
-        let view = View { tree: &tree, names: &source.names };
-        match part {
-            Part::End => break,
-            Part::Member(record) => members.take(view, record, out, report)?,
-            Part::Envelope => members.see_envelope(view),
             Part::Appearance | Part::Other => {}
         }
         out.progress((source.at() as f64 / length as f64).min(1.0) as f32);
     }
-    members.finish(report);
-    Ok(())
+    block::read(source, length, members, out, report)
+}
+
+/// What is wrong with a part is told, though only members are made.
+fn use_of(part: Part) -> Use {
+    match part {
+        Part::Member(_) => Use::Text,
+        Part::Envelope => Use::Tree,
+        _ => Use::Check,
+    }
 }
 
 /// The materials of the whole file, gone through only when there are any.
@@ -180,10 +205,11 @@ fn materials(job: &Job<'_>, report: &mut SourceReport) -> Result<Materials, Impo
     }
     let mut tree = Tree::default();
     // What is wrong with the file is told when its members are read.
-    while let Ok(part) = source.part(&mut tree, |part| part == Part::Appearance) {
+    let use_of = |part| if part == Part::Appearance { Use::Tree } else { Use::Leap };
+    while let Ok(part) = source.part(&mut tree, use_of) {
         match part {
             Part::End => break,
-            Part::Appearance => materials.take(View { tree: &tree, names: &source.names }, 0),
+            Part::Appearance => materials.take(View { tree: &tree, names: source.names() }, 0),
             _ => {}
         }
     }
@@ -199,8 +225,7 @@ fn materials(job: &Job<'_>, report: &mut SourceReport) -> Result<Materials, Impo
 
 /// Whether a word stands anywhere in a file.
 fn has_word(mut source: impl Read, word: &[u8]) -> std::io::Result<bool> {
-    let Some(first) = word.first() else { return Ok(true) };
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; 1 << 18];
     let mut kept = 0;
     loop {
         let room = buffer.get_mut(kept..).unwrap_or(&mut []);
@@ -211,15 +236,10 @@ fn has_word(mut source: impl Read, word: &[u8]) -> std::io::Result<bool> {
             Err(error) => return Err(error),
         };
         let filled = kept + count;
-        let mut rest = buffer.get(..filled).unwrap_or(&[]);
-        while let Some(at) = rest.iter().position(|b| b == first) {
-            rest = rest.get(at..).unwrap_or(&[]);
-            if rest.starts_with(word) {
-                return Ok(true);
-            }
-            rest = rest.get(1..).unwrap_or(&[]);
+        if memmem::find(buffer.get(..filled).unwrap_or(&[]), word).is_some() {
+            return Ok(true);
         }
-        kept = filled.min(word.len() - 1);
+        kept = filled.min(word.len().saturating_sub(1));
         buffer.copy_within(filled - kept..filled, 0);
     }
 }

@@ -1,6 +1,8 @@
 //! Names of elements, each kept once, with what their namespace is.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 /// Distinct names in one file.
 const MAX_NAMES: usize = 50_000;
@@ -26,6 +28,12 @@ pub(super) enum Space {
     Other,
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What the URI of a namespace is.
 pub(super) fn space_of(uri: &str) -> Space {
     let is_citygml = uri.starts_with("http://www.opengis.net/citygml/") || uri.contains("citygml.org/citygml");
@@ -43,13 +51,19 @@ pub(super) fn space_of(uri: &str) -> Space {
 /// All names of a file.
 pub(super) struct Names {
     list: Vec<(Space, String)>,
-    by_name: HashMap<(Space, String), Name>,
+    by_name: FxHashMap<(Space, String), Name>,
     /// Names as they are written, as long as the declarations stay the same.
-    by_text: HashMap<String, Name>,
+    by_text: FxHashMap<String, Name>,
     declarations: Vec<Declaration>,
+    /// The declarations as others have them.
+    shared: Option<Scope>,
 }
 
-struct Declaration {
+/// The declarations that hold at a place of a file.
+pub(super) type Scope = Arc<[Declaration]>;
+
+#[derive(Clone)]
+pub(super) struct Declaration {
     depth: usize,
     prefix: String,
     uri: String,
@@ -60,9 +74,24 @@ impl Names {
     pub fn new() -> Self {
         Self {
             list: vec![(Space::Other, String::new())],
-            by_name: HashMap::new(),
-            by_text: HashMap::new(),
+            by_name: FxHashMap::default(),
+            by_text: FxHashMap::default(),
             declarations: Vec::new(),
+            shared: None,
+        }
+    }
+
+    /// The declarations that hold here.
+    pub fn scope(&mut self) -> Scope {
+        self.shared.get_or_insert_with(|| self.declarations.as_slice().into()).clone()
+    }
+
+    /// Goes to a place where these declarations hold.
+    pub fn enter(&mut self, scope: &Scope) {
+        if self.shared.as_ref().is_none_or(|shared| !Arc::ptr_eq(shared, scope)) {
+            self.by_text.clear();
+            self.declarations = scope.to_vec();
+            self.shared = Some(scope.clone());
         }
     }
 
@@ -75,6 +104,7 @@ impl Names {
         let is_known = self.declarations.iter().rev().find(|d| d.prefix == prefix).is_some_and(|d| d.uri == uri);
         if !is_known {
             self.by_text.clear();
+            self.shared = None;
             self.declarations.push(Declaration { depth, prefix: prefix.into(), uri: uri.into() });
         }
         Ok(())
@@ -84,6 +114,7 @@ impl Names {
     pub fn leave(&mut self, depth: usize) {
         while self.declarations.last().is_some_and(|d| d.depth > depth) {
             self.declarations.pop();
+            self.shared = None;
             self.by_text.clear();
         }
     }

@@ -169,6 +169,7 @@ impl Walk<'_, '_> {
             semantics,
             is_roof_edge: local == "lod0RoofEdge",
             material: None,
+            placing: None,
             is_reversed: false,
             dimension: 3,
         };

@@ -324,3 +324,126 @@ fn pictures_are_on_the_surfaces_that_the_appearance_names() {
     assert!(mesh.parts[0].texture.is_none());
     assert_eq!(trial.report.warnings[0].code, "texture_coordinates");
 }
+
+#[test]
+fn members_made_side_by_side_come_in_the_order_of_the_file_up_to_the_first_fault() {
+    const COUNT: usize = 2_600;
+    let mut members: Vec<String> = (0..COUNT).map(|number| building(&format!("b{number}"))).collect();
+    members[1_700] = building("b3");
+    let text = model(&members.concat());
+    assert!(text.len() > 8 << 20, "several blocks");
+    let trial = read("a.gml", text.as_bytes());
+    assert!(trial.outcome.is_ok() && trial.report.skipped == 0, "{:?}", trial.outcome);
+    assert_eq!(trial.objects.len(), 2 * COUNT);
+    for (number, pair) in trial.objects.chunks(2).enumerate() {
+        let key = if number == 1_700 { "b3~1701".to_owned() } else { format!("b{number}") };
+        assert_eq!((pair[0].id.as_str(), pair[0].record), (&*format!("t/{key}"), number as u64 + 1));
+    }
+    assert_eq!(warnings(&trial), ["duplicate_id"]);
+
+    let at = text.find("<gml:name>楼 &amp; b2000").unwrap();
+    let broken = text.replacen("<gml:name>楼 &amp; b2000</gml:name>", "<gml:name>楼 &amp; b2000</gml:nome>", 1);
+    let trial = read("a.gml", broken.as_bytes());
+    assert_eq!(trial.objects.len(), 2 * 2_000, "what is whole before the fault");
+    let error = trial.outcome.unwrap_err().to_string();
+    let place = at + "<gml:name>楼 &amp; b2000</gml:nome>".len();
+    assert!(error.contains(&format!("byte {place}, after 2001 members")), "{error}, not {place}");
+}
+
+/// The ground of `b`, 4 by 2 m, with the picture that `look` places.
+fn ground(look: &str) -> String {
+    let corners = [[E, N, 0.0], [E + 4.0, N, 0.0], [E + 4.0, N + 2.0, 0.0], [E, N + 2.0, 0.1]];
+    format!(
+        "{HEAD}{}<core:cityObjectMember><bldg:Building gml:id=\"b\"><bldg:lod2MultiSurface>{}</bldg:lod2MultiSurface></bldg:Building></core:cityObjectMember>\
+         <app:appearanceMember><app:Appearance><app:surfaceDataMember>{look}</app:surfaceDataMember></app:Appearance></app:appearanceMember></core:CityModel>",
+        envelope("EPSG:4549"),
+        surface(&polygon("ground", &corners))
+    )
+}
+
+#[test]
+fn pictures_are_placed_by_the_ground_and_by_formulas() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        std::fs::write(folder.path().join(name), crate::texture::tests::halves()).unwrap();
+    }
+    // 64 by 64 pixels on 4 by 2 m: the middle of the first is half a pixel from the corner.
+    let (east, north) = (E + 0.03125, N + 2.0 - 0.015625);
+    std::fs::write(folder.path().join("b.pgw"), format!("0.0625\n0\n0\n-0.03125\n{east}\n{north}\n")).unwrap();
+    let path = folder.path().join("model.gml");
+    let read = |look: &str| {
+        std::fs::write(&path, ground(look)).unwrap();
+        trial::Trial::of(&FORMAT, &path, &Options::default(), 4549)
+    };
+    let on_ground = |name: &str, place: &str| {
+        format!(
+            "<app:GeoreferencedTexture><app:imageURI>{name}</app:imageURI>{place}<app:target>#ground</app:target></app:GeoreferencedTexture>"
+        )
+    };
+    let point = |x: f64| {
+        format!(
+            "<app:referencePoint><gml:Point><gml:pos>{x} {north}</gml:pos></gml:Point></app:referencePoint><app:orientation>0.0625 0 0 -0.03125</app:orientation>"
+        )
+    };
+    let formula = format!("0.25 0 0 {} 0 0.5 0 {} 0 0 0 1", -E / 4.0, -N / 2.0);
+    let by_formula = [
+        format!(
+            "<app:target uri=\"#ground\"><app:TexCoordGen><app:worldToTexture>{formula}</app:worldToTexture></app:TexCoordGen></app:target>"
+        ),
+        format!(
+            "<app:textureParameterization><app:TextureAssociation><app:target>#ground</app:target><app:textureParameterization><app:TexCoordGen><app:worldToTexture>{formula}</app:worldToTexture></app:TexCoordGen></app:textureParameterization></app:TextureAssociation></app:textureParameterization>"
+        ),
+    ];
+    let by_formula = by_formula.map(|target| {
+        format!("<app:ParameterizedTexture><app:imageURI>a.png</app:imageURI>{target}</app:ParameterizedTexture>")
+    });
+    for look in [on_ground("a.png", &point(east)), on_ground("b.png", "")].iter().chain(&by_formula) {
+        let trial = read(look);
+        assert_eq!(trial.report.warnings, [], "{look}");
+        let part = &mesh(object(&trial, "b")).parts[0];
+        assert_eq!((part.positions.len(), part.uvs.len()), (4, 4), "{look}");
+        for (at, uv) in part.positions.iter().zip(&part.uvs) {
+            let at = *at + mesh(object(&trial, "b")).origin;
+            let wanted = [((at.x - E) / 4.0) as f32, (1.0 - (at.y - N) / 2.0) as f32];
+            assert!(uv.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{look}: {at} {uv:?}");
+        }
+    }
+    for (look, code) in [
+        (on_ground("c.png", ""), "texture_not_placed"),
+        (on_ground("a.png", &point(east + 1.0)), "texture_outside"),
+        (on_ground("a.png", &point(east).replace("0.0625 0 0", "0 0 0")), "texture_not_placed"),
+        (by_formula[0].replace("0 0 0 1<", "0 0 0<"), "texture_not_placed"),
+    ] {
+        let trial = read(&look);
+        assert_eq!(warnings(&trial), [code], "{look}");
+        assert!(mesh(object(&trial, "b")).parts[0].texture.is_none());
+    }
+}
+
+#[test]
+fn shapes_that_stand_in_many_places_keep_their_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sign.png"), crate::texture::tests::halves()).unwrap();
+    let sign = "<core:relativeGMLGeometry><gml:MultiSurface gml:id=\"sign\"><gml:surfaceMember><gml:Polygon><gml:exterior><gml:LinearRing gml:id=\"edge\"><gml:posList>0 0 0 2 0 0 2 0 1 0 0 1 0 0 0</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></gml:surfaceMember></gml:MultiSurface></core:relativeGMLGeometry>";
+    let member = |id: &str, relative: &str, x: f64| {
+        format!(
+            "<core:cityObjectMember><frn:CityFurniture gml:id=\"{id}\"><frn:lod2ImplicitRepresentation><core:ImplicitGeometry>{relative}<core:referencePoint><gml:Point><gml:pos>{x} {N} 5</gml:pos></gml:Point></core:referencePoint></core:ImplicitGeometry></frn:lod2ImplicitRepresentation></frn:CityFurniture></core:cityObjectMember>"
+        )
+    };
+    let look = "<app:appearanceMember><app:Appearance><app:surfaceDataMember><app:ParameterizedTexture><app:imageURI>sign.png</app:imageURI><app:target uri=\"#x\"><app:TexCoordList><app:textureCoordinates ring=\"#edge\">0 0 1 0 1 1 0 1 0 0</app:textureCoordinates></app:TexCoordList></app:target></app:ParameterizedTexture></app:surfaceDataMember></app:Appearance></app:appearanceMember>";
+    let members = member("s1", sign, E) + &member("s2", "<core:relativeGMLGeometry xlink:href=\"#sign\"/>", E + 9.0);
+    let path = folder.path().join("model.gml");
+    std::fs::write(&path, model(&(members + look))).unwrap();
+    let trial = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549);
+    assert_eq!(trial.report.warnings, []);
+    for (id, x) in [("s1", E), ("s2", E + 9.0)] {
+        let mesh = mesh(object(&trial, id));
+        let part = &mesh.parts[0];
+        assert_eq!((part.uvs.len(), part.texture.as_ref().unwrap().file()), (4, &*crate::texture::tests::halves()));
+        for (at, uv) in part.positions.iter().zip(&part.uvs) {
+            let at = *at + mesh.origin;
+            let wanted = [((at.x - x) / 2.0) as f32, (6.0 - at.z) as f32];
+            assert!(uv.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{id}: {at} {uv:?}");
+        }
+    }
+}

@@ -80,11 +80,25 @@ impl Piece {
     }
 }
 
-/// Makes city objects of pieces and hands them on.
-pub(crate) struct Composer<'a> {
+/// Makes the objects of pieces; what one makes does not depend on what it made before, so several work side by side.
+pub(crate) struct Shaper<'a> {
     job: &'a Job<'a>,
     mesher: Mesher,
     recogniser: Recogniser,
+}
+
+/// What was made of one piece, but for an id that another may have taken.
+pub(crate) struct Prepared {
+    key: String,
+    record: u64,
+    parent: Option<String>,
+    /// Each with the id that it has if nobody has taken it.
+    objects: Vec<CityObject>,
+}
+
+/// Hands on what was made of pieces, in their order, each under an id of its own.
+pub(crate) struct Composer<'a> {
+    shaper: Shaper<'a>,
     seen: HashSet<u64>,
     /// Parents that were named, to find those that are not there.
     parents: HashSet<u64>,
@@ -95,13 +109,80 @@ impl<'a> Composer<'a> {
     /// For one source.
     pub fn new(job: &'a Job<'a>) -> Self {
         Self {
-            job,
-            mesher: Mesher::new(),
-            recogniser: Recogniser::new(&job.options.map),
+            shaper: Shaper::new(job),
             seen: HashSet::new(),
             parents: HashSet::new(),
             hasher: BuildHasherDefault::default(),
         }
+    }
+
+    /// As [`Shaper::class`].
+    pub fn class(&self, kind: &str) -> Class {
+        self.shaper.class(kind)
+    }
+
+    /// Makes the objects of a piece and hands them on.
+    pub fn take(&mut self, piece: Piece, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+        let prepared = self.shaper.make(piece, report);
+        prepared.map_or(Ok(()), |prepared| self.hand_on(prepared, out, report))
+    }
+
+    /// Hands on what was made of a piece.
+    pub fn hand_on(
+        &mut self,
+        prepared: Prepared,
+        out: &mut dyn Out,
+        report: &mut SourceReport,
+    ) -> Result<(), ImportError> {
+        let Prepared { key, record, parent, mut objects } = prepared;
+        if let Some(key) = self.other_key(&key, record, report) {
+            self.shaper.name(&mut objects, &key);
+        }
+        if let Some(parent) = parent.filter(|_| self.parents.len() < MAX_IDS) {
+            self.parents.insert(self.hasher.hash_one(parent));
+        }
+        if objects.len() > 1 {
+            let message = "objects of several lines or points became several, told apart by a number after the id";
+            report.warn("split_feature", message, "");
+        }
+        objects.into_iter().try_for_each(|object| out.emit(object))
+    }
+
+    /// Says what could only be known at the end.
+    pub fn finish(&self, report: &mut SourceReport) {
+        if self.seen.is_empty() && report.skipped == 0 {
+            report.warn("no_objects", "the file holds no city objects", "");
+        }
+        let missing = self.parents.difference(&self.seen).count();
+        if missing > 0 && self.seen.len() < MAX_IDS {
+            let message = format!("{missing} objects that others are parts of are not in the file");
+            report.warn("parent_missing", message, "");
+        }
+    }
+
+    /// Another key where this one is taken.
+    fn other_key(&mut self, key: &str, record: u64, report: &mut SourceReport) -> Option<String> {
+        let is_new = self.seen.len() < MAX_IDS && self.seen.insert(self.hasher.hash_one(key));
+        if is_new {
+            return None;
+        }
+        let mut longer = format!("{key}~{record}");
+        if self.seen.len() >= MAX_IDS {
+            return Some(longer);
+        }
+        let message = format!("ids are not unique ({key} comes again); the record number was appended");
+        report.warn("duplicate_id", message, format!("record {record}"));
+        while !self.seen.insert(self.hasher.hash_one(&longer)) {
+            longer.push('~');
+        }
+        Some(longer)
+    }
+}
+
+impl<'a> Shaper<'a> {
+    /// For one source.
+    pub fn new(job: &'a Job<'a>) -> Self {
+        Self { job, mesher: Mesher::new(), recogniser: Recogniser::new(&job.options.map) }
     }
 
     /// The class that an object of this type gets: its own, save where it has none and the user gave one.
@@ -112,8 +193,8 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// Makes the object of a piece and hands it on. What of it cannot be placed is accounted for.
-    pub fn take(&mut self, mut piece: Piece, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+    /// Makes the objects of a piece. What of it cannot be placed is accounted for.
+    pub fn make(&mut self, mut piece: Piece, report: &mut SourceReport) -> Option<Prepared> {
         let class = piece.class.unwrap_or(Class::Generic);
         let place = format!("{} {}", piece.kind, piece.key);
         let had_shape = !piece.surfaces.is_empty()
@@ -133,7 +214,7 @@ impl<'a> Composer<'a> {
         }
         if !self.move_to_city(&mut piece) {
             report.skip(piece.record, format!("{place}: coordinates have no place in {}", self.job.crs.label()));
-            return Ok(());
+            return None;
         }
         let mut attributes = measures.attributes();
         let mut shapes = self.shapes(&mut piece, class, has_height, &measures, &mut attributes, report, &place);
@@ -147,32 +228,16 @@ impl<'a> Composer<'a> {
             }
             shapes.push(Geometry::None);
         }
-        self.emit(piece, class, shapes, attributes, out, report)
+        Some(self.objects(piece, class, shapes, attributes))
     }
 
-    /// Says what could only be known at the end.
-    pub fn finish(&self, report: &mut SourceReport) {
-        if self.seen.is_empty() && report.skipped == 0 {
-            report.warn("no_objects", "the file holds no city objects", "");
-        }
-        let missing = self.parents.difference(&self.seen).count();
-        if missing > 0 && self.seen.len() < MAX_IDS {
-            let message = format!("{missing} objects that others are parts of are not in the file");
-            report.warn("parent_missing", message, "");
-        }
-    }
-
-    fn emit(
-        &mut self,
-        piece: Piece,
-        class: Class,
-        shapes: Vec<Geometry>,
-        mut attributes: Vec<Attribute>,
-        out: &mut dyn Out,
-        report: &mut SourceReport,
-    ) -> Result<(), ImportError> {
-        attributes.push(read("citygml_type", Value::Text(piece.kind.clone()), "type"));
-        if let Some(kind) = piece.pipe_kind() {
+    /// The objects of a piece, one for each of its shapes.
+    fn objects(&self, piece: Piece, class: Class, shapes: Vec<Geometry>, mut attributes: Vec<Attribute>) -> Prepared {
+        let pipe_kind = piece.pipe_kind();
+        let domain = class::domain_of(&piece.kind, class);
+        attributes.reserve(piece.fields.len() + 4);
+        attributes.push(read("citygml_type", Value::Text(piece.kind), "type"));
+        if let Some(kind) = pipe_kind {
             let word = Value::Text(kind.word().into());
             attributes.push(Attribute::converted("pipe_kind", word, "type", "type of the object"));
         }
@@ -183,48 +248,37 @@ impl<'a> Composer<'a> {
             attributes.push(read("lods_not_taken", Value::Text(piece.other_lods.join(" ")), "lod"));
         }
         let known = attributes.len();
-        for (name, value) in &piece.fields {
-            if !attributes[..known].iter().any(|a| a.key == *name) {
-                attributes.push(Attribute::read(name, value.clone()));
+        for (name, value) in piece.fields {
+            if !attributes[..known].iter().any(|a| a.key == name) {
+                attributes.push(Attribute::read(&name, value));
             }
         }
-        let key = self.unique(piece.key, piece.record, report);
-        if let Some(parent) = piece.parent.as_ref().filter(|_| self.parents.len() < MAX_IDS) {
-            self.parents.insert(self.hasher.hash_one(parent));
-        }
-        let several = shapes.len() > 1;
-        for (number, geometry) in shapes.into_iter().enumerate() {
-            let key = if several { format!("{key}.{}", number + 1) } else { key.clone() };
-            let mut object = CityObject::new(ObjectId::new(self.job.layer, key), class, geometry);
-            object.domain = class::domain_of(&piece.kind, class);
+        let parent = piece.parent.as_ref().map(|parent| ObjectId::new(self.job.layer, parent));
+        let last = shapes.len().saturating_sub(1);
+        let objects = shapes.into_iter().enumerate().map(|(number, geometry)| {
+            let mut object = CityObject::new(ObjectId(String::new()), class, geometry);
+            object.domain = domain;
             object.stage = self.job.options.stage.unwrap_or(Stage::Operation);
             object.name = piece.name.clone();
-            object.parent = piece.parent.as_ref().map(|parent| ObjectId::new(self.job.layer, parent));
+            object.parent = parent.clone();
             object.record = piece.record;
-            object.attributes = attributes.clone();
-            out.emit(object)?;
-        }
-        if several {
-            let message = "objects of several lines or points became several, told apart by a number after the id";
-            report.warn("split_feature", message, "");
-        }
-        Ok(())
+            object.attributes = if number == last { std::mem::take(&mut attributes) } else { attributes.clone() };
+            object
+        });
+        let mut objects: Vec<CityObject> = objects.collect();
+        self.name(&mut objects, &piece.key);
+        Prepared { key: piece.key, record: piece.record, parent: piece.parent, objects }
     }
 
-    fn unique(&mut self, key: String, record: u64, report: &mut SourceReport) -> String {
-        if self.seen.len() >= MAX_IDS {
-            return format!("{key}~{record}");
+    /// Gives the objects of one piece their ids: a number after it tells several apart.
+    fn name(&self, objects: &mut [CityObject], key: &str) {
+        let several = objects.len() > 1;
+        for (number, object) in objects.iter_mut().enumerate() {
+            object.id = match several {
+                true => ObjectId::new(self.job.layer, format_args!("{key}.{}", number + 1)),
+                false => ObjectId::new(self.job.layer, key),
+            };
         }
-        if self.seen.insert(self.hasher.hash_one(&key)) {
-            return key;
-        }
-        let message = format!("ids are not unique ({key} comes again); the record number was appended");
-        report.warn("duplicate_id", message, format!("record {record}"));
-        let mut longer = format!("{key}~{record}");
-        while !self.seen.insert(self.hasher.hash_one(&longer)) {
-            longer.push('~');
-        }
-        longer
     }
 
     /// Whether any vertex has a height other than 0, which is what models without heights write.

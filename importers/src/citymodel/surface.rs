@@ -3,11 +3,10 @@
 //! A polygon is cut into triangles in its own plane (Newell's normal), so that walls are as safe as roofs. Its vertices
 //! keep their places: a polygon that is not quite plane stays as it was delivered.
 
-use std::collections::HashMap;
-
 use earcut::Earcut;
 use glam::{DVec2, DVec3};
 use groundline_engine::model::{Extent, Mesh, MeshPart, Texture};
+use rustc_hash::FxHashMap;
 
 /// A polygon whose triangles differ from its area by more than this part of it crosses itself.
 const AREA_TOLERANCE: f64 = 0.01;
@@ -167,11 +166,15 @@ pub(crate) struct Mesher {
     uvs: Vec<[f32; 2]>,
     plane: Vec<DVec2>,
     holes: Vec<u32>,
+    /// Where the corners stand in their part.
+    places: Vec<u32>,
 }
+
+const NOT_YET: u32 = u32::MAX;
 
 struct Part {
     mesh: MeshPart,
-    seen: HashMap<([u64; 3], [u32; 2]), u32>,
+    seen: FxHashMap<([u64; 3], [u32; 2]), u32>,
 }
 
 impl Mesher {
@@ -184,6 +187,7 @@ impl Mesher {
             uvs: Vec::new(),
             plane: Vec::new(),
             holes: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -209,14 +213,22 @@ impl Mesher {
             let is_same = |p: &Part| p.mesh.rgba == rgba && p.mesh.texture.as_ref() == texture;
             let place = parts.iter().position(is_same).unwrap_or_else(|| {
                 let mesh = MeshPart { rgba, texture: texture.cloned(), ..MeshPart::default() };
-                parts.push(Part { mesh, seen: HashMap::new() });
+                parts.push(Part { mesh, seen: FxHashMap::default() });
                 parts.len() - 1
             });
             let Some(part) = parts.get_mut(place) else { continue };
+            self.places.clear();
+            self.places.resize(self.corners.len(), NOT_YET);
             for index in &self.indices {
-                let Some(corner) = self.corners.get(*index as usize) else { continue };
-                let uv = self.uvs.get(*index as usize).filter(|_| texture.is_some());
-                part.push(*corner, uv.copied().unwrap_or_default());
+                let index = *index as usize;
+                let (Some(corner), Some(place)) = (self.corners.get(index), self.places.get_mut(index)) else {
+                    continue;
+                };
+                if *place == NOT_YET {
+                    let uv = self.uvs.get(index).filter(|_| texture.is_some());
+                    *place = part.place(*corner, uv.copied().unwrap_or_default());
+                }
+                part.mesh.indices.push(*place);
             }
         }
         let extent = Extent::around(parts.iter().flat_map(|p| p.mesh.positions.iter().copied()));
@@ -325,7 +337,8 @@ enum Fault {
 }
 
 impl Part {
-    fn push(&mut self, corner: DVec3, uv: [f32; 2]) {
+    /// The number of the vertex in the part, the same for the same place.
+    fn place(&mut self, corner: DVec3, uv: [f32; 2]) -> u32 {
         let key = (corner.to_array().map(f64::to_bits), uv.map(f32::to_bits));
         let next = self.mesh.positions.len() as u32;
         let index = *self.seen.entry(key).or_insert(next);
@@ -335,7 +348,7 @@ impl Part {
                 self.mesh.uvs.push(uv);
             }
         }
-        self.mesh.indices.push(index);
+        index
     }
 }
 

@@ -161,6 +161,14 @@ pub(crate) struct Texture {
     pub extensions: Json,
 }
 
+impl Texture {
+    /// The image that is shown: the one that every program knows, else one of a kind that is read.
+    pub fn image(&self) -> Option<usize> {
+        let named = |name: &str| self.extensions.get(name)?.get("source")?.as_u64().map(|n| n as usize);
+        self.source.or_else(|| named("EXT_texture_webp")).or_else(|| named("KHR_texture_basisu"))
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Image {

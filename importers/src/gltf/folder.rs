@@ -93,7 +93,7 @@ fn hex(byte: u8) -> Option<u8> {
 }
 
 /// What follows `data:`, in base 64.
-fn data_of(data: &str) -> Option<Vec<u8>> {
+pub(crate) fn data_of(data: &str) -> Option<Vec<u8>> {
     let (_, text) = data.split_once(";base64,")?;
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut held, mut bits) = (0u32, 0);

@@ -11,7 +11,7 @@ use super::{
     document::{Document, Material, Primitive, TextureUse},
     vertex::Vertices,
 };
-use crate::texture::picture;
+use crate::texture::{picture, png, shown};
 
 /// Bytes of an image file, and its pixels.
 const MAX_IMAGE_BYTES: u64 = 128 << 20;
@@ -22,15 +22,28 @@ pub(super) struct Paint<'d> {
     document: &'d Document,
     images: RefCell<HashMap<usize, Result<image::RgbaImage, String>>>,
     pictures: RefCell<HashMap<usize, Result<Texture, String>>>,
+    /// Pictures in the colours that tint them.
+    tinted: RefCell<HashMap<(usize, Tint), Texture>>,
     notes: RefCell<Vec<(&'static str, String)>>,
 }
+
+/// A colour that tints a picture, as linear light in steps of 1/255.
+type Tint = [u8; 3];
+/// Tinted pictures of one document.
+const MAX_TINTED: usize = 64;
 
 /// A picture with a place in it for each vertex.
 pub(super) type Pictured = (Texture, Vec<[f32; 2]>);
 
 impl<'d> Paint<'d> {
     pub fn new(document: &'d Document) -> Self {
-        Self { document, images: RefCell::default(), pictures: RefCell::default(), notes: RefCell::default() }
+        Self {
+            document,
+            images: RefCell::default(),
+            pictures: RefCell::default(),
+            tinted: RefCell::default(),
+            notes: RefCell::default(),
+        }
     }
 
     fn note(&self, code: &'static str, message: &str) {
@@ -54,13 +67,10 @@ impl<'d> Paint<'d> {
         let Some(pbr) = self.material(primitive).map(|m| &m.pbr_metallic_roughness) else { return Ok(None) };
         let Some(usage) = &pbr.base_color_texture else { return Ok(None) };
         let Some(texture) = self.document.root.textures.get(usage.index) else { return Ok(None) };
-        let Some(source) = texture.source else {
-            let known = ["KHR_texture_basisu", "EXT_texture_webp", "EXT_texture_avif"];
-            let by = known.into_iter().find(|name| texture.extensions.get(name).is_some()).unwrap_or("no known kind");
-            self.note(
-                "texture_left_out",
-                &format!("pictures of {by} are not read; their surfaces have the base colour"),
-            );
+        let Some(source) = texture.image() else {
+            let by = if texture.extensions.get("EXT_texture_avif").is_some() { "AVIF" } else { "no known kind" };
+            let message = format!("pictures of {by} are not read; their surfaces have the base colour");
+            self.note("texture_left_out", &message);
             return Ok(None);
         };
         let transform = Placing::of(usage);
@@ -72,10 +82,64 @@ impl<'d> Paint<'d> {
         if places.len() != count {
             return Err(format!("TEXCOORD_{set} does not hold one place a vertex"));
         }
-        if pbr.base_color_factor.is_some_and(|factor| factor.iter().take(3).any(|c| (c - 1.0).abs() > 0.02)) {
-            self.note("texture_factor", "pictures are shown as they are, without the colour that is to tint them");
+        let factor = pbr.base_color_factor.map_or([1.0; 3], |[r, g, b, _]| [r, g, b]);
+        let texture = match self.tint(factor, held)? {
+            Some(tint) if tint != [255; 3] => self.tinted(source, tint).unwrap_or_else(|| {
+                self.note("texture_factor", "pictures in more colours than can be kept are shown as they are");
+                texture.clone()
+            }),
+            Some(_) => texture.clone(),
+            None => {
+                let message =
+                    "pictures are shown as they are, without the colours of the vertices that are to tint them";
+                self.note("texture_vertex_colours", message);
+                texture.clone()
+            }
+        };
+        Ok(Some((texture, places.into_iter().map(|uv| transform.apply(uv)).collect())))
+    }
+
+    /// What a picture is tinted with: the colour of the material and of the vertices; `None` where these differ.
+    fn tint(&self, factor: [f64; 3], held: &Vertices<'_>) -> Result<Option<Tint>, String> {
+        let step = |c: f64| (c.clamp(0.0, 1.0) * 255.0).round() as u8;
+        let Some((numbers, width)) = held.numbers("COLOR_0")?.filter(|(_, width)| (3..=4).contains(width)) else {
+            return Ok(Some(factor.map(step)));
+        };
+        let of = |c: &[f64]| std::array::from_fn(|k| step(factor[k] * c.get(k).copied().unwrap_or(1.0)));
+        let mut all = numbers.chunks_exact(width).map(of);
+        let first: Tint = all.next().unwrap_or([255; 3]);
+        let is_near = |other: Tint| first.iter().zip(other).all(|(a, b)| a.abs_diff(b) <= 2);
+        Ok(all.all(is_near).then_some(first))
+    }
+
+    /// A picture in a colour.
+    fn tinted(&self, source: usize, tint: Tint) -> Option<Texture> {
+        let mut tinted = self.tinted.borrow_mut();
+        if let Some(known) = tinted.get(&(source, tint)) {
+            return Some(known.clone());
         }
-        Ok(Some((texture.clone(), places.into_iter().map(|uv| transform.apply(uv)).collect())))
+        if tinted.len() >= MAX_TINTED {
+            return None;
+        }
+        let mut image = self.image(source).ok()?;
+        let tables: [Vec<u8>; 3] = tint.map(|share| {
+            let dim = |v: u8| srgb(linear(v) * f64::from(share) / 255.0);
+            (0..=255).map(dim).collect()
+        });
+        for image::Rgba([r, g, b, _]) in image.pixels_mut() {
+            for (value, table) in [r, g, b].into_iter().zip(&tables) {
+                *value = table.get(usize::from(*value)).copied().unwrap_or(*value);
+            }
+        }
+        let file = if image.pixels().all(|p| p.0[3] == 255) {
+            let opaque = image::DynamicImage::ImageRgba8(image).into_rgb8();
+            png(&opaque, opaque.width(), opaque.height(), image::ExtendedColorType::Rgb8)
+        } else {
+            png(&image, image.width(), image.height(), image::ExtendedColorType::Rgba8)
+        };
+        let texture = Texture::new(file.ok()?);
+        tinted.insert((source, tint), texture.clone());
+        Some(texture)
     }
 
     /// Colours of each vertex where they differ, and the colour of all where they do not.
@@ -108,7 +172,7 @@ impl<'d> Paint<'d> {
         }
         if let Some(texture) =
             material.and_then(|m| m.pbr_metallic_roughness.base_color_texture.as_ref()).filter(|_| takes_pictures)
-            && let Some(source) = self.document.root.textures.get(texture.index).and_then(|t| t.source)
+            && let Some(source) = self.document.root.textures.get(texture.index).and_then(|t| t.image())
             && let Some(places) = held.vectors::<2>(&format!("TEXCOORD_{}", texture.tex_coord))?
         {
             let mut images = self.images.borrow_mut();
@@ -124,11 +188,6 @@ impl<'d> Paint<'d> {
         // Factors and vertex colours are linear light; what is stored here is sRGB.
         let shown = |c: [f64; 4]| {
             let [r, g, b, a] = c;
-            let srgb = |v: f64| {
-                let v = v.clamp(0.0, 1.0);
-                let v = if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 };
-                (v * 255.0).round() as u8
-            };
             [srgb(r), srgb(g), srgb(b), if is_opaque { 255 } else { (a.clamp(0.0, 1.0) * 255.0).round() as u8 }]
         };
         let each = vertices.filter(|v| v.len() == count);
@@ -137,7 +196,7 @@ impl<'d> Paint<'d> {
     }
 
     fn image(&self, source: usize) -> Result<image::RgbaImage, String> {
-        let mut reader = image::ImageReader::new(std::io::Cursor::new(self.bytes(source)?));
+        let mut reader = image::ImageReader::new(std::io::Cursor::new(shown(self.bytes(source)?)?));
         let mut limits = image::Limits::default();
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_PIXELS), Some(MAX_PIXELS));
         reader.limits(limits);
@@ -215,9 +274,18 @@ fn sample(image: &image::RgbaImage, [u, v]: [f64; 2]) -> [f64; 4] {
         return [1.0; 4];
     }
     let image::Rgba([r, g, b, a]) = *image.get_pixel(at(u, width), at(v, height));
-    let linear = |v: u8| {
-        let v = f64::from(v) / 255.0;
-        if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
-    };
     [linear(r), linear(g), linear(b), f64::from(a) / 255.0]
+}
+
+/// Linear light of a stored value.
+fn linear(value: u8) -> f64 {
+    let v = f64::from(value) / 255.0;
+    if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+}
+
+/// The stored value of linear light.
+fn srgb(light: f64) -> u8 {
+    let v = light.clamp(0.0, 1.0);
+    let v = if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 };
+    (v * 255.0).round() as u8
 }

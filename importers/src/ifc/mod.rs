@@ -10,6 +10,7 @@ mod georeference;
 mod parse;
 pub(crate) mod place;
 mod product;
+mod set;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use ifc_lite_processing::{
 use super::{
     colour::Colours,
     product::{Part, Product, Sink, Summary},
+    set::sets,
 };
 
 /// Longest text that is kept of a value, characters.
@@ -58,7 +59,7 @@ pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> 
         }
     }
     let tree = Tree::of(&model, &shapes);
-    let facts = facts(&model);
+    let facts = facts(&model, content);
     let mut colours = Colours::of(content);
     let mut summary = Summary {
         products: 0,
@@ -221,7 +222,7 @@ fn schema_name(name: &str) -> String {
 }
 
 /// Property sets, quantities, materials and classifications of every entity, under `Set.Name`.
-fn facts(model: &DataModel) -> HashMap<u32, Vec<(String, Value)>> {
+fn facts(model: &DataModel, content: &[u8]) -> HashMap<u32, Vec<(String, Value)>> {
     let mut of_set: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
     for set in &model.property_sets {
         let properties = set.properties.iter().filter_map(|p| {
@@ -247,6 +248,8 @@ fn facts(model: &DataModel) -> HashMap<u32, Vec<(String, Value)>> {
             quantities.map(|q| (format!("{}.{}", set.qset_name, q.quantity_name), Value::Real(q.quantity_value)));
         of_set.insert(set.qset_id, quantities.collect());
     }
+    let others = sets(content, |id| of_set.contains_key(&id));
+    of_set.extend(others);
     let mut of_entity: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
     let mut of_type: HashMap<u32, Vec<u32>> = HashMap::new();
     let mut types: Vec<(u32, u32)> = Vec::new();
@@ -297,6 +300,7 @@ fn add(list: &mut Vec<(String, Value)>, values: &[(String, Value)]) {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// As much of a text as is kept.
+pub fn shortened(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }

@@ -118,6 +118,35 @@ fn write(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
+fn quantities_without_a_name_and_parameters_of_doors_are_read() {
+    let extra = "#50=IFCQUANTITYAREA('GrossArea',$,$,12.5,$);
+#51=IFCELEMENTQUANTITY('0000000000000000000051',$,$,$,$,(#50));
+#52=IFCRELDEFINESBYPROPERTIES('0000000000000000000052',$,$,$,(#27),#51);
+#53=IFCDOORLININGPROPERTIES('0000000000000000000053',$,'Lining',$,0.1,0.05,$,$,$,$,0.2,$,$,$,$,$,0.3);
+#54=IFCRELDEFINESBYPROPERTIES('0000000000000000000054',$,$,$,(#27),#53);
+#55=IFCDOORPANELPROPERTIES('0000000000000000000055',$,$,$,0.04,.SWINGING.,1.,.MIDDLE.,$);
+#56=IFCRELDEFINESBYPROPERTIES('0000000000000000000056',$,$,$,(#27),#55);
+";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.ifc");
+    std::fs::write(&path, small(extra, NO_SITE)).unwrap();
+    let read = import(&path, placed("534467,3993055,0"), 4549).unwrap();
+    let wall = read.named("Wall");
+    for (key, value) in [
+        ("Qto_WallBaseQuantities.Length", Value::Real(4000.0)),
+        ("IfcElementQuantity.GrossArea", Value::Real(12.5)),
+        ("Lining.LiningDepth", Value::Real(0.1)),
+        ("Lining.LiningOffset", Value::Real(0.2)),
+        ("Lining.LiningToPanelOffsetY", Value::Real(0.3)),
+        ("IfcDoorPanelProperties.PanelDepth", Value::Real(0.04)),
+        ("IfcDoorPanelProperties.PanelOperation", Value::Text("SWINGING".into())),
+    ] {
+        assert_eq!(wall.value(key), Some(&value), "{key}");
+    }
+    assert_eq!(wall.value("Lining.ThresholdDepth"), None);
+}
+
+#[test]
 fn a_georeferenced_building_has_its_tree_shapes_and_properties() {
     let (_folder, path) = write(&small(IN_QINGDAO, NO_SITE));
     let read = import(&path, Options::default(), 4549).unwrap();

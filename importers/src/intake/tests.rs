@@ -314,3 +314,27 @@ fn a_city_of_a_stopped_import_does_not_bind_the_next_to_its_system() {
     assert_eq!(City::open(&city).unwrap().crs().label(), "EPSG:4547");
     assert_ne!(was, "EPSG:4547");
 }
+
+#[test]
+fn a_source_that_cannot_lie_in_the_system_that_was_said_does_not_end_the_import() {
+    let place = tempfile::tempdir().unwrap();
+    let good = write_file(place.path(), "good.geojson", 0..20, 9.0);
+    // Projected coordinates, said to be degrees: what would be the city's system has no longitude -54000.
+    let bad = place.path().join("bad.geojson");
+    std::fs::write(&bad, std::fs::read_to_string(&good).unwrap().replace("[120.", "[-54000.")).unwrap();
+    let city = place.path().join("a.city");
+    let mut said = request(&[bad.clone(), good.clone()], &city, None);
+    said.options.crs = Some(groundline_engine::crs::Crs::from_epsg(4326).unwrap());
+    let report = import(&said, &mut |_| {}).unwrap();
+    let account = |name: &str| report.sources.iter().find(|s| s.path.ends_with(name)).unwrap();
+    assert_eq!((account("good.geojson").objects, account("good.geojson").skipped), (20, 0));
+    assert_eq!((account("bad.geojson").objects, account("bad.geojson").skipped), (0, 20));
+    assert_eq!(report.objects, 20);
+    let alone = place.path().join("b.city");
+    done(std::slice::from_ref(&good), &alone, None);
+    assert_eq!(City::open(&city).unwrap().crs().label(), City::open(&alone).unwrap().crs().label());
+    // None of them says where it is: that is told, with what to do.
+    let none = Request { sources: vec![bad], city: place.path().join("c.city"), ..said };
+    let refused = import(&none, &mut |_| {});
+    assert!(matches!(&refused, Err(IntakeError::Usage(text)) if text.contains("--crs")), "{refused:?}");
+}
