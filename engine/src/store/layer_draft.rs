@@ -305,6 +305,7 @@ impl LayerDraft {
 
     /// Nobody is to go on with it.
     pub fn forget(&mut self) {
+        self.is_resumable = false;
         self.spill.is_kept = false;
     }
 

@@ -163,7 +163,8 @@ pub(super) fn read_all(
     let work = |events: mpsc::SyncSender<Event>| {
         while !stop.load(Ordering::Relaxed) {
             let Some(task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
-            if !do_task(task, sources, crs, request, &events, &stop) {
+            let reading = Reading { sources, crs, request, events: &events, stop: &stop };
+            if !do_task(task, &reading) {
                 stop.store(true, Ordering::Relaxed);
             }
         }
@@ -221,15 +222,25 @@ pub(super) fn read_all(
     read
 }
 
+/// What holds for all layers that are read.
+struct Reading<'a> {
+    sources: &'a [Placed],
+    /// The city's.
+    crs: &'a Crs,
+    request: &'a Request,
+    events: &'a mpsc::SyncSender<Event>,
+    stop: &'a AtomicBool,
+}
+
+impl Reading<'_> {
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
 /// Reads the sources of a layer and finishes it; `false` when nothing more is to be done.
-fn do_task(
-    mut task: LayerTask<'_>,
-    sources: &[Placed],
-    crs: &Crs,
-    request: &Request,
-    events: &mpsc::SyncSender<Event>,
-    stop: &AtomicBool,
-) -> bool {
+fn do_task(mut task: LayerTask<'_>, reading: &Reading<'_>) -> bool {
+    let Reading { sources, events, .. } = *reading;
     let mut is_whole = true;
     let mut failed = None;
     let mut so_far = match task.keeper.begin() {
@@ -249,17 +260,19 @@ fn do_task(
                 let before = so_far.current.objects;
                 let mut account = sources[number].account();
                 if failed.is_none() {
-                    let placed = &sources[number];
-                    (account, failed) = read_source(placed, number, crs, request, events, keeper, &mut so_far, stop);
+                    (account, failed) = read_source(number, reading, keeper, &mut so_far);
                 }
                 let objects = so_far.current.objects - before;
-                if failed.is_none() && account.error.is_none() && !stop.load(Ordering::Relaxed) {
+                if failed.is_none() && !reading.is_stopping() {
+                    if account.error.is_some() {
+                        keeper.abandon();
+                    }
                     so_far.finish(account.clone());
                 }
                 (account, objects)
             }
         };
-        let is_stopping = stop.load(Ordering::Relaxed);
+        let is_stopping = reading.is_stopping();
         // A reader that is stopped ends with an error of its own: it does not count.
         is_whole &= account.error.is_none() || is_stopping;
         task.accounts.push(account.clone());
@@ -272,7 +285,7 @@ fn do_task(
             break;
         }
     }
-    if stop.load(Ordering::Relaxed) {
+    if reading.is_stopping() {
         if is_whole && let Err(error) = task.keeper.checkpoint(&so_far, Moment::Stopping) {
             tracing::warn!("what was read cannot be kept for resuming: {error}");
         }
@@ -281,7 +294,6 @@ fn do_task(
     // A layer with a source that could not be read stays as it is in the city.
     let finish = |mut keeper: Box<dyn Keeper + '_>| -> Result<(), StoreError> {
         if !is_whole {
-            keeper.abandon();
             return Ok(());
         }
         if so_far.is_begun() {
@@ -308,23 +320,20 @@ enum Message {
 
 /// Reads one source from where `so_far` says to its end: its account, and the store's error that ended it.
 fn read_source(
-    placed: &Placed,
     number: usize,
-    crs: &Crs,
-    request: &Request,
-    events: &mpsc::SyncSender<Event>,
+    reading: &Reading<'_>,
     keeper: &mut dyn Keeper,
     so_far: &mut SoFar,
-    stop: &AtomicBool,
 ) -> (SourceReport, Option<StoreError>) {
+    let placed = &reading.sources[number];
     let mut account = placed.account();
     let started = Instant::now();
     let mut tell = |fraction: f32, taken: u64| {
         // Only a watcher that is gone does not listen.
-        let _ = events.send(Event::Now { source: number, fraction, taken });
+        let _ = reading.events.send(Event::Now { source: number, fraction, taken });
     };
     tell(0.0, 0);
-    let failed = match read_one(placed, crs, request, &mut account, &mut tell, keeper, so_far, stop) {
+    let failed = match read_one(placed, reading, &mut account, &mut tell, keeper, so_far) {
         Ok(()) => None,
         Err(ReadError::Source(error)) => {
             account.error = Some(error.to_string());
@@ -340,14 +349,13 @@ fn read_source(
 
 fn read_one(
     placed: &Placed,
-    crs: &Crs,
-    request: &Request,
+    reading: &Reading<'_>,
     account: &mut SourceReport,
     tell: &mut dyn FnMut(f32, u64),
     keeper: &mut dyn Keeper,
     so_far: &mut SoFar,
-    stop: &AtomicBool,
 ) -> Result<(), ReadError> {
+    let crs = reading.crs;
     let transform = Transform::new(&placed.crs, crs).map_err(|e| ReadError::Source(e.into()))?;
     if let Some(note) = transform.note() {
         account.warn("crs_note", note, "");
@@ -358,7 +366,7 @@ fn read_one(
         layer: &placed.source.id_prefix,
         city_from_source: &transform,
         crs: &placed.crs,
-        options: &request.options,
+        options: &reading.request.options,
     };
     let format = placed.source.format;
     let (start, begun) = so_far.current.start(account.clone());
@@ -372,7 +380,7 @@ fn read_one(
         let mut store_error = None;
         let (mut fraction, mut untold) = (0.0, 0);
         for message in receiver {
-            if stop.load(Ordering::Relaxed) {
+            if reading.is_stopping() {
                 break; // dropping the receiver stops the reader
             }
             match message {

@@ -168,6 +168,23 @@ fn a_layer_of_many_sources_goes_on_within_a_source() {
 }
 
 #[test]
+fn a_source_that_fails_costs_its_layer_and_does_not_mislead_the_next_one() {
+    let place = tempfile::tempdir().unwrap();
+    let good = write_file(place.path(), "a.geojson", 0..500, 9.0);
+    let bad = write_file(place.path(), "b.geojson", 500..1000, 9.0);
+    let text = std::fs::read_to_string(&bad).unwrap();
+    std::fs::write(&bad, &text[..text.len() * 2 / 3]).unwrap();
+    let last = write_file(place.path(), "c.geojson", 1000..1700, 9.0);
+    let city = place.path().join("a.city");
+    let request = request(&[good, bad, last], &city, Some("all"));
+    let report = import(&request, &mut |_| {}).unwrap();
+    let counts: Vec<(bool, u64)> = report.sources.iter().map(|s| (s.error.is_some(), s.objects)).collect();
+    assert_eq!(counts, [(false, 500), (true, 0), (false, 700)]);
+    assert_eq!(report.version, 0, "the layer is not made");
+    assert!(!city.exists(), "nothing is left");
+}
+
+#[test]
 fn one_large_file_goes_on_where_it_was_and_a_damaged_checkpoint_begins_anew() {
     let place = tempfile::tempdir().unwrap();
     let count = 20_000;
