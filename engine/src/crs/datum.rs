@@ -72,8 +72,8 @@ pub(super) fn way_to_wgs84(key: &str, parameters: &Parameters) -> Way {
             Way::Helmert { towgs84: (*towgs84).into(), note: format!("datum shift by '{about}'") }
         }
         _ if geocentric || parameters.is_web_mercator() => Way::Equal,
-        Some(Shift { towgs84: None, about }) => Way::None(format!("of {key}: {about}; {}", super::MORE)),
-        None => Way::None(format!("no datum shift is known for {key}; {}", super::MORE)),
+        Some(Shift { towgs84: None, about }) => Way::None(format!("of {key}: {about}; {}", super::more())),
+        None => Way::None(format!("no datum shift is known for {key}; {}", super::more())),
     }
 }
 
