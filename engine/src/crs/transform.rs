@@ -71,14 +71,13 @@ impl Transform {
             (Err(_), Ok(own)) => [Self::reference(source, &world).ok()?, own],
             _ => return None,
         };
-        let notes: Vec<String> = parts.iter().filter_map(Self::note).collect();
         Some(Self {
             steps: Arc::new([]),
             outside: None,
             patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
             source_is_geographic: source.is_geographic,
             target_is_geographic: target.is_geographic,
-            note: (!notes.is_empty()).then(|| notes.join("; ")),
+            note: None,
             parts: Some(Arc::new(parts)),
         })
     }
@@ -94,7 +93,6 @@ impl Transform {
             return Self::own(source, target);
         }
         let way = super::outside::Way::new(source, target)?;
-        let note = way.note();
         Ok(Self {
             steps: Arc::new([]),
             outside: Some(Arc::new(way)),
@@ -102,7 +100,7 @@ impl Transform {
             patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
             source_is_geographic: source.is_geographic,
             target_is_geographic: target.is_geographic,
-            note: Some(note),
+            note: None,
         })
     }
 
@@ -159,8 +157,17 @@ impl Transform {
         })
     }
 
-    /// What the path costs in accuracy, for the import report; `None` when it is exact.
+    /// What the path costs in accuracy, for the import report; `None` when it is exact. PROJ is asked for it anew each time.
     pub fn note(&self) -> Option<String> {
+        #[cfg(feature = "proj")]
+        if let Some(way) = &self.outside {
+            return Some(way.note());
+        }
+        #[cfg(feature = "proj")]
+        if let Some(parts) = &self.parts {
+            let notes: Vec<String> = parts.iter().filter_map(Self::note).collect();
+            return (!notes.is_empty()).then(|| notes.join("; "));
+        }
         self.note.clone()
     }
 
