@@ -2,9 +2,9 @@
 //! everything can be held against.
 //!
 //! It never reaches the network: the library is built without that part, and without GeoTIFF. Its tables (`proj.db`) are
-//! linked into the program; a `proj.db` in a folder that `PROJ_DATA` names, in the user's own folder or in `../share/proj`
-//! beside the program goes before them, and where that one is of another release nothing is computed ([`state`]). Grids of
-//! surveys in the older formats (`.gsb`, `.gtx`) are used where they lie in those folders.
+//! linked into the program. A `proj.db` in a folder that `PROJ_DATA` names, in the user's own folder, in `../share/proj`
+//! beside the program or in the working folder goes before them; where that one is of another release nothing is computed
+//! ([`state`]). Grids of surveys in the older formats (`.gsb`, `.gtx`) are used where they lie in those folders.
 
 use std::{
     cell::{Cell, RefCell},
@@ -39,7 +39,7 @@ pub(super) fn state() -> Result<&'static str, &'static str> {
         known.and_then(Result::ok).map(|_| about.version.clone()).ok_or_else(|| {
             format!(
                 "PROJ {} cannot read its tables: a proj.db of another release stands before the one built in, in one of \
-                 {} or in ../share/proj beside the program; set PROJ_DATA to a folder that has none",
+                 {}, in ../share/proj beside the program or in the working folder; set PROJ_DATA to a folder that has none",
                 about.version, about.searchpath
             )
         })
