@@ -69,10 +69,14 @@ fn run(program: &Path, entry: &Entry) -> Result<Run> {
 pub fn row(what: &str, input: &str, runs: &[Run], (count, unit): (u64, &str), result: &str) {
     let wall = median(runs.iter().map(|r| r.wall_s));
     let cpu = median(runs.iter().map(|r| r.cpu_s));
-    let peak = median(runs.iter().map(|r| r.peak_mb));
+    let peak = match median(runs.iter().map(|r| r.peak_mb)) {
+        // Not of a process of its own.
+        0.0 => String::new(),
+        peak => format!("{peak:.0}"),
+    };
     let rate = match count {
         0 => String::new(),
         count => format!("{:.0} {unit}/s", count as f64 / wall),
     };
-    println!("| {what} | {input} | {wall:.2} | {cpu:.2} | {rate} | {peak:.0} | {result} |");
+    println!("| {what} | {input} | {wall:.2} | {cpu:.2} | {rate} | {peak} | {result} |");
 }

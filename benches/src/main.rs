@@ -5,6 +5,7 @@
 //! `groundline-bench gis ifc`.
 
 mod contest;
+mod crs;
 mod import;
 mod large;
 mod memory;
@@ -30,12 +31,16 @@ fn main() -> Result<()> {
     {
         return read::read(Path::new(path), epsg.parse().context("an EPSG code")?);
     }
+    let work = tempfile::tempdir()?;
+    if args == ["crs"] {
+        // The one table that the command has no part in.
+        header();
+        return crs::crs(work.path());
+    }
     let groundline = std::env::current_exe()?.with_file_name("groundline");
     anyhow::ensure!(groundline.exists(), "{} is missing: build it with the same profile first", groundline.display());
-    let work = tempfile::tempdir()?;
     let is_wanted = |row: &str| args.is_empty() || args.iter().any(|a| a == row);
-    println!("| what | input | wall s | cpu s | rate | peak MB | result |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    header();
     if is_wanted("demo") {
         demo(&groundline, work.path())?;
         snapshot(&groundline, work.path())?;
@@ -46,6 +51,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("city") {
         bench.houses()?;
+    }
+    if is_wanted("crs") {
+        crs::crs(work.path())?;
     }
     if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;
@@ -68,6 +76,11 @@ fn main() -> Result<()> {
         None => println!("| real data | GROUNDLINE_DATA is not set | | | | | not run |"),
     }
     Ok(())
+}
+
+fn header() {
+    println!("| what | input | wall s | cpu s | rate | peak MB | result |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
 }
 
 /// From the start of the built binary to the first whole picture, software rendering included.

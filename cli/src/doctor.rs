@@ -1,6 +1,7 @@
 //! `groundline doctor`: what this machine lacks, and how to mend it.
 
 use anyhow::Result;
+use groundline_engine::crs::proj_state;
 use serde::Serialize;
 
 use crate::outcome::{Ask, Outcome, print_json};
@@ -18,7 +19,7 @@ struct Finding {
 }
 
 pub fn run(_: Args, ask: &Ask) -> Result<Outcome> {
-    let findings = [gpu(), display(), ports(), disk(), clock()];
+    let findings = [gpu(), display(), ports(), disk(), clock(), proj()];
     if ask.json {
         print_json(&findings)?;
     } else {
@@ -91,5 +92,19 @@ fn clock() -> Finding {
         ok,
         found: now.to_rfc3339(),
         fix: Some("set the clock: readings are placed in time by it"),
+    }
+}
+
+fn proj() -> Finding {
+    let (ok, found) = match proj_state() {
+        Some(Ok(release)) => (true, format!("PROJ {release} is built in")),
+        Some(Err(reason)) => (false, reason.into()),
+        None => (true, "not in this build: `cargo build --release -p groundline --features proj` puts it in".into()),
+    };
+    Finding {
+        what: "proj",
+        ok,
+        found,
+        fix: Some("set PROJ_DATA to a folder without a proj.db, which may hold grids: the tables are built in"),
     }
 }

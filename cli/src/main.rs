@@ -22,11 +22,15 @@ use outcome::Outcome;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The release, and whether PROJ is in.
+const VERSION: &str =
+    if cfg!(feature = "proj") { concat!(env!("CARGO_PKG_VERSION"), " with PROJ") } else { env!("CARGO_PKG_VERSION") };
+
 /// One live 3D model of the city, above and below the ground line.
 ///
 /// Every subcommand ends with 0 = done, 1 = failed, 2 = wrong usage, 3 = done, but data was skipped; 130 = stopped by Ctrl-C.
 #[derive(Parser)]
-#[command(name = "groundline", version, arg_required_else_help = true)]
+#[command(name = "groundline", version = VERSION, arg_required_else_help = true)]
 struct Command {
     /// Print one JSON document on standard output, and nothing else there.
     #[arg(long, global = true)]
@@ -58,7 +62,7 @@ enum What {
     Query(query::Args),
     /// List sensors, replay recorded readings.
     Sensors(sensors::Args),
-    /// Check GPU, fonts, disk and ports; say how to mend what is missing.
+    /// Check GPU, display, disk, ports, clock and PROJ; say how to mend what is missing.
     Doctor(doctor::Args),
     /// Parse files for an import, which asks for it over a socket on standard input.
     #[command(hide = true)]

@@ -23,7 +23,8 @@ pub(super) enum Way {
 /// One word for a datum, whatever the file calls it: `D_China_2000`, `China 2000` and `China_2000` are `china2000`.
 pub(super) fn datum_key(name: &str) -> String {
     let bare = name.strip_prefix("D_").unwrap_or(name);
-    let bare = bare.split(['(', '[']).next().unwrap_or(bare);
+    // What else stands in brackets tells datums apart: `NAD83 (High Accuracy Reference Network)` is not NAD83.
+    let bare = bare.split("(EPSG ID").next().unwrap_or(bare);
     let letters: String = bare.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let letters = letters.strip_suffix("ensemble").unwrap_or(&letters);
     let alias = ALIASES.iter().find(|(_, names)| names.contains(&letters));
@@ -72,8 +73,8 @@ pub(super) fn way_to_wgs84(key: &str, parameters: &Parameters) -> Way {
             Way::Helmert { towgs84: (*towgs84).into(), note: format!("datum shift by '{about}'") }
         }
         _ if geocentric || parameters.is_web_mercator() => Way::Equal,
-        Some(Shift { towgs84: None, about }) => Way::None(format!("of {key}: {about}; {}", super::MORE)),
-        None => Way::None(format!("no datum shift is known for {key}; {}", super::MORE)),
+        Some(Shift { towgs84: None, about }) => Way::None(format!("of {key}: {about}; {}", super::more())),
+        None => Way::None(format!("no datum shift is known for {key}; {}", super::more())),
     }
 }
 
@@ -183,6 +184,9 @@ mod tests {
         }
         assert_eq!(datum_key("D_SWEREF99 (EPSG ID 6619)"), "sweref99");
         assert_eq!(datum_key("World Geodetic System 1984 ensemble"), "wgs84");
+        for name in ["NAD83_High_Accuracy_Reference_Network", "NAD83 (High Accuracy Reference Network)"] {
+            assert_eq!(datum_key(name), "nad83harn", "{name}");
+        }
     }
 
     #[test]

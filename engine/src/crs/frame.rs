@@ -2,12 +2,7 @@
 
 use glam::{DMat3, DMat4, DVec3};
 
-use super::{Crs, CrsError, Transform};
-
-/// WGS 84: semi-major axis in metres and first eccentricity squared.
-const A_M: f64 = 6_378_137.0;
-const F: f64 = 1.0 / 298.257_223_563;
-const E2: f64 = F * (2.0 - F);
+use super::{Crs, CrsError, Transform, ecef_from_geographic};
 
 /// The city's frame on the Earth.
 ///
@@ -19,6 +14,8 @@ pub struct Frame {
     pub crs: Crs,
     to_geographic: Transform,
     from_geographic: Transform,
+    /// Why it stands on its own ellipsoid on a globe, where it does.
+    apart: Option<String>,
 }
 
 impl Frame {
@@ -41,23 +38,25 @@ impl Frame {
             return Err(refuse("a city's heights are metres"));
         }
         let wgs84 = Crs::from_epsg(4326)?;
-        let (to_geographic, from_geographic) = match Transform::new(&crs, &wgs84) {
-            Ok(to) => (to, Transform::new(&wgs84, &crs)?),
-            Err(_) => {
+        let (to_geographic, from_geographic, apart) = match Transform::new(&crs, &wgs84) {
+            Ok(to) => (to, Transform::new(&wgs84, &crs)?, None),
+            Err(error) => {
                 let own = crs.geographic()?;
-                (Transform::new(&crs, &own)?, Transform::new(&own, &crs)?)
+                let reason = match error {
+                    CrsError::NoPath { reason, .. } => reason,
+                    other => other.to_string(),
+                };
+                (Transform::new(&crs, &own)?, Transform::new(&own, &crs)?, Some(reason))
             }
         };
-        Ok(Self { crs, to_geographic, from_geographic })
+        Ok(Self { crs, to_geographic, from_geographic, apart })
     }
 
     /// What the place of the city on a globe is worth; `None` when it is exact.
     pub fn note(&self) -> Option<String> {
-        match super::datum::way_to_wgs84(&self.crs.datum, &self.crs.parameters()) {
-            super::datum::Way::None(reason) => {
-                Some(format!("on a globe the city stands on its own ellipsoid: {reason}"))
-            }
-            _ => self.to_geographic.note(),
+        match &self.apart {
+            Some(reason) => Some(format!("on a globe the city stands on its own ellipsoid: {reason}")),
+            None => self.to_geographic.note(),
         }
     }
 
@@ -111,43 +110,6 @@ impl Frame {
     }
 }
 
-/// Earth-centred Earth-fixed metres of longitude, latitude (degrees, WGS 84) and height above the ellipsoid.
-pub fn ecef_from_geographic(at: DVec3) -> DVec3 {
-    let (sin_lon, cos_lon) = at.x.to_radians().sin_cos();
-    let (sin_lat, cos_lat) = at.y.to_radians().sin_cos();
-    let normal_m = A_M / (1.0 - E2 * sin_lat * sin_lat).sqrt();
-    DVec3::new(
-        (normal_m + at.z) * cos_lat * cos_lon,
-        (normal_m + at.z) * cos_lat * sin_lon,
-        (normal_m * (1.0 - E2) + at.z) * sin_lat,
-    )
-}
-
-/// Longitude, latitude (degrees, WGS 84) and height above the ellipsoid of Earth-centred Earth-fixed metres.
-///
-/// Bowring's formula, taken twice without angles: below a micrometre from the surface to far above it.
-pub fn geographic_from_ecef(place: DVec3) -> DVec3 {
-    let semi_minor_m = A_M * (1.0 - F);
-    let second_e2 = E2 / (1.0 - E2);
-    let across = (place.x * place.x + place.y * place.y).sqrt();
-    let unit = |sin: f64, cos: f64| {
-        let length = (sin * sin + cos * cos).sqrt();
-        (sin / length, cos / length)
-    };
-    // Sine and cosine of the parametric latitude, then of the latitude.
-    let (mut sin, mut cos) =
-        unit(semi_minor_m * place.z * (1.0 + second_e2 * semi_minor_m / place.length()), A_M * across);
-    let (mut rise, mut run) = (0.0, 0.0);
-    for _ in 0..2 {
-        rise = place.z + second_e2 * semi_minor_m * sin * sin * sin;
-        run = across - E2 * A_M * cos * cos * cos;
-        (sin, cos) = unit(semi_minor_m * rise, A_M * run);
-    }
-    let (sin_lat, cos_lat) = unit(rise, run);
-    let height = across * cos_lat + place.z * sin_lat - A_M * (1.0 - E2 * sin_lat * sin_lat).sqrt();
-    DVec3::new(place.y.atan2(place.x).to_degrees(), rise.atan2(run).to_degrees(), height)
-}
-
 /// Applies an affine map to a point in f64.
 #[cfg(test)]
 fn mapped(map: DMat4, point: DVec3) -> DVec3 {
@@ -157,6 +119,7 @@ fn mapped(map: DMat4, point: DVec3) -> DVec3 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crs::geographic_from_ecef;
 
     fn qingdao() -> (Frame, DVec3) {
         (Frame::new(Crs::from_epsg(4549).unwrap()).unwrap(), DVec3::new(534_467.459, 3_993_055.813, 20.0))

@@ -8,6 +8,7 @@
 
 mod datum;
 mod frame;
+mod geocentric;
 mod height;
 #[cfg(feature = "proj")]
 mod outside;
@@ -20,7 +21,8 @@ mod wkt;
 
 use serde::{Deserialize, Serialize};
 
-pub use frame::{Frame, ecef_from_geographic, geographic_from_ecef};
+pub use frame::Frame;
+pub use geocentric::{ecef_from_geographic, geographic_from_ecef, geographic_from_ecef_all};
 pub use height::Heights;
 use parameter::Parameters;
 pub use transform::Transform;
@@ -46,20 +48,31 @@ pub struct Crs {
     pub vertical: Option<Heights>,
 }
 
+/// PROJ where it is built in: its release, or why it cannot be asked. `None` in a build without the feature `proj`.
+pub fn proj_state() -> Option<Result<&'static str, &'static str>> {
+    #[cfg(feature = "proj")]
+    return Some(outside::state());
+    #[cfg(not(feature = "proj"))]
+    None
+}
+
 /// What to do about a system or a way that the built-in register does not have.
-#[cfg(not(feature = "proj"))]
-const MORE: &str = "a build with --features proj reads more";
-#[cfg(feature = "proj")]
-const MORE: &str = "PROJ has no way either";
+fn more() -> &'static str {
+    match proj_state() {
+        None => "a build with --features proj reads more",
+        Some(Ok(_)) => "PROJ does not have it either",
+        Some(Err(reason)) => reason,
+    }
+}
 
 /// Why a coordinate system could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CrsError {
     /// The code is not in the register that is built in.
-    #[error("EPSG:{0} is not known; {MORE}")]
+    #[error("EPSG:{0} is not known; {more}", more = more())]
     UnknownCode(u32),
     /// The text is no WKT that is understood.
-    #[error("coordinate system text not understood: {0}; {MORE}")]
+    #[error("coordinate system text not understood: {0}; {more}", more = more())]
     BadText(String),
     /// No path between the two.
     #[error("no transformation from {from} to {to}: {reason}")]

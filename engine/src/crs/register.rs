@@ -29,7 +29,8 @@ pub(super) fn entry(code: u32) -> Option<Entry> {
     let datum = quoted_after(definition.wkt, "DATUM[").or_else(|| quoted_after(definition.wkt, "ENSEMBLE["));
     Some(Entry {
         code,
-        name: quoted_after(definition.wkt, "[").unwrap_or_default().to_string(),
+        // The first text in quotes, however many systems the description is wrapped in.
+        name: definition.wkt.split('"').nth(1).unwrap_or_default().to_string(),
         datum: datum.map_or_else(|| datum_key_of(&parameters), datum_key),
         parameters,
     })
@@ -37,7 +38,7 @@ pub(super) fn entry(code: u32) -> Option<Entry> {
 
 /// The code whose entry stands on the same datum and puts the same numbers on the same places.
 ///
-/// Several codes can describe one system (EPSG:4502 and 4534); the one with the most similar name wins, then the lowest.
+/// Several codes can describe one system (EPSG:4502 and 4534); the one with the same name wins, then a flat one, then the lowest.
 pub(super) fn code_of(name: &str, datum: &str, parameters: &Parameters) -> Option<u32> {
     let shape = parameters.shape()?;
     let same = |i: &&Indexed| i.datum == datum && i.shape.agrees(&shape);
@@ -104,5 +105,13 @@ mod tests {
             }
         }
         assert!(lost.is_empty(), "{lost:?}");
+    }
+
+    #[test]
+    fn a_system_without_a_name_is_the_flat_one_of_its_own_datum() {
+        for (code, base) in [(2263, 4269), (25832, 4258), (4549, 4490), (32651, 4326), (2154, 4171)] {
+            let crs = crate::crs::Crs::from_epsg(code).unwrap();
+            assert_eq!(crs.geographic().unwrap().epsg, Some(base), "EPSG:{code}");
+        }
     }
 }

@@ -28,6 +28,9 @@ pub struct Transform {
     /// PROJ's way in place of the steps.
     #[cfg(feature = "proj")]
     outside: Option<Arc<super::outside::Way>>,
+    /// Two paths in place of the steps, which meet in WGS 84.
+    #[cfg(feature = "proj")]
+    parts: Option<Arc<[Transform; 2]>>,
     patches: Arc<Patches>,
     source_is_geographic: bool,
     target_is_geographic: bool,
@@ -48,15 +51,35 @@ impl Transform {
     ///
     /// # Errors
     /// [`CrsError::NoPath`] when there is no trusted path, as between Beijing 1954 or Xian 1980 and any other datum.
-    /// A build with the feature `proj` asks PROJ before it says so of other datums.
+    /// A build with the feature `proj` asks PROJ before it says so of other datums; where PROJ has no way either, it asks
+    /// for one to WGS 84 and goes on from there by what is built in.
     pub fn new(source: &Crs, target: &Crs) -> Result<Self, CrsError> {
         let own = Self::own(source, target);
         #[cfg(feature = "proj")]
         let own = own.or_else(|error| match needs_a_survey(source, target) {
             true => Err(error),
-            false => Self::reference(source, target),
+            false => Self::reference(source, target).or_else(|error| Self::through_world(source, target).ok_or(error)),
         });
         own
+    }
+
+    #[cfg(feature = "proj")]
+    fn through_world(source: &Crs, target: &Crs) -> Option<Self> {
+        let world = Crs::from_epsg(4326).ok()?;
+        let parts = match (Self::own(source, &world), Self::own(&world, target)) {
+            (Ok(own), Err(_)) => [own, Self::reference(&world, target).ok()?],
+            (Err(_), Ok(own)) => [Self::reference(source, &world).ok()?, own],
+            _ => return None,
+        };
+        Some(Self {
+            steps: Arc::new([]),
+            outside: None,
+            patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
+            source_is_geographic: source.is_geographic,
+            target_is_geographic: target.is_geographic,
+            note: None,
+            parts: Some(Arc::new(parts)),
+        })
     }
 
     /// The path that PROJ itself computes, whatever the built-in code can do: the reference for tests and for doubts.
@@ -73,10 +96,11 @@ impl Transform {
         Ok(Self {
             steps: Arc::new([]),
             outside: Some(Arc::new(way)),
+            parts: None,
             patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
             source_is_geographic: source.is_geographic,
             target_is_geographic: target.is_geographic,
-            note: Some("converted by PROJ".into()),
+            note: None,
         })
     }
 
@@ -92,7 +116,7 @@ impl Transform {
         };
         for (crs, parameters) in [(source, &from), (target, &to)] {
             if parameters.shape().is_none() {
-                return Err(no_path(format!("{} is not among the systems built in; {}", crs.label(), super::MORE)));
+                return Err(no_path(format!("{} is not among the systems built in; {}", crs.label(), super::more())));
             }
         }
         let same_system = source.datum == target.datum && from.shape() == to.shape();
@@ -124,6 +148,8 @@ impl Transform {
             steps: steps.into(),
             #[cfg(feature = "proj")]
             outside: None,
+            #[cfg(feature = "proj")]
+            parts: None,
             patches: Arc::new(Patches::new(unit_of(source), unit_of(target))),
             source_is_geographic: source.is_geographic,
             target_is_geographic: target.is_geographic,
@@ -131,15 +157,24 @@ impl Transform {
         })
     }
 
-    /// What the path costs in accuracy, for the import report; `None` when it is exact.
+    /// What the path costs in accuracy, for the import report; `None` when it is exact. PROJ is asked for it anew each time.
     pub fn note(&self) -> Option<String> {
+        #[cfg(feature = "proj")]
+        if let Some(way) = &self.outside {
+            return Some(way.note());
+        }
+        #[cfg(feature = "proj")]
+        if let Some(parts) = &self.parts {
+            let notes: Vec<String> = parts.iter().filter_map(Self::note).collect();
+            return (!notes.is_empty()).then(|| notes.join("; "));
+        }
         self.note.clone()
     }
 
     /// Whether source and target are the same system, so that nothing is computed.
     pub fn is_identity(&self) -> bool {
         #[cfg(feature = "proj")]
-        if self.outside.is_some() {
+        if self.outside.is_some() || self.parts.is_some() {
             return false;
         }
         self.steps.is_empty()
@@ -157,6 +192,11 @@ impl Transform {
             self.apply_exact(points);
             return;
         }
+        #[cfg(feature = "proj")]
+        if let Some(parts) = &self.parts {
+            parts.iter().for_each(|part| part.apply(points));
+            return;
+        }
         if !self.steps.is_empty() {
             self.patches.apply(points, &|some| self.apply_exact(some));
         }
@@ -167,6 +207,11 @@ impl Transform {
         #[cfg(feature = "proj")]
         if let Some(way) = &self.outside {
             way.apply(points);
+            return;
+        }
+        #[cfg(feature = "proj")]
+        if let Some(parts) = &self.parts {
+            parts.iter().for_each(|part| part.apply_exact(points));
             return;
         }
         if self.steps.is_empty() {

@@ -2,7 +2,7 @@
 
 use glam::{DVec2, DVec3};
 use groundline_engine::{
-    crs::{Crs, Transform, geographic_from_ecef},
+    crs::{Crs, Transform, geographic_from_ecef, geographic_from_ecef_all},
     model::SourceReport,
 };
 
@@ -112,7 +112,7 @@ impl<'a> Placing<'a> {
     pub fn apply(&self, points: &mut [DVec3]) {
         let Some(city_from_source) = self.city_from_source else { return };
         if self.is_earth_centred {
-            points.iter_mut().for_each(|p| *p = geographic_from_ecef(*p));
+            geographic_from_ecef_all(points);
             city_from_source.apply(points);
             return;
         }
