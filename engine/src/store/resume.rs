@@ -23,6 +23,8 @@ use crate::model::{Changes, SourceReport, Warning};
 
 /// Changes with the meaning of what is kept.
 const FORMAT: u64 = 1;
+/// Name of a finished layer's record.
+pub(super) const RECORD: &str = "layer.json";
 /// Largest record that is read.
 const MOST_RECORD_BYTES: u64 = 256 << 20;
 
@@ -79,7 +81,7 @@ impl Resume {
         };
         let target = self.0.join(key);
         let write = || -> Result<(), StoreError> {
-            let path = staged.join("layer.json");
+            let path = staged.join(RECORD);
             let json = serde_json::to_vec(&kept).map_err(|e| StoreError::damaged(&path, e))?;
             let mut bytes = blake3::hash(&json).to_hex().to_string().into_bytes();
             bytes.push(b'\n');
@@ -100,8 +102,9 @@ impl Resume {
 
     /// The finished layer of this key with the accounts of its sources, when it is there and whole.
     pub fn adopt(&self, key: &str, layer: &str, city: &Path) -> Option<(FinishedLayer, Vec<SourceReport>)> {
-        let root = self.0.join(key);
-        let bytes = disk::read_bounded(&root.join("layer.json"), MOST_RECORD_BYTES).ok()?;
+        // A process that was killed while it kept the layer may not have given the folder its last name.
+        let root = [self.0.join(key), self.making(key)].into_iter().find(|root| root.join(RECORD).is_file())?;
+        let bytes = disk::read_bounded(&root.join(RECORD), MOST_RECORD_BYTES).ok()?;
         let (hash, json) = bytes.split_at_checked(64)?;
         let json = json.strip_prefix(b"\n")?;
         if blake3::hash(json).to_hex().as_bytes() != hash {
@@ -183,7 +186,7 @@ pub fn begun_layers(folder: &Path) -> usize {
 /// Layers that a stopped import left in the city `folder` for the next one.
 pub fn kept_layers(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder_of(folder)) else { return 0 };
-    entries.flatten().filter(|entry| entry.path().join("layer.json").is_file()).count()
+    entries.flatten().filter(|entry| entry.path().join(RECORD).is_file()).count()
 }
 
 /// Whether a stopped import left anything for the next one, finished or not.

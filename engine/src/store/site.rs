@@ -82,11 +82,10 @@ impl Site {
     pub fn adopt(&self, layer: &str, sources: &[SourceRef], kept: &[Option<u32>]) -> Option<Vec<SourceReport>> {
         let resume = self.draft.resume.as_ref()?;
         let key = self.key(layer, sources, kept);
-        lock(&self.keys).insert(key.clone());
+        lock(&self.keys).extend([key.clone(), resume::making_name(&key)]);
         let Some((finished, accounts)) = resume.adopt(&key, layer, &self.draft.folder) else {
             // What there is of it so far stays as well.
-            let draft = self.draft.key(layer, sources, kept);
-            lock(&self.keys).extend([resume::making_name(&key), resume::draft_name(&draft)]);
+            lock(&self.keys).insert(resume::draft_name(&self.draft.key(layer, sources, kept)));
             return None;
         };
         lock(&self.finished).push(finished);
@@ -144,6 +143,8 @@ impl Site {
             None => self.draft.staging.0.join("layers").join(number.to_string()),
         };
         fs::create_dir_all(&root).map_err(StoreError::at(&root))?;
+        // That of a layer that could not be taken over.
+        let _ = fs::remove_file(root.join(resume::RECORD));
         let path = root.join("journal");
         let opened = match &self.draft.resume {
             Some(_) => Some(Journal::open(&path).map_err(StoreError::at(&path))?),

@@ -1,7 +1,7 @@
 //! Tiles of everything that is neither terrain nor scan.
 //!
-//! Objects are written to a [`Spill`] as they come; what stays in memory is an index of a few dozen bytes each.
-//! At the end the index is sorted along a Z-curve, which makes every square of the quadtree a range of it.
+//! Objects are written to a [`Spill`] as they come, and an index of a few dozen bytes each to another.
+//! At the end the index alone is read back and sorted along a Z-curve, which makes every square of the quadtree a range of it.
 //! A leaf draws its objects in full. A tile above draws the largest of the objects under it, simplified,
 //! as many as its budget allows; its geometric error says how large the largest is that it leaves out.
 //! Where a tile can hold everything under it, simplified, its children are the leaves.
@@ -78,21 +78,31 @@ struct Entry {
     curve: u64,
     /// Decides among equals, whatever the order of arrival.
     key: u64,
-    place: Place,
+    /// Where the record lies.
+    offset: u64,
+    length: u32,
     centre: DVec3,
     size_m: f32,
     weight: f32,
     far_weight: f32,
 }
 
+impl Entry {
+    fn place(&self) -> Place {
+        Place::new(self.offset, self.length)
+    }
+}
+
 /// Collects the solid objects of one layer.
 pub struct SolidTiler {
     spill: Spill,
     album: Album,
+    /// Entries that come to the index next.
     entries: Vec<Entry>,
     undrawn: Undrawn,
-    /// The index on the disk, and how many entries of it are there.
     index: Spill,
+    /// Bytes and entries of the index.
+    index_bytes: u64,
     indexed: usize,
 }
 
@@ -101,6 +111,7 @@ pub struct SolidTiler {
 pub struct State {
     objects: u64,
     index: u64,
+    indexed: usize,
     album: album::State,
     undrawn: Undrawn,
 }
@@ -108,8 +119,9 @@ pub struct State {
 /// Names of the files.
 const OBJECTS: &str = "solids";
 const INDEX: &str = "index";
-/// Entries that are written to the index together.
+/// Entries that are written to the index together, and the length that stands before them.
 const INDEXED_TOGETHER: usize = 4096;
+const BLOCK_HEAD: u64 = 8;
 
 impl SolidTiler {
     /// A tiler; what does not fit in memory goes to files in `spill`.
@@ -120,23 +132,58 @@ impl SolidTiler {
             entries: Vec::new(),
             undrawn: Undrawn::default(),
             index: Spill::new(spill, INDEX),
+            index_bytes: 0,
             indexed: 0,
         })
     }
 
+    /// Moves the entries to the index.
+    fn index(&mut self) -> Result<(), TileError> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let mut block = postcard::to_extend(&self.entries, vec![0; BLOCK_HEAD as usize])
+            .map_err(|e| TileError::Spill(e.to_string()))?;
+        let length = block.len() as u64 - BLOCK_HEAD;
+        block[..BLOCK_HEAD as usize].copy_from_slice(&length.to_le_bytes());
+        self.index.write(&block)?;
+        self.index_bytes += block.len() as u64;
+        self.indexed += self.entries.len();
+        self.entries.clear();
+        Ok(())
+    }
+
+    /// Reads the whole index back.
+    fn read_index(&mut self) -> Result<(), TileError> {
+        self.index()?;
+        let damaged = || TileError::Spill("the index of objects is damaged".into());
+        // Exactly as much memory as it takes, since this is the largest piece of all.
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(self.indexed).map_err(|e| TileError::Spill(e.to_string()))?;
+        let mut at = 0;
+        while at < self.index_bytes {
+            let length = self.index.read(Place::new(at, BLOCK_HEAD as u32))?;
+            let length = u64::from_le_bytes(length.try_into().map_err(|_| damaged())?);
+            let within = u32::try_from(length).ok().filter(|n| at + BLOCK_HEAD + u64::from(*n) <= self.index_bytes);
+            let block = self.index.read(Place::new(at + BLOCK_HEAD, within.ok_or_else(damaged)?))?;
+            let block: Vec<Entry> = postcard::from_bytes(&block).map_err(|_| damaged())?;
+            entries.extend(block);
+            at += BLOCK_HEAD + length;
+        }
+        if entries.len() != self.indexed {
+            return Err(damaged());
+        }
+        self.entries = entries;
+        Ok(())
+    }
+
     /// Puts objects and index on the disk.
     pub fn checkpoint(&mut self) -> Result<State, TileError> {
-        for entries in self.entries[self.indexed..].chunks(INDEXED_TOGETHER) {
-            let mut block = vec![0; 8];
-            block = postcard::to_extend(entries, block).map_err(|e| TileError::Spill(e.to_string()))?;
-            let length = block.len() as u64 - 8;
-            block[..8].copy_from_slice(&length.to_le_bytes());
-            self.index.write(&block)?;
-        }
-        self.indexed = self.entries.len();
+        self.index()?;
         Ok(State {
             objects: self.spill.checkpoint()?,
             index: self.index.checkpoint()?,
+            indexed: self.indexed,
             album: self.album.checkpoint()?,
             undrawn: self.undrawn.clone(),
         })
@@ -145,27 +192,14 @@ impl SolidTiler {
     /// The tiler that had this `state` in a process before this one.
     pub fn restore(spill: &Path, state: State) -> Result<Self, TileError> {
         let io = |source| TileError::Io { path: spill.into(), source };
-        let index = Spill::restore(spill, INDEX, state.index).map_err(io)?;
-        let damaged = || TileError::Spill("the index of objects is damaged".into());
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut at = 0;
-        while at < state.index {
-            let length = index.read(Place::new(at, 8))?;
-            let length = u64::from_le_bytes(length.try_into().map_err(|_| damaged())?);
-            let length = u32::try_from(length).ok().filter(|n| at + 8 + u64::from(*n) <= state.index);
-            let length = length.ok_or_else(damaged)?;
-            let block: Vec<Entry> =
-                postcard::from_bytes(&index.read(Place::new(at + 8, length))?).map_err(|_| damaged())?;
-            entries.extend(block);
-            at += 8 + u64::from(length);
-        }
         Ok(Self {
             spill: Spill::restore(spill, OBJECTS, state.objects).map_err(io)?,
             album: Album::restore(spill, state.album).map_err(io)?,
-            indexed: entries.len(),
-            entries,
+            entries: Vec::new(),
             undrawn: state.undrawn,
-            index,
+            index: Spill::restore(spill, INDEX, state.index).map_err(io)?,
+            index_bytes: state.index,
+            indexed: state.indexed,
         })
     }
 
@@ -178,7 +212,7 @@ impl SolidTiler {
             for entry in entries {
                 block.extend_from_slice(&entry.curve.to_le_bytes());
                 block.extend_from_slice(&entry.key.to_le_bytes());
-                block.extend_from_slice(&entry.place.to_bytes());
+                block.extend_from_slice(&entry.place().to_bytes());
             }
             hasher.update(&block);
         }
@@ -203,23 +237,25 @@ impl SolidTiler {
             }
         }
         let record = postcard::to_allocvec(&Sketch::of(object)).map_err(|e| TileError::Spill(e.to_string()))?;
-        let place = self.spill.write(&record)?;
+        let (offset, length) = self.spill.write(&record)?.parts();
         let (weight, far_weight) = shape::weights(geometry);
         self.entries.push(Entry {
             curve: 0,
             key: Dice::of(object.id.as_str()).number(),
-            place,
+            offset,
+            length,
             centre: extent.centre(),
             size_m: shape::size_m(geometry) as f32,
             weight: weight as f32,
             far_weight: far_weight as f32,
         });
-        Ok(())
+        if self.entries.len() >= INDEXED_TOGETHER { self.index() } else { Ok(()) }
     }
 
     /// Writes the tiles.
     pub fn finish(mut self, around: &Surroundings<'_>, tileset: &mut TilesetBuilder<'_>) -> Result<Undrawn, TileError> {
         let mut undrawn = std::mem::take(&mut self.undrawn);
+        self.read_index()?;
         if self.entries.is_empty() {
             return Ok(undrawn);
         }
@@ -246,7 +282,7 @@ impl SolidTiler {
             let cell = ((entry.centre.truncate() - low) / side * cells).clamp(DVec2::ZERO, DVec2::splat(cells - 1.0));
             entry.curve = spread(cell.x as u64) | spread(cell.y as u64) << 1;
         }
-        self.entries.sort_unstable_by_key(|e| (e.curve, e.key, e.place));
+        self.entries.sort_unstable_by_key(|e| (e.curve, e.key, e.offset));
         side
     }
 
@@ -296,9 +332,9 @@ impl SolidTiler {
         let mut sketches = Vec::with_capacity(plan.picks.len());
         for pick in &plan.picks {
             let entry = &self.entries[*pick];
-            let record = self.spill.read(entry.place)?;
+            let record = self.spill.read(entry.place())?;
             let sketch: Sketch = postcard::from_bytes(&record).map_err(|e| TileError::Spill(e.to_string()))?;
-            sketches.push((sketch, entry.place));
+            sketches.push((sketch, entry.place()));
         }
         sketches.sort_by(|a, b| (&a.0.id, a.1).cmp(&(&b.0.id, b.1)));
         let centres = Extent::around(plan.picks.iter().map(|pick| self.entries[*pick].centre));
@@ -418,7 +454,7 @@ fn largest(entries: &[Entry], range: Range<usize>) -> (Vec<usize>, f32) {
     let mut order: Vec<usize> = range.collect();
     order.sort_unstable_by(|a, b| {
         let (a, b) = (&entries[*a], &entries[*b]);
-        b.size_m.total_cmp(&a.size_m).then(a.key.cmp(&b.key)).then(a.place.cmp(&b.place))
+        b.size_m.total_cmp(&a.size_m).then(a.key.cmp(&b.key)).then(a.offset.cmp(&b.offset))
     });
     let mut budget = FAR_WEIGHT;
     let kept = order

@@ -27,6 +27,11 @@ impl Place {
         Self { offset, length }
     }
 
+    /// Offset and length.
+    pub(super) fn parts(self) -> (u64, u32) {
+        (self.offset, self.length)
+    }
+
     /// The place as bytes.
     pub(super) fn to_bytes(self) -> [u8; 12] {
         let mut bytes = [0; 12];
