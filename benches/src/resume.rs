@@ -2,7 +2,7 @@
 //! the time that it takes undisturbed.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -10,12 +10,12 @@ use std::{
 use anyhow::{Context, Result};
 use groundline_sample::mass;
 
-use crate::{run::median, text};
+use crate::{large, run::median, text};
 
 /// Parts of the undisturbed time after which it is killed, one after the other.
 const KILLED_AT: [f64; 4] = [0.2, 0.4, 0.6, 0.85];
 const FOOTPRINTS: usize = 500_000;
-const HOUSES: usize = 150_000;
+const HOUSES: usize = 300_000;
 
 /// Prints a row for each input: the time undisturbed, and for each kill what was repeated, as a share of it.
 pub fn resume(groundline: &Path, work: &Path) -> Result<()> {
@@ -26,10 +26,8 @@ pub fn resume(groundline: &Path, work: &Path) -> Result<()> {
     let mut inputs = vec![(format!("shapefile, {FOOTPRINTS} footprints"), mass::shapefile(&folder, FOOTPRINTS)?)];
     inputs.push((format!("CityJSONSeq, {HOUSES} houses"), mass::city_json_sequence(&folder, HOUSES)?));
     inputs.push((format!("CityGML, {HOUSES} houses"), mass::city_gml(&folder, HOUSES)?));
-    if let Some(data) = std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from) {
-        inputs.push(("LAZ, the largest of GROUNDLINE_DATA".into(), largest(&data, "laz")?));
-        inputs.push(("IFC, the largest of GROUNDLINE_DATA".into(), largest(&data, "ifc")?));
-    }
+    inputs.push(("LAZ, 800 MiB of points unpacked".into(), large::laz(&folder, 800 << 20)?));
+    inputs.push(("IFC, 48 MiB".into(), large::ifc(&folder, 48 << 20)?));
     for (name, source) in inputs {
         let import = |city: &Path| -> Result<Command> {
             let mut command = Command::new(groundline);
@@ -66,20 +64,4 @@ pub fn resume(groundline: &Path, work: &Path) -> Result<()> {
         println!("| {name} | {undisturbed:.1} | {} |", repeated.join(", "));
     }
     Ok(())
-}
-
-/// The largest file under `folder` with this ending.
-fn largest(folder: &Path, ending: &str) -> Result<PathBuf> {
-    let (mut folders, mut found) = (vec![folder.to_path_buf()], None);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let (path, data) = entry.map(|e| (e.path(), e.metadata()))?;
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == ending) {
-                found = found.max(Some((data?.len(), path)));
-            }
-        }
-    }
-    found.map(|(_, path)| path).with_context(|| format!("no .{ending} file in {}", folder.display()))
 }

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     model::{Changes, CityObject, Class, Extent, Geometry, Warning},
     tile::{
-        LayerTiler, LayerTiles, Surroundings,
+        LayerTiler, LayerTiles, Surroundings, TileFile,
         raster::{HeightRaster, Photo},
     },
 };
@@ -357,7 +357,6 @@ impl LayerDraft {
                 count: tiles.plain_surfaces,
             });
         }
-        let tile_files = records_of_tiles(&tile_folder, &inner, &tiles)?;
         // Spilled rows and triangles are not needed any more: give the disk back before the next layer.
         self.spill.is_kept = false;
         drop(self.spill);
@@ -377,8 +376,8 @@ impl LayerDraft {
             object_files: rows.object_files,
             ended,
             ended_files,
-            tileset: tiles.tileset.map(|file| format!("tiles/{inner}/{file}")),
-            tile_files,
+            tileset: tiles.tileset.as_ref().map(|file| format!("tiles/{inner}/{file}")),
+            tile_files: records_of_tiles(&inner, tiles),
             ..LayerRecord::default()
         };
         Ok(FinishedLayer { record, warnings, changes: rows.changes, root: root.to_path_buf(), is_resumed: false })
@@ -472,17 +471,13 @@ fn record_of(folder: &Path, from: &Path, path: String, size: u64, hash: &str) ->
     Ok(FileRecord { path, size, blake3: hash.into() })
 }
 
-fn records_of_tiles(folder: &Path, inner: &str, tiles: &LayerTiles) -> Result<Vec<FileRecord>, StoreError> {
-    let mut names = tiles.files.clone();
-    names.sort_unstable();
-    names.dedup();
-    names
-        .into_iter()
-        .map(|file| {
-            let (size, blake3) = disk::hash_file(&folder.join(&file))?;
-            Ok(FileRecord { path: format!("tiles/{inner}/{file}"), size, blake3 })
-        })
-        .collect()
+fn records_of_tiles(inner: &str, tiles: LayerTiles) -> Vec<FileRecord> {
+    let record = |file: TileFile| FileRecord {
+        path: format!("tiles/{inner}/{}", file.name),
+        size: file.size,
+        blake3: file.blake3,
+    };
+    tiles.files.into_iter().map(record).collect()
 }
 
 /// Warnings about objects whose id another object of the layer has; parts of one DEM or picture do not count.

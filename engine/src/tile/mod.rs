@@ -76,13 +76,24 @@ pub struct Surroundings<'a> {
     pub journal: &'a Journal,
 }
 
+/// A file of a layer's tiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TileFile {
+    /// Name in the folder given.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of its content.
+    pub blake3: String,
+}
+
 /// The tiles of one layer, as written.
 #[derive(Clone, Debug, Default)]
 pub struct LayerTiles {
     /// Name of the layer's `tileset.json`, relative to the folder given; `None` when nothing can be drawn.
     pub tileset: Option<String>,
-    /// Every file written, relative to the folder given.
-    pub files: Vec<String>,
+    /// Every file written, in order of their names.
+    pub files: Vec<TileFile>,
     /// Tiles with content.
     pub tiles: u64,
     /// Bytes of all files.

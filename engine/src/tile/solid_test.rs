@@ -12,7 +12,7 @@ use crate::{
         Block, Class, HeightGrid, Instance, InstanceModel, Line, ObjectId, Point, Polygon, Section, Shaft, Tube,
         Vertical,
     },
-    tile::{Journal, LayerTiler, TileId, TileTree, glb::tests::read_glb},
+    tile::{Journal, LayerTiler, TileFile, TileId, TileTree, glb::tests::read_glb},
 };
 
 /// Somewhere in Qingdao, in EPSG:4549.
@@ -118,7 +118,7 @@ fn leaves_hold_every_building_once_and_parents_hold_their_children() {
     assert_eq!(in_leaves, 3000);
     assert_eq!((tiles.undrawn_total, tiles.undrawn.len()), (0, 0));
     assert_eq!(tiles.files.len(), std::fs::read_dir(folder.path()).unwrap().count());
-    let on_disk: u64 = tiles.files.iter().map(|f| std::fs::metadata(folder.path().join(f)).unwrap().len()).sum();
+    let on_disk: u64 = tiles.files.iter().map(|f| std::fs::metadata(folder.path().join(&f.name)).unwrap().len()).sum();
     assert_eq!(tiles.bytes, on_disk);
 }
 
@@ -243,11 +243,6 @@ fn every_kind_of_object_is_drawn() {
     let names: Vec<&str> = glb["materials"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
     for name in ["road_main", "road", "railway", "path", "water", "greenery", "land_use", "tunnel", "pipe", "model"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
-    }
-    if let Ok(out) = std::env::var("GLB_OUT") {
-        for file in &tiles.files {
-            std::fs::copy(folder.path().join(file), Path::new(&out).join(file)).unwrap();
-        }
     }
 }
 
@@ -394,20 +389,20 @@ fn tiles_that_are_written_down_are_not_made_again() {
     let made = tile_on(&objects, &ground(), &out, &Journal::open(&path).unwrap());
     let whole = std::fs::read(&path).unwrap();
     let contents = |tiles: &LayerTiles| -> Vec<(String, Vec<u8>)> {
-        tiles.files.iter().map(|name| (name.clone(), std::fs::read(out.join(name)).unwrap())).collect()
+        tiles.files.iter().map(|file| (file.name.clone(), std::fs::read(out.join(&file.name)).unwrap())).collect()
     };
     let expected = contents(&made);
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     let mut before = usize::MAX;
     for part in [0, 3, 7, 10] {
         std::fs::write(&path, &whole[..whole.len() * part / 10]).unwrap();
-        for name in &made.files {
-            std::fs::File::options().write(true).open(out.join(name)).unwrap().set_modified(old).unwrap();
+        for file in &made.files {
+            std::fs::File::options().write(true).open(out.join(&file.name)).unwrap().set_modified(old).unwrap();
         }
         let again = tile_on(&objects, &ground(), &out, &Journal::open(&path).unwrap());
         assert!(contents(&again) == expected, "{part}");
         assert_eq!((again.tiles, again.bytes, &again.tileset), (made.tiles, made.bytes, &made.tileset));
-        let is_new = |name: &&String| out.join(name).metadata().unwrap().modified().unwrap() != old;
+        let is_new = |file: &&TileFile| out.join(&file.name).metadata().unwrap().modified().unwrap() != old;
         let new = made.files.iter().filter(is_new).count();
         match part {
             0 => assert_eq!(new, made.files.len()),
@@ -418,7 +413,7 @@ fn tiles_that_are_written_down_are_not_made_again() {
         before = new;
     }
     // A file that is damaged or gone is made again.
-    let glb: Vec<&String> = made.files.iter().filter(|name| name.ends_with(".glb")).collect();
+    let glb: Vec<&String> = made.files.iter().map(|f| &f.name).filter(|name| name.ends_with(".glb")).collect();
     std::fs::write(out.join(glb[0]), b"glTF").unwrap();
     std::fs::remove_file(out.join(glb[1])).unwrap();
     tile_on(&objects, &ground(), &out, &Journal::open(&path).unwrap());

@@ -9,7 +9,7 @@ use std::{
 use glam::{DMat4, DVec3};
 use serde_json::{Value, json};
 
-use super::{Journal, LayerTiles, TileError, glb, glb::TileContent};
+use super::{Journal, LayerTiles, TileError, TileFile, glb, glb::TileContent};
 use crate::{crs::Frame, model::Extent};
 
 /// What a tile's children do to it when they are drawn.
@@ -46,7 +46,8 @@ pub struct TilesetBuilder<'a> {
     folder: PathBuf,
     frame: &'a Frame,
     journal: &'a Journal,
-    files: Mutex<BTreeMap<String, u64>>,
+    /// Size and hash of each file.
+    files: Mutex<BTreeMap<String, (u64, String)>>,
     roots: Vec<TileNode>,
 }
 
@@ -82,7 +83,7 @@ impl<'a> TilesetBuilder<'a> {
             let is_same = name.split('.').next() == Some(&hash[..16]);
             if is_same {
                 let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-                files.insert(name.clone(), bytes.len() as u64);
+                files.insert(name.clone(), (bytes.len() as u64, hash.to_string()));
             }
             is_same
         });
@@ -116,8 +117,8 @@ impl<'a> TilesetBuilder<'a> {
         let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(LayerTiles {
             tileset: Some(name),
-            bytes: files.values().sum(),
-            files: files.into_keys().collect(),
+            bytes: files.values().map(|(size, _)| size).sum(),
+            files: files.into_iter().map(|(name, (size, blake3))| TileFile { name, size, blake3 }).collect(),
             tiles,
             extent: root.extent,
             ..LayerTiles::default()
@@ -128,7 +129,7 @@ impl<'a> TilesetBuilder<'a> {
         let hash = blake3::hash(bytes).to_hex();
         let name = format!("{prefix}{}.{extension}", &hash[..16]);
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.insert(name.clone(), bytes.len() as u64).is_none() {
+        if files.insert(name.clone(), (bytes.len() as u64, hash.to_string())).is_none() {
             drop(files);
             let path = self.folder.join(&name);
             std::fs::write(&path, bytes).map_err(|source| TileError::Io { path, source })?;
@@ -141,7 +142,7 @@ impl<'a> TilesetBuilder<'a> {
         &self,
         node: &TileNode,
         parent: Option<&DMat4>,
-        sizes: &BTreeMap<String, u64>,
+        sizes: &BTreeMap<String, (u64, String)>,
         tiles: &mut u64,
     ) -> Value {
         let earth_from_tile = self.frame.ecef_from_local(node.origin);
@@ -153,7 +154,7 @@ impl<'a> TilesetBuilder<'a> {
                 node.extent.max.x, node.extent.max.y, node.extent.max.z,
             ],
         });
-        if let Some(bytes) = node.content.as_ref().and_then(|name| sizes.get(name)) {
+        if let Some((bytes, _)) = node.content.as_ref().and_then(|name| sizes.get(name)) {
             extras["bytes"] = json!(bytes);
         }
         let mut tile = json!({

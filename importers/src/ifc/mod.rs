@@ -32,7 +32,7 @@ use crate::{Format, ImportError, Job, Kind, Options, Out, Probe};
 use georeference::Georeference;
 use parse::read_ifc;
 use place::Placing;
-use product::{Part, Product, Sink, Summary};
+use product::{Found, Part, Product, Sink, Summary};
 
 /// Opacity of spaces: they fill rooms and must not hide the walls.
 const SPACE_ALPHA: u8 = 40;
@@ -85,12 +85,22 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
 
 fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
     let geo = Georeference::read(job.path)?;
-    let placing = Placing::of(job, &geo, report)?;
+    let start = out.start();
+    // Where it is gone on with, the account has said this already.
+    let mut said = SourceReport::default();
+    let placing = Placing::of(job, &geo, if start == 0 { &mut *report } else { &mut said })?;
     out.progress(0.1);
     // the sink can only hand on text; the error itself waits here
     let mut stopped = None;
     let mut taken = 0_u64;
-    let mut sink = |product: Product, parts: Vec<Part>| -> Result<(), String> {
+    let mut sink = |found: Found| -> Result<(), String> {
+        let (product, parts) = match found {
+            Found::Product(product, parts) => (*product, parts),
+            Found::Mark(position) => {
+                out.mark(position, report);
+                return Ok(());
+            }
+        };
         let object = match object(job, &geo, &placing, product, parts) {
             Ok(object) => object,
             Err((record, reason)) => {
@@ -105,12 +115,12 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             words
         })
     };
-    let outcome = read_file(job.path, &mut sink);
+    let outcome = read_file(job.path, start, &mut sink);
     if let Some(error) = stopped {
         return Err(error);
     }
     let summary = outcome?;
-    if taken == 0 {
+    if taken == 0 && start == 0 {
         report.warn("no_products", "the file holds no building, storey, element or other product", "");
     }
     if summary.failed_shapes > 0 {
@@ -122,7 +132,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
 }
 
 /// Reads the products.
-fn read_file(path: &Path, sink: &mut Sink<'_>) -> Result<Summary, ImportError> {
+fn read_file(path: &Path, start: u64, sink: &mut Sink<'_>) -> Result<Summary, ImportError> {
     let io = |source| ImportError::Io { path: path.into(), source };
     let bad = |reason| ImportError::Bad { path: path.into(), place: "products".into(), reason };
     let mut content = Vec::new();
@@ -130,7 +140,7 @@ fn read_file(path: &Path, sink: &mut Sink<'_>) -> Result<Summary, ImportError> {
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(bad(format!("larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
-    match catch_unwind(AssertUnwindSafe(|| read_ifc(&content, sink))) {
+    match catch_unwind(AssertUnwindSafe(|| read_ifc(&content, start, sink))) {
         Ok(read) => read.map_err(bad),
         Err(panic) => {
             let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

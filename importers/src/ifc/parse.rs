@@ -1,6 +1,10 @@
 //! The one module that knows the IFC library.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use groundline_engine::model::Value;
 use ifc_lite_processing::{
@@ -11,7 +15,7 @@ use ifc_lite_processing::{
 
 use super::{
     colour::Colours,
-    product::{Part, Product, Sink, Summary},
+    product::{Found, Part, Product, Sink, Summary},
     set::sets,
 };
 
@@ -41,45 +45,85 @@ static LEFT_OUT: &[&str] = &[
     "IFCALIGNMENTCANT",
 ];
 
-/// Reads the products of a file, in the order of their entity numbers.
+/// Elements that are meshed together: of a file of more, memory does not hold all meshes at once, and an import that is
+/// killed goes on behind the last that are done.
+const TOGETHER: usize = 10_000;
+
+/// Reads the products of a file, in the order of their entity numbers, from `start` on: 0, or what was marked.
 ///
-/// The library holds the whole file and all meshes at once, and it may panic or run long on damaged files:
+/// The library holds the whole file and many meshes at once, and it may panic or run long on damaged files:
 /// this is why it is called in a process of its own.
-pub fn read_ifc(content: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> {
+pub fn read_ifc(content: &[u8], start: u64, sink: &mut Sink<'_>) -> Result<Summary, String> {
+    read_together(content, TOGETHER, start, sink)
+}
+
+/// As [`read_ifc`] with so many elements at a time.
+pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sink<'_>) -> Result<Summary, String> {
     let model = extract_data_model(content);
-    let result = process(content, &ProcessingRequest::full_pass(), &mut ());
-    let to_world = result.frame.world_mapper();
-    let mut shapes: HashMap<u32, Vec<Part>> = HashMap::new();
-    for mesh in result.meshes {
-        // 1 and 2 are shapes of the type library: nothing in the city has them
-        if mesh.geometry_class == 0
-            && let Some(part) = part(&mesh, to_world)
-        {
-            shapes.entry(mesh.express_id).or_default().push(part);
-        }
-    }
-    let tree = Tree::of(&model, &shapes);
+    let ranges = ranges(&model, together);
+    let is_whole = ranges.len() == 1;
+    let request = ProcessingRequest::full_pass().index(Arc::new(ifc_lite_core::build_entity_index(content)));
     let facts = facts(&model, content);
     let mut colours = Colours::of(content);
-    let mut summary = Summary {
-        products: 0,
-        failed_shapes: result.stats.products_with_failures,
-        length_unit_m: result.metadata.length_unit_scale,
-    };
-    for id in &tree.products {
-        let Some(entity) = tree.entities.get(id) else { continue };
-        let product = tree.product(entity, facts.get(id).map_or(&[], Vec::as_slice));
-        let mut parts = shapes.remove(id).unwrap_or_default();
-        if let Some(first) = parts.first().map(|part| part.rgba)
-            && parts.iter().all(|part| part.rgba == first)
-            && let Some(rgba) = colours.as_mut().and_then(|colours| colours.of_cut(*id))
-        {
-            parts.iter_mut().for_each(|part| part.rgba = rgba);
+    let mut tree = (!is_whole).then(|| Tree::of(&model, &HashMap::new()));
+    // A mark is the number of the range that comes next, and above it the shapes that had failed before.
+    let (first, failed) = ((start & u64::from(u32::MAX)) as usize, start >> 32);
+    let mut summary = Summary { products: 0, failed_shapes: failed, length_unit_m: None };
+    for (number, range) in ranges.iter().enumerate().skip(first) {
+        let request = match is_whole {
+            true => request.clone(),
+            false => {
+                let ids = model.entities.iter().map(|entity| entity.entity_id).filter(|id| range.contains(id));
+                request.clone().ids(Some(Arc::new(ids.collect())))
+            }
+        };
+        let result = process(content, &request, &mut ());
+        let to_world = result.frame.world_mapper();
+        let mut shapes: HashMap<u32, Vec<Part>> = HashMap::new();
+        for mesh in result.meshes {
+            // 1 and 2 are shapes of the type library: nothing in the city has them
+            if mesh.geometry_class == 0
+                && let Some(part) = part(&mesh, to_world)
+            {
+                shapes.entry(mesh.express_id).or_default().push(part);
+            }
         }
-        sink(product, parts)?;
-        summary.products += 1;
+        summary.failed_shapes += result.stats.products_with_failures;
+        summary.length_unit_m = result.metadata.length_unit_scale;
+        let tree = tree.get_or_insert_with(|| Tree::of(&model, &shapes));
+        for id in tree.products_in(range, &shapes) {
+            let Some(entity) = tree.entities.get(&id) else { continue };
+            let product = tree.product(entity, facts.get(&id).map_or(&[], Vec::as_slice));
+            let mut parts = shapes.remove(&id).unwrap_or_default();
+            if let Some(first) = parts.first().map(|part| part.rgba)
+                && parts.iter().all(|part| part.rgba == first)
+                && let Some(rgba) = colours.as_mut().and_then(|colours| colours.of_cut(id))
+            {
+                parts.iter_mut().for_each(|part| part.rgba = rgba);
+            }
+            sink(Found::Product(Box::new(product), parts))?;
+            summary.products += 1;
+        }
+        if number + 1 < ranges.len() {
+            sink(Found::Mark((number + 1) as u64 | summary.failed_shapes << 32))?;
+        }
     }
     Ok(summary)
+}
+
+/// The entity numbers in ranges of so many elements each; one range for all of a file that has no more.
+fn ranges(model: &DataModel, together: usize) -> Vec<RangeInclusive<u32>> {
+    let mut elements: Vec<u32> =
+        model.entities.iter().filter(|entity| is_element(&entity.type_name)).map(|entity| entity.entity_id).collect();
+    elements.sort_unstable();
+    let mut ranges = Vec::new();
+    let mut from = 0;
+    for last in elements.chunks(together).filter_map(<[u32]>::last).take(elements.len().div_ceil(together).max(1) - 1) {
+        ranges.push(from..=*last);
+        from = last.saturating_add(1);
+    }
+    ranges.push(from..=u32::MAX);
+    ranges
 }
 
 fn part(mesh: &MeshData, to_world: impl Fn([f64; 3]) -> [f64; 3]) -> Option<Part> {
@@ -132,15 +176,21 @@ impl<'a> Tree<'a> {
         }
         // what nobody placed in the tree and what has no shape is in the file all the same
         products.extend(model.entities.iter().filter(|e| is_element(&e.type_name)).map(|e| e.entity_id));
-        let left_out = |id: &u32| {
-            let name = entities.get(id).map(|e| e.type_name.to_uppercase()).unwrap_or_default();
-            name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
-        };
-        let mut products: Vec<u32> = products.into_iter().filter(|id| !left_out(id)).collect();
+        let mut products: Vec<u32> = products.into_iter().filter(|id| !is_left_out(entities.get(id))).collect();
         products.sort_unstable();
         let mut tree = Self { entities, parents, elevations, storeys: HashMap::new(), products };
         tree.count_storeys();
         tree
+    }
+
+    /// The products of a range of entity numbers, in order; also those that are known by their shape alone.
+    fn products_in(&self, range: &RangeInclusive<u32>, shapes: &HashMap<u32, Vec<Part>>) -> Vec<u32> {
+        let is_other = |id: &&u32| self.products.binary_search(id).is_err() && !is_left_out(self.entities.get(*id));
+        let others = shapes.keys().filter(is_other);
+        let mut products: Vec<u32> =
+            self.products.iter().chain(others).filter(|id| range.contains(id)).copied().collect();
+        products.sort_unstable();
+        products
     }
 
     fn count_storeys(&mut self) {
@@ -200,6 +250,12 @@ impl<'a> Tree<'a> {
             attributes,
         }
     }
+}
+
+/// Whether an entity is no thing in a city, or not known at all.
+fn is_left_out(entity: Option<&&EntityMetadata>) -> bool {
+    let name = entity.map(|e| e.type_name.to_uppercase()).unwrap_or_default();
+    name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
 }
 
 /// Whether entities of this type are things that are built, in any version of the schema.

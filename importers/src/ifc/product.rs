@@ -48,5 +48,13 @@ pub struct Part {
     pub rgba: [u8; 4],
 }
 
-/// Takes products, each with its shape. An error stops the reading.
-pub type Sink<'a> = dyn FnMut(Product, Vec<Part>) -> Result<(), String> + 'a;
+/// What comes of reading.
+pub enum Found {
+    /// A product with its shape.
+    Product(Box<Product>, Vec<Part>),
+    /// Reading could go on from here another time.
+    Mark(u64),
+}
+
+/// Takes what is read. An error stops the reading.
+pub type Sink<'a> = dyn FnMut(Found) -> Result<(), String> + 'a;

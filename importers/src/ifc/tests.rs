@@ -389,3 +389,52 @@ fn what_nobody_placed_and_nobody_knows_is_there() {
     let above = read.named("Basement").value("Pset_BuildingStoreyCommon.AboveGround");
     assert_eq!(above, Some(&Value::Text("unknown".into())));
 }
+
+type Listed = Vec<(super::product::Product, Vec<super::product::Part>)>;
+
+/// Products in the order of reading, with the marks between them: position, products before it.
+fn listed(content: &[u8], together: usize, start: u64) -> (Listed, Vec<(u64, usize)>, u64) {
+    let (mut products, mut marks) = (Vec::new(), Vec::new());
+    let summary = super::parse::read_together(content, together, start, &mut |found| {
+        match found {
+            super::product::Found::Product(product, parts) => products.push((*product, parts)),
+            super::product::Found::Mark(position) => marks.push((position, products.len())),
+        }
+        Ok(())
+    });
+    (products, marks, summary.unwrap().failed_shapes)
+}
+
+#[test]
+fn a_model_read_in_parts_and_from_any_of_them_on_is_the_whole() {
+    let more: String = (51..58)
+        .map(|id| format!("#{id}=IFCWALL('00000000000000000000{id}',$,'Wall',$,$,#15,#26,'W-{id}',.SOLIDWALL.);\n"))
+        .collect();
+    let mut contents = vec![small(&more, NO_SITE).into_bytes()];
+    for name in ["bim/ifc2x3/Duplex_A_20110907.ifc", "bim/ifc4/infra-bridge.ifc"] {
+        contents.extend(shared(name).map(|path| std::fs::read(path).unwrap()));
+    }
+    for content in contents {
+        let (whole, marks, failed) = listed(&content, usize::MAX, 0);
+        assert!(marks.is_empty() && whole.len() >= 8);
+        let (parts, marks, failed_in_parts) = listed(&content, whole.len() / 4, 0);
+        assert!(marks.len() >= 2, "{marks:?}");
+        assert_eq!(failed_in_parts, failed);
+        assert_eq!(parts.len(), whole.len());
+        for ((product, shape), (other, expected)) in parts.iter().zip(&whole) {
+            assert_eq!(product, other);
+            assert_eq!(shape.len(), expected.len(), "{}", product.global_id);
+            for (part, expected) in shape.iter().zip(expected) {
+                assert_eq!((&part.indices, part.rgba), (&expected.indices, expected.rgba), "{}", product.global_id);
+                let places = part.positions.iter().flatten().zip(expected.positions.iter().flatten());
+                let gap = places.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(gap < 1e-4, "{}: {gap} m", product.global_id);
+            }
+        }
+        for (position, before) in marks {
+            let (rest, _, failed_in_all) = listed(&content, whole.len() / 4, position);
+            assert!(rest == parts[before..], "from {position}");
+            assert_eq!(failed_in_all, failed);
+        }
+    }
+}

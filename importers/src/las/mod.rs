@@ -61,17 +61,20 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         return Err(bad(job.path, "byte 0", "the file does not begin with LASF".into()));
     };
     header.check_size(job.path)?;
+    let (start, mut depth) = ColourDepth::of_mark(out.start());
+    // Where it is gone on with, the account has said this already.
+    let mut said = SourceReport::default();
+    let first = if start == 0 { &mut *report } else { &mut said };
     if let Some(other) = header.other_count {
         let message = format!("two point counts in the header, {} and {other}; the first was used", header.points);
-        report.warn("count_mismatch", message, "byte 247");
+        first.warn("count_mismatch", message, "byte 247");
     }
     if header.points == 0 {
-        report.warn("empty", "the file has no points", "header");
+        first.warn("empty", "the file has no points", "header");
         return Ok(());
     }
-    let height_unit_m = height_unit(job, &header, report);
+    let height_unit_m = height_unit(job, &header, first);
     let mut scan = Scan::open(job, &header)?;
-    let (start, mut depth) = ColourDepth::of_mark(out.start());
     scan.go_to(start)?;
     let mut object = (start == 0).then(|| describe(job, &header, height_unit_m));
     let mut taken = report.points;

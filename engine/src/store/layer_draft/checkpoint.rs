@@ -34,7 +34,7 @@ const FILE: &str = "checkpoint";
 const MOST_BYTES: u64 = 1 << 30;
 /// A checkpoint comes after so much work at the earliest, and after this share of all the work so far: what is repeated
 /// is a small part of it, and so is what checkpoints cost.
-const LEAST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_millis(500);
 const SHARE: f64 = 0.04;
 
 /// When the last checkpoint was.
