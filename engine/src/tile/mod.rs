@@ -145,6 +145,12 @@ impl LayerTiler {
         self.terrain.as_mut().map_or(Ok((&[], &[])), TerrainTiler::surfaces)
     }
 
+    /// Whether it holds a scan that is small enough to stay in memory: to put it on the disk would cost more than to read
+    /// it again.
+    pub fn holds_small_scan(&self) -> bool {
+        self.cloud.as_ref().is_some_and(CloudTiler::is_in_memory)
+    }
+
     /// Puts what it holds on the disk, for another process to go on from; `None` when that cannot be, since it holds
     /// terrain or pictures of the ground.
     pub fn checkpoint(&mut self) -> Result<Option<TilerState>, TileError> {

@@ -81,12 +81,13 @@ struct State {
 impl LayerDraft {
     /// Whether there has been enough work for another checkpoint.
     pub fn is_checkpoint_due(&self) -> bool {
-        self.is_resumable && self.pace.is_due()
+        self.is_resumable && self.pace.is_due() && !self.tiler.holds_small_scan()
     }
 
     /// Whether it took so long already that what follows is worth a checkpoint before it.
     pub fn is_long(&self) -> bool {
-        self.is_resumable && self.pace.before + self.pace.last.elapsed() > LEAST
+        let worked = self.pace.before + self.pace.last.elapsed();
+        self.is_resumable && worked > LEAST && !self.tiler.holds_small_scan()
     }
 
     /// Puts all on the disk with `read`, what the import says of how far it has read. Does nothing where nobody could go on with it:

@@ -90,6 +90,11 @@ impl CloudTiler {
         })
     }
 
+    /// Whether all points are in memory still.
+    pub fn is_in_memory(&self) -> bool {
+        self.spilled.is_none()
+    }
+
     /// Puts the points on the disk.
     pub fn checkpoint(&mut self) -> Result<State, TileError> {
         self.flush()?;
