@@ -86,7 +86,10 @@ impl Resume {
             let mut bytes = blake3::hash(&json).to_hex().to_string().into_bytes();
             bytes.push(b'\n');
             bytes.extend(json);
-            fs::write(&path, bytes).map_err(StoreError::at(&path))?;
+            // Whoever sees the record sees the whole of it, so a process that dies here leaves a layer that is kept or none.
+            let beside = path.with_extension("new");
+            fs::write(&beside, bytes).map_err(StoreError::at(&beside))?;
+            fs::rename(&beside, &path).map_err(StoreError::at(&path))?;
             fs::create_dir_all(&self.0).map_err(StoreError::at(&self.0))?;
             let _ = fs::remove_dir_all(&target);
             fs::rename(staged, &target).map_err(StoreError::at(&target))
