@@ -20,7 +20,7 @@ pub struct Colours<'c> {
 
 impl<'c> Colours<'c> {
     /// `None` where nothing is cut or nothing has a style.
-    pub fn of(content: &'c [u8]) -> Option<Self> {
+    pub fn of(content: &'c [u8], mut decoder: EntityDecoder<'c>) -> Option<Self> {
         let mut scanner = EntityScanner::new(content);
         let (mut has_cut, mut styled) = (false, Vec::new());
         while let Some((id, type_name, ..)) = scanner.next_entity() {
@@ -33,7 +33,6 @@ impl<'c> Colours<'c> {
         if !has_cut || styled.is_empty() {
             return None;
         }
-        let mut decoder = EntityDecoder::new(content);
         let mut styles = HashMap::with_capacity(styled.len());
         for id in styled {
             if let Ok(item) = decoder.decode_by_id(id)

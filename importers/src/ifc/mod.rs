@@ -4,8 +4,10 @@
 //! quantities. The georeference is read here; shapes and properties are read by a library, which is large and young: where
 //! it gives up, the file is an error.
 
+mod bare;
 mod class;
 mod colour;
+mod facts;
 mod georeference;
 mod parse;
 pub(crate) mod place;

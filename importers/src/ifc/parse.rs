@@ -7,6 +7,7 @@ use std::{
 };
 
 use groundline_engine::model::Value;
+use ifc_lite_core::EntityDecoder;
 use ifc_lite_processing::{
     MeshData, ProcessingRequest,
     data_model::{DataModel, EntityMetadata, extract_data_model},
@@ -14,15 +15,14 @@ use ifc_lite_processing::{
 };
 
 use super::{
+    bare::without_shapes,
     colour::Colours,
+    facts::Facts,
     product::{Found, Part, Product, Sink, Summary},
-    set::sets,
 };
 
 /// Longest text that is kept of a value, characters.
-const MAX_TEXT: usize = 2000;
-/// Most attributes of one product.
-const MAX_ATTRIBUTES: usize = 2000;
+pub const MAX_TEXT: usize = 2000;
 /// How far up the tree of parts is followed.
 const MAX_LEVELS: usize = 64;
 
@@ -59,12 +59,16 @@ pub fn read_ifc(content: &[u8], start: u64, sink: &mut Sink<'_>) -> Result<Summa
 
 /// As [`read_ifc`] with so many elements at a time.
 pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sink<'_>) -> Result<Summary, String> {
-    let model = extract_data_model(content);
+    let index = Arc::new(ifc_lite_core::build_entity_index(content));
+    let decoder = || EntityDecoder::with_arc_index(content, index.clone());
+    let bare = without_shapes(content, &mut decoder());
+    let mut model = extract_data_model(&bare);
+    let facts = Facts::of(&mut model, &bare);
+    drop(bare);
     let ranges = ranges(&model, together);
     let is_whole = ranges.len() == 1;
-    let request = ProcessingRequest::full_pass().index(Arc::new(ifc_lite_core::build_entity_index(content)));
-    let facts = facts(&model, content);
-    let mut colours = Colours::of(content);
+    let request = ProcessingRequest::full_pass().index(index.clone());
+    let mut colours = Colours::of(content, decoder());
     let mut tree = (!is_whole).then(|| Tree::of(&model, &HashMap::new()));
     // A mark is the number of the range that comes next, and above it the shapes that had failed before.
     let (first, failed) = ((start & u64::from(u32::MAX)) as usize, start >> 32);
@@ -93,7 +97,7 @@ pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sin
         let tree = tree.get_or_insert_with(|| Tree::of(&model, &shapes));
         for id in tree.products_in(range, &shapes) {
             let Some(entity) = tree.entities.get(&id) else { continue };
-            let product = tree.product(entity, facts.get(&id).map_or(&[], Vec::as_slice));
+            let product = tree.product(entity, facts.get(id));
             let mut parts = shapes.remove(&id).unwrap_or_default();
             if let Some(first) = parts.first().map(|part| part.rgba)
                 && parts.iter().all(|part| part.rgba == first)
@@ -222,7 +226,7 @@ impl<'a> Tree<'a> {
         own.filter(|g| !g.is_empty()).unwrap_or_else(|| format!("#{id}"))
     }
 
-    fn product(&self, entity: &EntityMetadata, facts: &[(String, Value)]) -> Product {
+    fn product(&self, entity: &EntityMetadata, facts: Vec<(String, Value)>) -> Product {
         let id = entity.entity_id;
         let above: Vec<u32> = self.above(id).collect();
         let is_kept = |up: &&u32| self.products.binary_search(up).is_ok();
@@ -237,7 +241,7 @@ impl<'a> Tree<'a> {
                 attributes.push((key.to_owned(), Value::Text(shortened(text))));
             }
         }
-        attributes.extend(facts.iter().take(MAX_ATTRIBUTES).cloned());
+        attributes.extend(facts);
         Product {
             express_id: id,
             ifc_type: schema_name(&entity.type_name),
@@ -274,85 +278,6 @@ fn schema_name(name: &str) -> String {
     match draft {
         Some(name) => (*name).to_owned(),
         None => ifc_lite_core::IfcType::from_str(name).name().to_owned(),
-    }
-}
-
-/// Property sets, quantities, materials and classifications of every entity, under `Set.Name`.
-fn facts(model: &DataModel, content: &[u8]) -> HashMap<u32, Vec<(String, Value)>> {
-    let mut of_set: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
-    for set in &model.property_sets {
-        let properties = set.properties.iter().filter_map(|p| {
-            let value = match p.property_type.as_str() {
-                "boolean" | "logical" => match p.property_value.as_str() {
-                    "true" => Value::Bool(true),
-                    "false" => Value::Bool(false),
-                    // a logical may say that nobody knows
-                    _ => Value::Text("unknown".into()),
-                },
-                "integer" => Value::Int(p.property_value.parse().ok()?),
-                "real" => Value::Real(p.property_value.parse::<f64>().ok().filter(|r| r.is_finite())?),
-                "null" => return None,
-                _ => Value::Text(shortened(&p.property_value)),
-            };
-            Some((format!("{}.{}", set.pset_name, p.property_name), value))
-        });
-        of_set.insert(set.pset_id, properties.collect());
-    }
-    for set in &model.quantity_sets {
-        let quantities = set.quantities.iter().filter(|q| q.quantity_value.is_finite());
-        let quantities =
-            quantities.map(|q| (format!("{}.{}", set.qset_name, q.quantity_name), Value::Real(q.quantity_value)));
-        of_set.insert(set.qset_id, quantities.collect());
-    }
-    let others = sets(content, |id| of_set.contains_key(&id));
-    of_set.extend(others);
-    let mut of_entity: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
-    let mut of_type: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut types: Vec<(u32, u32)> = Vec::new();
-    for relation in &model.relationships {
-        match relation.rel_type.to_uppercase().as_str() {
-            "IFCRELDEFINESBYPROPERTIES" => {
-                if let Some(values) = of_set.get(&relation.relating_id) {
-                    add(of_entity.entry(relation.related_id).or_default(), values);
-                }
-            }
-            "TYPEHASPROPERTYSETS" => of_type.entry(relation.related_id).or_default().push(relation.relating_id),
-            "IFCRELDEFINESBYTYPE" => types.push((relation.related_id, relation.relating_id)),
-            _ => {}
-        }
-    }
-    // the type's sets come last: what the occurrence says itself wins
-    for (occurrence, of) in types {
-        for set in of_type.get(&of).into_iter().flatten() {
-            if let Some(values) = of_set.get(set) {
-                add(of_entity.entry(occurrence).or_default(), values);
-            }
-        }
-    }
-    for material in &model.materials {
-        let list = of_entity.entry(material.element_id).or_default();
-        match list.iter_mut().find(|(key, _)| key == "material") {
-            Some((_, Value::Text(text))) if text.len() < MAX_TEXT => {
-                *text = format!("{text}; {}", shortened(&material.material_name));
-            }
-            Some(_) => {}
-            None => list.push(("material".into(), Value::Text(shortened(&material.material_name)))),
-        }
-    }
-    for class in &model.classifications {
-        let code = class.identification.as_deref().or(class.name.as_deref()).unwrap_or_default();
-        let key = format!("classification.{}", class.system_name.as_deref().unwrap_or("?"));
-        add(of_entity.entry(class.element_id).or_default(), &[(key, Value::Text(shortened(code)))]);
-    }
-    of_entity
-}
-
-/// Adds values whose key is not there yet.
-fn add(list: &mut Vec<(String, Value)>, values: &[(String, Value)]) {
-    for (key, value) in values {
-        if list.len() < MAX_ATTRIBUTES && !list.iter().any(|(k, _)| k == key) {
-            list.push((key.clone(), value.clone()));
-        }
     }
 }
 
