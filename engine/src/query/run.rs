@@ -258,8 +258,14 @@ fn nearest(
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
+        // Files by how near they begin, so that the far ones are soon left out.
+        let mut files = Vec::with_capacity(index.files.len());
         for (path, tree) in &index.files {
             let mut rows = tree.nearest(at, z).peekable();
+            files.extend(rows.peek().map(|(bound, _)| *bound).map(|bound| (bound, path, rows)));
+        }
+        files.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (_, path, mut rows) in files {
             let mut batch = limit.clamp(16, 1024);
             loop {
                 // Boxes come by a lower bound of their distance: stop when no later one can be nearer than the last hit.

@@ -240,6 +240,9 @@ impl City {
         for file in likely.into_iter().chain(others).flat_map(LayerRecord::parquet) {
             let path = join_inside(&self.folder, &file.path)?;
             let rows = ids::find(&path.with_extension("ids"), hash)?;
+            if rows.is_empty() {
+                continue;
+            }
             for row in RowReader::open(&path, Rows::These(&rows))? {
                 let row = row?;
                 if row.id == id {

@@ -1,6 +1,7 @@
 //! A layer in the making: objects and tiles that wait for the commit, and their files at the end of it.
 
 mod checkpoint;
+mod rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,29 +11,23 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-
 use self::checkpoint::Pace;
 use super::{
     SourceRef, StoreError,
     aside::Aside,
-    disk::{self, Step, pass},
-    ids,
+    disk::{Step, pass},
     json::Origins,
     manifest::{FileRecord, LayerRecord},
-    objects::{ObjectsWriter, Written},
     parts::Parts,
     path::{folder_of, join_inside},
-    period::Periods,
     read::{self, RowReader},
     row::Row,
     shape::{self, Kind},
     sources,
     spill::Sorter,
-    wkb,
 };
 use crate::{
-    model::{Changes, CityObject, Class, Extent, Geometry, Warning},
+    model::{Changes, CityObject, Class, Geometry, Warning},
     tile::{
         LayerTiler, LayerTiles, Surroundings, TileFile,
         raster::{HeightRaster, Photo},
@@ -60,12 +55,17 @@ impl Base {
         self.kept.iter().all(Option::is_some)
     }
 
-    /// The list of the rows' sources, where there is one.
-    fn list_of_sources(&self) -> Result<Option<Vec<u32>>, StoreError> {
-        let Some(file) = self.record.object_files.iter().find(|f| f.path.ends_with(".sources")) else {
+    /// The sources of the rows of a part, where they are listed.
+    fn list_of_sources(&self, part: &Path) -> Result<Option<Vec<u32>>, StoreError> {
+        let list = part.with_extension("sources");
+        if !self.knows_sources() {
             return Ok(None);
-        };
-        sources::read(&join_inside(&self.folder, &file.path)?).map(Some)
+        }
+        sources::read(&list).map(Some)
+    }
+
+    fn knows_sources(&self) -> bool {
+        self.record.object_files.iter().any(|f| f.path.ends_with(".sources"))
     }
 }
 
@@ -115,27 +115,6 @@ pub(super) struct LayerDraft {
     pace: Pace,
     // Dropped last, after those who write into it.
     spill: Spill,
-}
-
-/// Under which the written rows are in the journal.
-const OBJECTS: &str = "objects";
-
-/// The rows of a layer's objects as they were written.
-#[derive(Serialize, Deserialize)]
-struct Rows {
-    object_files: Vec<FileRecord>,
-    warnings: Vec<Warning>,
-    extent: Extent,
-    /// States that ended by this import, and their file.
-    ended: u64,
-    ended_file: Option<FileRecord>,
-    changes: Changes,
-}
-
-impl Rows {
-    fn files(&self) -> impl Iterator<Item = &FileRecord> {
-        self.object_files.iter().chain(&self.ended_file)
-    }
 }
 
 /// A layer whose files are in the staging folder.
@@ -198,18 +177,16 @@ impl LayerDraft {
         if !base.keeps() {
             return Ok(());
         }
-        let list = base.list_of_sources()?;
-        self.sources_known = list.is_some() || base.record.sources.len() < 2;
+        self.sources_known = base.knows_sources() || base.record.sources.len() < 2;
         // Grids and pictures have an order of their own, which is not that of the file.
         let mut parts = Parts::new(&self.spill.folder)?;
         let mut origins = Origins::default();
-        let mut number = 0_usize;
         for file in base.record.parquet() {
             let path = join_inside(&base.folder, &file.path)?;
-            for row in RowReader::open(&path, read::Rows::All)? {
+            let list = base.list_of_sources(&path)?;
+            for (number, row) in RowReader::open(&path, read::Rows::All)?.enumerate() {
                 let mut row = row?;
                 let source = list.as_ref().map_or(0, |list| list.get(number).copied().unwrap_or(0));
-                number += 1;
                 let Some(source) = base.kept.get(source as usize).copied().flatten() else { continue };
                 if row.kind.has_parts() {
                     row.source = source;
@@ -317,15 +294,7 @@ impl LayerDraft {
         around: &Surroundings<'_>,
         crs: &serde_json::Value,
     ) -> Result<FinishedLayer, StoreError> {
-        let kept: Option<Rows> = around.journal.get(OBJECTS);
-        let rows = match kept.filter(|rows| rows.files().all(|file| file.is_whole(&root.join(&file.path)))) {
-            Some(rows) => rows,
-            None => {
-                let rows = self.write_rows(name, root, around, crs)?;
-                around.journal.put(OBJECTS, &rows);
-                rows
-            }
-        };
+        let rows = self.write_rows(name, root, around, crs)?;
         let (mut ended, mut ended_files) = (rows.ended, Vec::new());
         if let Some(base) = &self.base {
             ended += base.record.ended;
@@ -382,85 +351,6 @@ impl LayerDraft {
         };
         Ok(FinishedLayer { record, warnings, changes: rows.changes, root: root.to_path_buf(), is_resumed: false })
     }
-
-    /// Writes the rows of the layer's objects in order, with the lists beside them.
-    fn write_rows(
-        &mut self,
-        name: &str,
-        root: &Path,
-        around: &Surroundings<'_>,
-        crs: &serde_json::Value,
-    ) -> Result<Rows, StoreError> {
-        for (_, mut scan) in std::mem::take(&mut self.scans) {
-            scan.wkb = wkb::encode_box(&scan.extent);
-            self.sorter.push(&scan)?;
-        }
-        let inner = folder_of(name);
-        let object_folder = root.join("objects").join(&inner);
-        fs::create_dir_all(&object_folder).map_err(StoreError::at(&object_folder))?;
-        pass(Step::Objects, &object_folder)?;
-        let mut periods = self.periods();
-        let path = object_folder.join("objects.new");
-        let mut writer = ObjectsWriter::new(&path, crs.clone())?;
-        for entry in std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()? {
-            let (_, bytes) = entry?;
-            let mut row = Row::decode(&bytes).map_err(|e| StoreError::damaged(&self.spill.folder, e))?;
-            self.aside.get(&mut row)?;
-            row.settle(around.ground);
-            if let Some(periods) = &mut periods {
-                periods.date(&mut row);
-            }
-            writer.push(&row)?;
-        }
-        let written = writer.finish()?;
-        let (size, hash) = disk::hash_file(&path)?;
-        let stem = &hash[..32];
-        let parquet = record_of(&object_folder, &path, format!("objects/{inner}/{stem}.parquet"), size, &hash)?;
-        let list = object_folder.join("ids.new");
-        let warnings = doubles(&object_folder.join(format!("{stem}.parquet")), &written, &self.in_parts, name)?;
-        ids::write(&list, written.ids)?;
-        let (size, hash) = disk::hash_file(&list)?;
-        let list = record_of(&object_folder, &list, format!("objects/{inner}/{stem}.ids"), size, &hash)?;
-        let mut object_files = vec![parquet, list];
-        if self.sources.len() > 1 && self.sources_known {
-            let list = object_folder.join("sources.new");
-            sources::write(&list, &written.sources)?;
-            let (size, hash) = disk::hash_file(&list)?;
-            object_files.push(record_of(
-                &object_folder,
-                &list,
-                format!("objects/{inner}/{stem}.sources"),
-                size,
-                &hash,
-            )?);
-        }
-        let (mut ended, mut ended_file) = (0, None);
-        if let Some(periods) = &mut periods {
-            let path = object_folder.join("ended.new");
-            ended = periods.write_ended(&path, crs)?;
-            if ended > 0 {
-                let (size, hash) = disk::hash_file(&path)?;
-                let name = format!("objects/{inner}/{}.ended.parquet", &hash[..32]);
-                ended_file = Some(record_of(&object_folder, &path, name, size, &hash)?);
-            }
-        }
-
-        let extent = written.extent;
-        let changes = periods.map(|p| p.changes).unwrap_or_default();
-        Ok(Rows { object_files, warnings, extent, ended, ended_file, changes })
-    }
-
-    /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
-    fn periods(&mut self) -> Option<Periods> {
-        let base = self.base.as_ref()?;
-        match Periods::read(&base.folder, &base.record, !base.keeps_all(), base.time_ms) {
-            Ok(periods) => Some(periods),
-            Err(error) => {
-                self.warn("periods_lost", &format!("what the layer held before cannot be read: {error}"), "");
-                None
-            }
-        }
-    }
 }
 
 /// Gives a file its lasting name within the staging folder.
@@ -478,48 +368,4 @@ fn records_of_tiles(inner: &str, tiles: LayerTiles) -> Vec<FileRecord> {
         blake3: file.blake3,
     };
     tiles.files.into_iter().map(record).collect()
-}
-
-/// Warnings about objects whose id another object of the layer has; parts of one DEM or picture do not count.
-fn doubles(
-    path: &Path,
-    written: &Written,
-    in_parts: &BTreeSet<String>,
-    name: &str,
-) -> Result<Vec<Warning>, StoreError> {
-    let in_parts: BTreeSet<u64> = in_parts.iter().map(|id| ids::hash_of(id)).collect();
-    let mut found = written.ids.clone();
-    found.sort_unstable();
-    let (mut within, mut across, mut first) = (0, 0, None);
-    for pair in found.windows(2).filter(|w| w[0].0 == w[1].0 && !in_parts.contains(&w[0].0)) {
-        let source = |row: u32| written.sources.get(row as usize);
-        if source(pair[0].1) == source(pair[1].1) {
-            within += 1;
-        } else {
-            across += 1;
-            first.get_or_insert(pair[1].1);
-        }
-    }
-    let mut warnings = Vec::new();
-    if within > 0 {
-        warnings.push(Warning {
-            code: "duplicate_id".into(),
-            message: "objects with the id of another; only the first is found by its id".into(),
-            place: name.into(),
-            count: within,
-        });
-    }
-    if let Some(row) = first {
-        let row = RowReader::open(path, read::Rows::These(&[row]))?.next().transpose()?;
-        warnings.push(Warning {
-            code: "duplicate_id_across_sources".into(),
-            message:
-                "objects with the id of another from another source of the layer; both are kept, only the first is \
-                      found by its id"
-                    .into(),
-            place: row.map_or_else(|| name.into(), |row| row.id),
-            count: across,
-        });
-    }
-    Ok(warnings)
 }

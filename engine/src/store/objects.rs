@@ -17,7 +17,7 @@ use parquet::{
 use super::{StoreError, row::Row, wkb};
 use crate::model::Extent;
 
-/// Rows of a row group: what a reader may skip at once.
+/// Rows of a row group: what a reader may skip at once. A part of a layer has fewer.
 const GROUP_ROWS: usize = 65_536;
 /// Rows of a page: what is decoded to read one object.
 const PAGE_ROWS: usize = 2_048;
@@ -56,24 +56,14 @@ fn bbox_fields() -> Fields {
     ["xmin", "ymin", "xmax", "ymax"].iter().map(|n| Field::new(*n, DataType::Float64, true)).collect()
 }
 
-/// What was written.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    pub extent: Extent,
-    /// (hash of id, row), for the list of ids.
-    pub ids: Vec<(u64, u32)>,
-    /// Number of the source of each row.
-    pub sources: Vec<u32>,
-}
-
-/// Writes a layer's file row by row.
+/// Writes a file row by row.
 pub(crate) struct ObjectsWriter<'a> {
     path: &'a Path,
     crs: serde_json::Value,
     writer: ArrowWriter<File>,
     batch: Batch,
     types: BTreeSet<&'static str>,
-    written: Written,
+    extent: Extent,
 }
 
 impl<'a> ObjectsWriter<'a> {
@@ -94,16 +84,12 @@ impl<'a> ObjectsWriter<'a> {
         }
         let writer =
             ArrowWriter::try_new(file, schema(), Some(properties.build())).map_err(StoreError::parquet(path))?;
-        Ok(Self { path, crs, writer, batch: Batch::default(), types: BTreeSet::new(), written: Written::default() })
+        Ok(Self { path, crs, writer, batch: Batch::default(), types: BTreeSet::new(), extent: Extent::EMPTY })
     }
 
     /// Writes one row.
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), StoreError> {
-        let number = u32::try_from(self.written.ids.len())
-            .map_err(|_| StoreError::damaged(self.path, "a layer has more than 2³² objects"))?;
-        self.written.ids.push((super::ids::hash_of(&row.id), number));
-        self.written.sources.push(row.source);
-        self.written.extent.merge(&row.extent);
+        self.extent.merge(&row.extent);
         self.types.extend(wkb::type_name(&row.wkb));
         self.batch.push(row);
         if self.batch.rows >= BATCH_ROWS || self.batch.bytes >= BATCH_BYTES {
@@ -126,12 +112,12 @@ impl<'a> ObjectsWriter<'a> {
     }
 
     /// Ends the file.
-    pub(crate) fn finish(mut self) -> Result<Written, StoreError> {
+    pub(crate) fn finish(mut self) -> Result<(), StoreError> {
         self.flush()?;
-        let geo = geo_metadata(&self.crs, &self.types, &self.written.extent);
+        let geo = geo_metadata(&self.crs, &self.types, &self.extent);
         self.writer.append_key_value_metadata(KeyValue::new("geo".into(), geo.to_string()));
         self.writer.close().map_err(StoreError::parquet(self.path))?;
-        Ok(self.written)
+        Ok(())
     }
 }
 

@@ -247,3 +247,32 @@ fn what_is_damaged_of_a_begun_layer_is_not_gone_on_from() {
         assert_eq!(data(city.folder()), data(undisturbed.folder()), "{ending}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn parts_of_objects_that_are_written_are_not_written_again() {
+    use std::os::unix::fs::MetadataExt;
+    let (_dir, city) = new_city();
+    let buildings: Vec<CityObject> = (1..=300).map(building).collect();
+    go_on(&city, &[("buildings", buildings.clone())], 1, true).unwrap();
+    let expected = data(city.folder());
+    // The import dies where the tiles begin; one part is lost besides.
+    let (_dir, city) = new_city();
+    FAIL_AT.set(Some(Step::Tiles));
+    assert!(go_on(&city, &[("buildings", buildings.clone())], 1, true).is_err());
+    FAIL_AT.set(None);
+    let resume = city.folder().join(".resume");
+    let parts: Vec<String> = files(&resume).into_keys().filter(|name| name.ends_with(".parquet")).collect();
+    assert_eq!(parts.len(), 5);
+    fs::write(resume.join(&parts[2]), b"damaged").unwrap();
+    let inodes: Vec<(String, u64)> = parts
+        .iter()
+        .map(|part| (part.rsplit('/').next().unwrap().to_owned(), fs::metadata(resume.join(part)).unwrap().ino()))
+        .collect();
+    go_on(&city, &[("buildings", buildings)], 1, true).unwrap();
+    assert_eq!(data(city.folder()), expected);
+    for (number, (name, inode)) in inodes.iter().enumerate() {
+        let now = fs::metadata(city.folder().join("objects/buildings").join(name)).unwrap().ino();
+        assert_eq!(now == *inode, number != 2, "{name}");
+    }
+}
