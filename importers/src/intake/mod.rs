@@ -312,27 +312,29 @@ fn import_into(
     let mut watch = Watch::new(&sources);
     let mut all = Read::default();
 
-    let (ground, mut others): (Vec<Plan>, Vec<Plan>) = plans.drain(..).partition(|p| p.is_ground && !p.is_unchanged);
+    let (mut ground, mut others): (Vec<Plan>, Vec<Plan>) = plans.drain(..).partition(|p| p.is_ground && !p.is_unchanged);
     for plan in &ground {
         draft.update_layer(&plan.layer, plan.refs.clone(), plan.kept.clone())?;
     }
-    let mut tasks: Vec<LayerTask<'_>> = Vec::new();
-    for writer in draft.writers() {
-        let plan = ground.iter().find(|p| p.layer == writer.name());
-        let sources = plan.map_or(Vec::new(), |p| p.read.clone());
-        let keeper = Box::new(Ground(writer));
-        tasks.push(LayerTask { sources, ends: Vec::new(), accounts: Vec::new(), keeper });
-    }
-    all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
-    if let Some(error) = all.store.take() {
-        // What fails while all is being stopped fails because of that.
-        stopped(city, request)?;
-        return Err(error.into());
+    let mut to_read: Vec<String> = ground.iter().map(|p| p.layer.clone()).collect();
+    while !to_read.is_empty() {
+        let mut tasks: Vec<LayerTask<'_>> = Vec::new();
+        for writer in draft.writers().filter(|w| to_read.iter().any(|name| name == w.name())) {
+            let plan = ground.iter().find(|p| p.layer == writer.name());
+            let sources = plan.map_or(Vec::new(), |p| p.read.clone());
+            let keeper = Box::new(Ground(writer));
+            tasks.push(LayerTask { sources, ends: Vec::new(), accounts: Vec::new(), keeper });
+        }
+        all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
+        end_of_reading(&mut all, city, request)?;
+        to_read = all.take_readable(&mut ground, city, |layer| draft.can_keep(layer));
+        for plan in ground.iter().filter(|p| to_read.contains(&p.layer)) {
+            draft.update_layer(&plan.layer, plan.refs.clone(), plan.kept.clone())?;
+        }
     }
     for layer in &all.failed_layers {
         draft.abandon_layer(layer);
     }
-    stopped(city, request)?;
 
     let mut site = draft.settle()?;
     let mut to_write: Vec<(Vec<usize>, Vec<SourceReport>, LayerWriter)> = Vec::new();
@@ -375,18 +377,19 @@ fn import_into(
             keeper: Box::new(Written { site: &site, writer }),
         });
     }
-    for plan in layers {
-        let keeper = Box::new(Layer { site: &site, plan, writer: None });
-        let (sources, ends) = (plan.read.clone(), plan.members.clone());
-        tasks.push(LayerTask { sources, ends, accounts: Vec::new(), keeper });
-    }
+    tasks.extend(layers.into_iter().map(|plan| layer_task(&site, plan)));
     all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
-    if let Some(error) = all.store.take() {
-        // What fails while all is being stopped fails because of that.
-        stopped(city, request)?;
-        return Err(error.into());
+    end_of_reading(&mut all, city, request)?;
+    loop {
+        let again = all.take_readable(&mut others, city, |layer| site.can_keep(layer));
+        if again.is_empty() {
+            break;
+        }
+        let plans = others.iter().filter(|p| again.contains(&p.layer));
+        let tasks = plans.map(|plan| layer_task(&site, plan)).collect();
+        all.add(reading::read_all(tasks, &mut watch, crs, request, reading::MOST_LAYERS, progress));
+        end_of_reading(&mut all, city, request)?;
     }
-    stopped(city, request)?;
 
     let changed = ground.iter().chain(others.iter().filter(|p| !p.is_unchanged));
     for plan in changed.clone() {
@@ -414,6 +417,18 @@ fn import_into(
     Ok(true)
 }
 
+fn layer_task<'a>(site: &'a Site, plan: &'a Plan) -> LayerTask<'a> {
+    let keeper = Box::new(Layer { site, plan, writer: None });
+    LayerTask { sources: plan.read.clone(), ends: plan.members.clone(), accounts: Vec::new(), keeper }
+}
+
+/// The error that ended the reading, if one did.
+fn end_of_reading(all: &mut Read, city: &City, request: &Request) -> Result<(), IntakeError> {
+    // What fails while all is being stopped fails because of that.
+    stopped(city, request)?;
+    all.store.take().map_or(Ok(()), |error| Err(error.into()))
+}
+
 /// A layer whose objects are all there.
 struct Written<'a> {
     site: &'a Site,
@@ -436,6 +451,22 @@ impl Read {
         self.failed_layers.extend(other.failed_layers);
         self.objects += other.objects;
         self.store = self.store.take().or(other.store);
+    }
+
+    /// Of the layers with sources that could not be read, those that can be read without them; their plans are changed so.
+    fn take_readable(&mut self, plans: &mut [Plan], city: &City, can_keep: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut readable = Vec::new();
+        let failed: Vec<usize> =
+            self.accounts.iter().filter(|(_, account)| account.error.is_some()).map(|(number, _)| *number).collect();
+        for plan in plans.iter_mut().filter(|plan| self.failed_layers.contains(&plan.layer)) {
+            let held = city.layer(&plan.layer).map_or(&[][..], |layer| &layer.sources);
+            if let Some(rest) = plan.without(&failed, held, can_keep(&plan.layer)) {
+                readable.push(plan.layer.clone());
+                *plan = rest;
+            }
+        }
+        self.failed_layers.retain(|layer| !readable.contains(layer));
+        readable
     }
 }
 

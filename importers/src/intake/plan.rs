@@ -34,6 +34,42 @@ impl Plan {
         self.is_unchanged = false;
         self.kept.fill(None);
     }
+
+    /// The plan without the sources of these numbers, which cannot be read: one that the layer `held` keeps the objects that
+    /// it had, where `can_keep`. `None` when nothing is left to read, or the layer must stay as it is.
+    pub fn without(&self, failed: &[usize], held: &[SourceRef], can_keep: bool) -> Option<Self> {
+        let is_failed = |number: &usize| failed.contains(number);
+        let mut plan = Self {
+            layer: self.layer.clone(),
+            refs: Vec::new(),
+            kept: self.kept.clone(),
+            read: Vec::new(),
+            members: self.members.iter().copied().filter(|number| !is_failed(number)).collect(),
+            others: self.others.clone(),
+            is_ground: self.is_ground,
+            is_unchanged: false,
+            is_whole: self.is_whole,
+        };
+        for (place, new) in self.refs.iter().enumerate() {
+            let source = self.read.iter().find(|(_, at)| *at as usize == place);
+            match source {
+                // Sources that the layer held come first, in their order.
+                Some((number, _)) if is_failed(number) => {
+                    if let Some(old) = held.get(place) {
+                        plan.kept[place] = Some(plan.refs.len() as u32);
+                        plan.refs.push(old.clone());
+                    }
+                }
+                Some((number, _)) => {
+                    plan.read.push((*number, plan.refs.len() as u32));
+                    plan.refs.push(new.clone());
+                }
+                None => plan.refs.push(new.clone()),
+            }
+        }
+        let keeps_failed = self.read.iter().any(|(number, at)| is_failed(number) && (*at as usize) < held.len());
+        (!plan.read.is_empty() && (can_keep || !keeps_failed)).then_some(plan)
+    }
 }
 
 /// A source of the import that goes into a layer.

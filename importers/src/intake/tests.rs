@@ -167,21 +167,57 @@ fn a_layer_of_many_sources_goes_on_within_a_source() {
     assert!(!city.join(".resume").exists());
 }
 
+/// Cuts the end off a file.
+fn damage(path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, &text[..text.len() * 2 / 3]).unwrap();
+}
+
 #[test]
-fn a_source_that_fails_costs_its_layer_and_does_not_mislead_the_next_one() {
+fn a_source_that_fails_is_left_out_of_its_layer() {
     let place = tempfile::tempdir().unwrap();
     let good = write_file(place.path(), "a.geojson", 0..500, 9.0);
     let bad = write_file(place.path(), "b.geojson", 500..1000, 9.0);
-    let text = std::fs::read_to_string(&bad).unwrap();
-    std::fs::write(&bad, &text[..text.len() * 2 / 3]).unwrap();
+    damage(&bad);
     let last = write_file(place.path(), "c.geojson", 1000..1700, 9.0);
-    let city = place.path().join("a.city");
-    let request = request(&[good, bad, last], &city, Some("all"));
-    let report = import(&request, &mut |_| {}).unwrap();
+    let (city, without) = (place.path().join("a.city"), place.path().join("b.city"));
+    let report = done(&[good.clone(), bad.clone(), last.clone()], &city, Some("all"));
     let counts: Vec<(bool, u64)> = report.sources.iter().map(|s| (s.error.is_some(), s.objects)).collect();
     assert_eq!(counts, [(false, 500), (true, 0), (false, 700)]);
-    assert_eq!(report.version, 0, "the layer is not made");
-    assert!(!city.exists(), "nothing is left");
+    assert_eq!((report.version, report.objects), (1, 1200));
+    done(&[good.clone(), last.clone()], &without, Some("all"));
+    assert_eq!(data(&city), data(&without), "as if it had not been there");
+    let sources = City::open(&city).unwrap().layer("all").unwrap().sources.len();
+    assert_eq!(sources, 2);
+    assert!(!city.join(".resume").exists());
+
+    // Delivered again, whole: it alone is read.
+    write_file(place.path(), "b.geojson", 500..1000, 9.0);
+    let report = done(&[good.clone(), bad.clone(), last.clone()], &city, Some("all"));
+    assert_eq!((report.version, report.objects_read), (2, 500));
+    let all = City::open(&city).unwrap().layer("all").unwrap().objects;
+    assert_eq!(all, 1700);
+
+    // A later delivery is damaged: what the city has of that source stays, and another new one is taken.
+    damage(&bad);
+    write_file(place.path(), "c.geojson", 1000..1700, 12.0);
+    let report = done(&[good.clone(), bad.clone(), last.clone()], &city, Some("all"));
+    assert_eq!(report.version, 3);
+    assert_eq!(report.sources.iter().filter(|s| s.error.is_some()).count(), 1);
+    let found = heights(&city, None);
+    assert_eq!(found.len(), 1700);
+    assert_eq!(found.iter().filter(|(_, height)| *height == 12.0).count(), 700);
+
+    // The only one that changed is damaged: nothing happens, and it is tried again the next time.
+    for _ in 0..2 {
+        let outcome = import(&request(&[good.clone(), bad.clone(), last.clone()], &city, Some("all")), &mut |_| {});
+        let version = match outcome {
+            Ok(report) => report.version,
+            Err(IntakeError::Nothing(report)) => report.version,
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(version, 3);
+    }
 }
 
 #[test]
