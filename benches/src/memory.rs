@@ -22,15 +22,16 @@ type Make = fn(&Path, u64) -> Result<PathBuf>;
 
 /// A row: its name, how the input is made, and the share of the usual size that it has.
 const FORMATS: [(&str, Make, f64); 8] = [
-    ("shapefile", large::shapefile, 1.0),
-    ("GeoJSON", large::geojson, 1.0),
+    // Its tiles take ten times what it holds.
+    ("shapefile", large::shapefile, 0.4),
+    ("GeoJSON", large::geojson, 0.5),
     ("CityGML", large::citygml, 1.0),
     ("CityJSONSeq", large::cityjsonseq, 1.0),
     ("LAS", large::las, 1.0),
     ("LAZ", large::laz, 1.0),
     ("DEM+orthophoto", large::terrain, 1.0),
     // A model is one web of references: it is read whole, and the source's limit of memory holds.
-    ("IFC", large::ifc, 0.03),
+    ("IFC", large::ifc, 0.1),
 ];
 
 /// Imports a small and a large input of each format and prints the peaks; an error where one is above what is promised.

@@ -55,7 +55,11 @@ pub struct Args {
 }
 
 fn formats() -> String {
-    let mut text = String::from("Formats:\n");
+    let mut text = String::from(
+        "An import that was stopped (Ctrl-C, kill, power) goes on where it was when the same command is run again.\n\
+         A source that cannot be read is left out and named in the report (exit code 3); the others are imported.\n\n\
+         Formats:\n",
+    );
     for format in FORMATS {
         let endings: Vec<String> = format.extensions.iter().map(|e| format!(".{e}")).collect();
         text += &format!("  {:<12} {} / {} ({})\n", format.name, format.title, format.title_zh, endings.join(" "));

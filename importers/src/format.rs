@@ -154,9 +154,14 @@ pub trait Out {
     fn start(&self) -> u64 {
         0
     }
-    /// Says that all so far is emitted and in `account`, and that reading could begin at `position` another time.
+    /// What the reader said besides to [`Out::mark`] in that import, up to there, one after the other.
+    fn state(&self) -> &[u8] {
+        &[]
+    }
+    /// Says that all so far is emitted and in `account`, and that reading could begin at `position` another time, with what
+    /// was said as `state` here and at the marks before.
     /// A reader that never says so is read from the beginning, and what it emits again is dropped.
-    fn mark(&mut self, _position: u64, _account: &SourceReport) {}
+    fn mark(&mut self, _position: u64, _state: &[u8], _account: &SourceReport) {}
 }
 
 /// Where to go on in a source.
@@ -166,6 +171,8 @@ pub struct Start {
     pub position: u64,
     /// Objects that come first from there and are there already.
     pub skip: u64,
+    /// What the reader said besides.
+    pub state: Vec<u8>,
 }
 
 /// Why a source could not be read at all. A bad record is no error: it is skipped and counted.

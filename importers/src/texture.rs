@@ -42,6 +42,11 @@ impl Pictures {
         }
     }
 
+    /// Whether none was asked for yet.
+    pub fn is_untouched(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// The picture that an address names; `None` for what is not there or no picture, which is told once.
     pub fn get(&mut self, address: &str) -> Option<Texture> {
         if let Some(known) = self.known.get(address) {

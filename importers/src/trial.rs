@@ -12,7 +12,7 @@ use groundline_engine::{
     model::{CityObject, SourceReport},
 };
 
-use crate::{Format, ImportError, Job, Options, Out, Probe, apart};
+use crate::{Format, ImportError, Job, Options, Out, Probe, Start, apart};
 
 /// A reader that takes longer than this hangs, on a machine that is busy with other tests too.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -69,6 +69,61 @@ impl Trial {
     fn is_clean(&self) -> bool {
         self.probe.is_some() && self.outcome.is_ok() && self.report.skipped == 0 && self.report.warnings.is_empty()
     }
+}
+
+/// Keeps what is emitted from a start on, and where one could begin another time.
+#[derive(Default)]
+struct Marked {
+    start: Start,
+    kept: Kept,
+    /// Where, the account up to there, objects before it.
+    marks: Vec<(Start, SourceReport, usize)>,
+}
+
+impl Out for Marked {
+    fn emit(&mut self, object: CityObject) -> Result<(), ImportError> {
+        self.kept.emit(object)
+    }
+
+    fn progress(&mut self, fraction: f32) {
+        self.kept.progress(fraction);
+    }
+
+    fn start(&self) -> u64 {
+        self.start.position
+    }
+
+    fn state(&self) -> &[u8] {
+        &self.start.state
+    }
+
+    fn mark(&mut self, position: u64, state: &[u8], account: &SourceReport) {
+        let before = self.marks.last().map_or(&self.start, |(start, ..)| start);
+        let start = Start { position, state: [&before.state, state].concat(), skip: 0 };
+        self.marks.push((start, account.clone(), self.kept.0.len()));
+    }
+}
+
+/// Reads a file in the system of its own, and again from each of the marks that its reader sets: the rest must be what it was
+/// in the whole, and so must the account. Returns the number of marks.
+pub(crate) fn begin_at_every_mark(format: &Format, path: &Path) -> usize {
+    let options = Options::default();
+    let probe = (format.probe)(path, &options).expect("a file that can be read").expect("a file of the format");
+    let crs = probe.crs.clone().unwrap_or_else(|| Crs::from_epsg(4549).expect("a system"));
+    let same = Transform::new(&crs, &crs).expect("no change");
+    let job = Job { path, probe: &probe, layer: "t", city_from_source: &same, crs: &crs, options: &options };
+    let read = |start: Start, mut account: SourceReport| {
+        let mut out = Marked { start, ..Marked::default() };
+        (format.read)(&job, &mut out, &mut account).expect("a file that can be read");
+        (out, account)
+    };
+    let (whole, account) = read(Start::default(), SourceReport::default());
+    for (start, before, objects) in &whole.marks {
+        let (rest, same) = read(start.clone(), before.clone());
+        assert_eq!(rest.kept.0, whole.kept.0[*objects..], "{} from {}", path.display(), start.position);
+        assert_eq!(same, account, "{} from {}", path.display(), start.position);
+    }
+    whole.marks.len()
 }
 
 /// Numbers that look random and are the same each time (xorshift64*).

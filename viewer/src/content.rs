@@ -495,17 +495,63 @@ mod tests {
         assert_eq!(tile.triangles(), 3);
     }
 
+    /// Enough walls for their data to be compressed.
+    fn many() -> TileContent {
+        let mut mesh = TileMesh::default();
+        for wall in 0..60_u32 {
+            let at = Vec3::new(wall as f32 * 7.5, wall as f32 * -3.25, 0.5);
+            for (u, v) in [(0.0, 0.0), (6.0, 0.0), (6.0, 9.0), (0.0, 9.0)] {
+                mesh.positions.push(at + Vec3::new(u, 0.0, v));
+                mesh.normals.push(Vec3::NEG_Y);
+                mesh.features.push(wall % 3);
+            }
+            mesh.indices.extend([0, 1, 2, 0, 2, 3].map(|k| wall * 4 + k));
+        }
+        TileContent { meshes: vec![mesh], ..content() }
+    }
+
+    #[test]
+    fn compressed_data_are_what_they_were() {
+        let bytes = write_glb(&many());
+        assert!(bytes.windows(4).any(|w| w == b"EXT_"));
+        let tile = load_tile(&bytes).expect("own files are readable");
+        let walls = &tile.meshes[0];
+        assert_eq!((walls.positions.len(), walls.indices.len()), (240, 360));
+        // City (x, y, z) is (x, z, -y) in render axes; these numbers need no rounding.
+        assert_eq!(walls.positions[4 * 59 + 2], [59.0 * 7.5 + 6.0, 9.5, 59.0 * 3.25]);
+        assert!(walls.normals.iter().all(|n| Vec3::from(*n).distance(Vec3::Z) < 1e-6));
+        assert!(walls.features.iter().enumerate().all(|(k, id)| *id == (k as u32 / 4) % 3));
+        let corners: Vec<u32> = walls.indices.iter().map(|i| i / 4).collect();
+        assert!(corners.chunks_exact(6).enumerate().all(|(wall, six)| six.iter().all(|w| *w == wall as u32)));
+    }
+
+    #[test]
+    fn damaged_compressed_data_do_no_harm() {
+        let bytes = write_glb(&many());
+        let start = bytes.windows(4).position(|w| w == b"BIN\0").expect("a binary chunk") + 4;
+        let mut refused = 0;
+        for at in (start..bytes.len()).step_by(3) {
+            for mask in [1, 0x80, 0xff] {
+                let mut wild = bytes.clone();
+                wild[at] ^= mask;
+                refused += usize::from(load_tile(&wild).is_err());
+            }
+        }
+        assert!(refused > 20, "{refused}");
+    }
+
     #[test]
     fn cut_files_are_errors_and_never_more() {
-        let bytes = write_glb(&content());
-        for length in (0..bytes.len() - 1).step_by(7) {
-            assert!(load_tile(&bytes[..length]).is_err(), "cut at {length}");
+        for bytes in [write_glb(&content()), write_glb(&many())] {
+            for length in (0..bytes.len() - 1).step_by(7) {
+                assert!(load_tile(&bytes[..length]).is_err(), "cut at {length}");
+            }
         }
     }
 
     #[test]
     fn wild_numbers_do_no_harm() {
-        let bytes = write_glb(&content());
+        let bytes = write_glb(&many());
         let json_length = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
         let json = String::from_utf8(bytes[20..20 + json_length].to_vec()).unwrap();
         let mut refused = 0;

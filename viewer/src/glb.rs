@@ -1,7 +1,9 @@
 //! Reading GLB (glTF 2.0 binary) without trusting it: every index, offset and count is checked before use.
 //!
 //! The JSON part is read with the `gltf` crate's types; the data are resolved here, because the crate's own
-//! accessor iterators take the file's word for its offsets.
+//! accessor iterators take the file's word for its offsets. Compressed views are unpacked at once.
+
+use std::collections::HashMap;
 
 use gltf::json::{
     Accessor, Index, Root,
@@ -9,9 +11,15 @@ use gltf::json::{
     buffer,
     validation::Checked,
 };
+use groundline_engine::tile::meshopt::Packed;
 
 /// Most elements that one accessor may have.
 const MAX_COUNT: usize = 16_000_000;
+
+/// Bytes of all compressed views of a tile, when they are unpacked.
+const MAX_UNPACKED: usize = 1 << 30;
+/// Names under which views are compressed.
+const PACKED: [&str; 2] = ["EXT_meshopt_compression", "KHR_meshopt_compression"];
 
 /// Why a tile could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,9 @@ pub enum GlbError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A view that is damaged in itself.
+    #[error("glTF buffer view {0}: {1}")]
+    Packed(usize, String),
 }
 
 fn wrong(what: &'static str, index: usize, reason: &'static str) -> GlbError {
@@ -43,6 +54,7 @@ pub struct Glb<'a> {
     /// The JSON part.
     pub root: Root,
     bin: &'a [u8],
+    unpacked: HashMap<usize, Vec<u8>>,
 }
 
 impl<'a> Glb<'a> {
@@ -75,11 +87,15 @@ impl<'a> Glb<'a> {
         }
         let json = json.ok_or_else(|| GlbError::Container("has no JSON".into()))?;
         let root = gltf::json::deserialize::from_slice(json).map_err(|error| GlbError::Json(error.to_string()))?;
-        Ok(Self { root, bin })
+        let unpacked = unpacked(&root, bin)?;
+        Ok(Self { root, bin, unpacked })
     }
 
     /// Bytes of a buffer view; only the file's own binary chunk can be referred to.
-    pub fn view(&self, index: usize) -> Result<&'a [u8], GlbError> {
+    pub fn view(&self, index: usize) -> Result<&[u8], GlbError> {
+        if let Some(bytes) = self.unpacked.get(&index) {
+            return Ok(bytes);
+        }
         let view = self.view_of(index)?;
         if view.buffer.value() != 0 {
             return Err(wrong("buffer view", index, "is outside of this file"));
@@ -123,7 +139,7 @@ impl<'a> Glb<'a> {
         Ok((0..raw.count).map(|row| raw.component(row, 0).integer()).collect())
     }
 
-    fn raw(&self, index: Index<Accessor>) -> Result<Raw<'a>, GlbError> {
+    fn raw(&self, index: Index<Accessor>) -> Result<Raw<'_>, GlbError> {
         let number = index.value();
         let fail = |reason| wrong("accessor", number, reason);
         let accessor = self.root.accessors.get(number).ok_or_else(|| fail("does not exist"))?;
@@ -162,6 +178,25 @@ impl<'a> Glb<'a> {
             .ok_or_else(|| fail("reaches beyond its buffer view"))?;
         Ok(Raw { data, count, components, stride, width, kind: component.0, normalised: accessor.normalized })
     }
+}
+
+/// The bytes of the compressed views.
+fn unpacked(root: &Root, bin: &[u8]) -> Result<HashMap<usize, Vec<u8>>, GlbError> {
+    let mut made = HashMap::new();
+    let mut left = MAX_UNPACKED;
+    for (index, view) in root.buffer_views.iter().enumerate() {
+        let others = view.extensions.as_ref().map(|e| &e.others);
+        let Some(said) = others.and_then(|others| PACKED.iter().find_map(|name| others.get(*name))) else { continue };
+        let fail = |reason: String| GlbError::Packed(index, reason);
+        let packed: Packed = serde_json::from_value(said.clone()).map_err(|error| fail(error.to_string()))?;
+        let size = packed.size().filter(|size| *size <= left).ok_or_else(|| fail("it would be too large".into()))?;
+        let end = packed.byte_offset.checked_add(packed.byte_length).filter(|_| packed.buffer == 0);
+        let bytes = end.and_then(|end| bin.get(packed.byte_offset..end));
+        let bytes = bytes.ok_or_else(|| fail("reaches beyond the data".into()))?;
+        made.insert(index, packed.unpack(bytes).map_err(fail)?);
+        left -= size;
+    }
+    Ok(made)
 }
 
 /// Checked data of one accessor.

@@ -1,7 +1,8 @@
 //! Tile content as GLB: meshes, instances and points with feature ids and a property table.
 //!
 //! Coordinates here are metres from the tile's origin, x east, y north, z up; the writer turns them to
-//! glTF's y-up. Vertex data are f32: the only place where the engine has them.
+//! glTF's y-up. Vertex data are f32: the only place where the engine has them. They are rounded to half a millimetre
+//! (2⁻¹¹ m), or to what f32 has beyond four kilometres, and compressed where that saves anything.
 //!
 //! What is written, for whoever reads the tiles:
 //! - vertex (x, y, z) becomes (x, z, -y); the implicit turn of 3D Tiles (y-up to z-up) restores it;
@@ -9,10 +10,14 @@
 //! - `_FEATURE_ID_0` is u16 (padded to four bytes) up to 65 536 features and f32 above;
 //! - instances are one node each with `EXT_mesh_gpu_instancing` (`TRANSLATION`, `ROTATION`, `SCALE`,
 //!   `_FEATURE_ID_0`, `_COLOR_0`) and `EXT_instance_features`;
-//! - points are a primitive of mode 0 with an unlit material.
+//! - points are a primitive of mode 0 with an unlit material;
+//! - normals are bytes (`KHR_mesh_quantization`); vertex data, instances and indices are compressed
+//!   (`EXT_meshopt_compression`, without a fallback).
 
 use glam::{Quat, Vec2, Vec3};
 use serde_json::{Map, Value, json};
+
+use super::meshopt::{self, Filter};
 
 /// How a surface looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,10 +117,21 @@ pub fn write_glb(content: &TileContent) -> Vec<u8> {
 
 const ARRAY_BUFFER: u32 = 34962;
 const ELEMENT_ARRAY_BUFFER: u32 = 34963;
+const BYTE: u32 = 5120;
 const UNSIGNED_BYTE: u32 = 5121;
 const UNSIGNED_SHORT: u32 = 5123;
 const UNSIGNED_INT: u32 = 5125;
 const FLOAT: u32 = 5126;
+
+const PACKED: &str = "EXT_meshopt_compression";
+const QUANTIZED: &str = "KHR_mesh_quantization";
+
+/// Places are multiples of 2⁻¹¹ m, texture coordinates of 2⁻¹⁴, turns of 2⁻²⁰, as long as 24 bits hold them.
+const FINEST_PLACE: i32 = 11;
+const FINEST_UV: i32 = 14;
+const FINEST_TURN: i32 = 20;
+/// What takes so few bytes is not compressed.
+const LEAST_PACKED: usize = 256;
 
 /// z-up to glTF's y-up.
 fn gltf_from_tile(v: Vec3) -> Vec3 {
@@ -148,6 +164,56 @@ struct Writer<'a> {
     meshes: Vec<Value>,
     nodes: Vec<Value>,
     extensions: Vec<&'static str>,
+    /// Bytes of the compressed views when they are unpacked.
+    unpacked: usize,
+}
+
+/// Elements of a view: as they are read, and as they are compressed where a filter makes them easier to.
+struct Elements {
+    bytes: Vec<u8>,
+    filtered: Option<(Vec<u8>, Filter)>,
+    stride: usize,
+}
+
+impl Elements {
+    fn plain(bytes: Vec<u8>, stride: usize) -> Self {
+        Self { bytes, filtered: None, stride }
+    }
+
+    /// Numbers of `stride` bytes an element, rounded to multiples of 2^-`finest`, or of the power of two above it that
+    /// 24 bits can hold.
+    fn rounded(values: &mut [f32], stride: usize, finest: i32) -> Self {
+        let greatest = values.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        let mut exponent = -finest;
+        while f64::from(greatest) * f64::from(-exponent).exp2() >= f64::from(1 << 23) - 1.0 && exponent < 100 {
+            exponent += 1;
+        }
+        let (step, steps) = (f64::from(exponent).exp2(), f64::from(-exponent).exp2());
+        let (mut bytes, mut filtered) = (Vec::new(), Vec::new());
+        for value in values {
+            let mantissa = (f64::from(*value) * steps).round() as i32;
+            *value = (f64::from(mantissa) * step) as f32;
+            bytes.extend(value.to_le_bytes());
+            let [a, b, c, _] = mantissa.to_le_bytes();
+            filtered.extend([a, b, c, exponent as i8 as u8]);
+        }
+        Self { bytes, filtered: Some((filtered, Filter::Exponential)), stride }
+    }
+
+    /// Unit vectors as four signed bytes each, of which three are read.
+    fn unit(vectors: impl Iterator<Item = Vec3>) -> Self {
+        let (mut bytes, mut filtered) = (Vec::new(), Vec::new());
+        for v in vectors {
+            let round = |n: f32| (n * 127.0).round() as i8 as u8;
+            bytes.extend([round(v.x), round(v.y), round(v.z), 0]);
+            let sum = v.abs().element_sum();
+            let (x, y) = (v.x / sum, v.y / sum);
+            let folded = |own: f32, other: f32| (1.0 - other.abs()) * if own >= 0.0 { 1.0 } else { -1.0 };
+            let (x, y) = if v.z >= 0.0 { (x, y) } else { (folded(x, y), folded(y, x)) };
+            filtered.extend([round(x), round(y), 127, 0]);
+        }
+        Self { bytes, filtered: Some((filtered, Filter::Octahedral)), stride: 4 }
+    }
 }
 
 impl<'a> Writer<'a> {
@@ -165,6 +231,7 @@ impl<'a> Writer<'a> {
             meshes: Vec::new(),
             nodes: Vec::new(),
             extensions: Vec::new(),
+            unpacked: 0,
         }
     }
 
@@ -207,7 +274,14 @@ impl<'a> Writer<'a> {
             self.bin.push(0);
         }
         if !self.bin.is_empty() {
-            insert_list(&mut root, "buffers", vec![json!({"byteLength": self.bin.len()})]);
+            let mut buffers = vec![json!({"byteLength": self.bin.len()})];
+            if self.unpacked > 0 {
+                // Where unpacked views lie in memory; there is no such file.
+                let extensions = json!({PACKED: {"fallback": true}});
+                buffers.push(json!({"byteLength": self.unpacked, "extensions": extensions}));
+                self.extensions.push(PACKED);
+            }
+            insert_list(&mut root, "buffers", buffers);
         }
         if let Some(metadata) = metadata {
             self.extensions.push("EXT_structural_metadata");
@@ -216,9 +290,9 @@ impl<'a> Writer<'a> {
         self.extensions.sort_unstable();
         self.extensions.dedup();
         insert_list(&mut root, "extensionsUsed", self.extensions.iter().map(|e| json!(e)).collect());
-        if self.extensions.contains(&"EXT_mesh_gpu_instancing") {
-            insert_list(&mut root, "extensionsRequired", vec![json!("EXT_mesh_gpu_instancing")]);
-        }
+        let is_required = |e: &&&str| matches!(**e, "EXT_mesh_gpu_instancing" | PACKED | QUANTIZED);
+        let required = self.extensions.iter().filter(is_required).map(|e| json!(e)).collect();
+        insert_list(&mut root, "extensionsRequired", required);
         pack(&Value::Object(root).to_string(), self.bin)
     }
 
@@ -242,6 +316,46 @@ impl<'a> Writer<'a> {
         self.views.len() - 1
     }
 
+    /// A view of elements, compressed where that saves anything.
+    fn add_elements(&mut self, elements: &Elements, target: Option<u32>) -> usize {
+        let Elements { bytes, filtered, stride } = elements;
+        let byte_stride = target.map(|_| *stride);
+        if bytes.len() < LEAST_PACKED {
+            return self.add_view(bytes, byte_stride, target);
+        }
+        let (to_pack, filter) = filtered.as_ref().map_or((bytes, Filter::None), |(bytes, filter)| (bytes, *filter));
+        let packed = meshopt::vertices(to_pack, *stride);
+        if packed.len() >= bytes.len() {
+            return self.add_view(bytes, byte_stride, target);
+        }
+        let mut said = json!({"byteStride": stride, "count": bytes.len() / stride, "mode": "ATTRIBUTES"});
+        if filter != Filter::None {
+            said["filter"] = json!(filter.word());
+        }
+        self.add_packed(&packed, said, bytes.len(), byte_stride, target)
+    }
+
+    fn add_packed(
+        &mut self,
+        packed: &[u8],
+        mut said: Value,
+        unpacked: usize,
+        stride: Option<usize>,
+        target: Option<u32>,
+    ) -> usize {
+        let view = self.add_view(packed, stride, target);
+        let value = &mut self.views[view];
+        said["buffer"] = json!(0);
+        said["byteOffset"] = value["byteOffset"].clone();
+        said["byteLength"] = json!(packed.len());
+        value["buffer"] = json!(1);
+        value["byteOffset"] = json!(self.unpacked);
+        value["byteLength"] = json!(unpacked);
+        value["extensions"] = json!({PACKED: said});
+        self.unpacked = (self.unpacked + unpacked).next_multiple_of(8);
+        view
+    }
+
     fn add_accessor(&mut self, view: usize, component: u32, kind: &str, count: usize, normalized: bool) -> usize {
         let mut accessor = json!({"bufferView": view, "componentType": component, "type": kind, "count": count});
         if normalized {
@@ -251,22 +365,17 @@ impl<'a> Writer<'a> {
         self.accessors.len() - 1
     }
 
-    /// Vectors of vertex data; `bounds` writes min and max, which positions must have.
+    /// Places; `bounds` writes min and max, which positions must have.
     fn add_vec3(&mut self, values: impl Iterator<Item = Vec3>, target: Option<u32>, bounds: bool) -> usize {
-        let (mut low, mut high, mut count) = (Vec3::INFINITY, Vec3::NEG_INFINITY, 0);
-        let mut bytes = Vec::new();
-        for value in values {
-            let value = if value.is_finite() { value } else { Vec3::ZERO };
-            low = low.min(value);
-            high = high.max(value);
-            count += 1;
-            value.to_array().iter().for_each(|c| bytes.extend_from_slice(&c.to_le_bytes()));
-        }
-        let view = self.add_view(&bytes, target.map(|_| 12), target);
-        let accessor = self.add_accessor(view, FLOAT, "VEC3", count, false);
+        let finite = |value: Vec3| if value.is_finite() { value } else { Vec3::ZERO };
+        let mut numbers: Vec<f32> = values.flat_map(|value| finite(value).to_array()).collect();
+        let elements = Elements::rounded(&mut numbers, 12, FINEST_PLACE);
+        let view = self.add_elements(&elements, target);
+        let accessor = self.add_accessor(view, FLOAT, "VEC3", numbers.len() / 3, false);
         if bounds {
-            self.accessors[accessor]["min"] = json!(low.to_array());
-            self.accessors[accessor]["max"] = json!(high.to_array());
+            let places = || numbers.chunks_exact(3).map(Vec3::from_slice);
+            self.accessors[accessor]["min"] = json!(places().fold(Vec3::INFINITY, Vec3::min).to_array());
+            self.accessors[accessor]["max"] = json!(places().fold(Vec3::NEG_INFINITY, Vec3::max).to_array());
         }
         accessor
     }
@@ -279,7 +388,7 @@ impl<'a> Writer<'a> {
         };
         let bytes: Vec<u8> = colours.flat_map(to_linear).collect();
         let count = bytes.len() / 4;
-        let view = self.add_view(&bytes, target.map(|_| 4), target);
+        let view = self.add_elements(&Elements::plain(bytes, 4), target);
         self.add_accessor(view, UNSIGNED_BYTE, "VEC4", count, true)
     }
 
@@ -291,7 +400,7 @@ impl<'a> Writer<'a> {
             let padded_u16_or_f32 = if fits_u16 { id.to_le_bytes() } else { (*id as f32).to_le_bytes() };
             bytes.extend_from_slice(&padded_u16_or_f32);
         }
-        let view = self.add_view(&bytes, Some(4), Some(target.unwrap_or(ARRAY_BUFFER)));
+        let view = self.add_elements(&Elements::plain(bytes, 4), Some(target.unwrap_or(ARRAY_BUFFER)));
         self.add_accessor(view, if fits_u16 { UNSIGNED_SHORT } else { FLOAT }, "SCALAR", ids.len(), false)
     }
 
@@ -328,12 +437,14 @@ impl<'a> Writer<'a> {
         attributes.insert("POSITION".into(), json!(positions));
         if mesh.normals.len() == count {
             let normals = mesh.normals.iter().map(|n| gltf_from_tile(n.try_normalize().unwrap_or(Vec3::Z)));
-            let normals = self.add_vec3(normals, target, false);
+            let view = self.add_elements(&Elements::unit(normals), target);
+            let normals = self.add_accessor(view, BYTE, "VEC3", count, true);
+            self.extensions.push(QUANTIZED);
             attributes.insert("NORMAL".into(), json!(normals));
         }
         if mesh.uvs.len() == count {
-            let bytes: Vec<u8> = mesh.uvs.iter().flat_map(|uv| [uv.x, uv.y]).flat_map(f32::to_le_bytes).collect();
-            let view = self.add_view(&bytes, Some(8), target);
+            let mut numbers: Vec<f32> = mesh.uvs.iter().flat_map(|uv| uv.to_array()).collect();
+            let view = self.add_elements(&Elements::rounded(&mut numbers, 8, FINEST_UV), target);
             attributes.insert("TEXCOORD_0".into(), json!(self.add_accessor(view, FLOAT, "VEC2", count, false)));
         }
         if mesh.colours.len() == count {
@@ -363,7 +474,14 @@ impl<'a> Writer<'a> {
         } else {
             indices.iter().flat_map(|i| i.to_le_bytes()).collect()
         };
-        let view = self.add_view(&bytes, None, Some(ELEMENT_ARRAY_BUFFER));
+        let stride = if is_short { 2 } else { 4 };
+        let packed = if bytes.len() < LEAST_PACKED { Vec::new() } else { meshopt::triangles(indices) };
+        let view = if packed.is_empty() || packed.len() >= bytes.len() {
+            self.add_view(&bytes, None, Some(ELEMENT_ARRAY_BUFFER))
+        } else {
+            let said = json!({"byteStride": stride, "count": indices.len(), "mode": "TRIANGLES"});
+            self.add_packed(&packed, said, bytes.len(), None, Some(ELEMENT_ARRAY_BUFFER))
+        };
         self.add_accessor(view, if is_short { UNSIGNED_SHORT } else { UNSIGNED_INT }, "SCALAR", indices.len(), false)
     }
 
@@ -387,8 +505,8 @@ impl<'a> Writer<'a> {
         attributes.insert("TRANSLATION".into(), json!(places));
         if instances.rotations.len() == count {
             let turns = instances.rotations.iter().flat_map(|q| gltf_quat_from_tile(*q).to_array());
-            let bytes: Vec<u8> = turns.flat_map(f32::to_le_bytes).collect();
-            let view = self.add_view(&bytes, None, None);
+            let mut numbers: Vec<f32> = turns.collect();
+            let view = self.add_elements(&Elements::rounded(&mut numbers, 16, FINEST_TURN), None);
             attributes.insert("ROTATION".into(), json!(self.add_accessor(view, FLOAT, "VEC4", count, false)));
         }
         if instances.scales.len() == count {

@@ -13,14 +13,30 @@ pub(crate) fn read_glb(glb: &[u8]) -> (Value, Vec<u8>) {
     (json, bin)
 }
 
+/// The bytes of a view, unpacked where it is compressed.
+pub(crate) fn view(json: &Value, bin: &[u8], number: &Value) -> Vec<u8> {
+    let view = &json["bufferViews"][number.as_u64().unwrap() as usize];
+    let packed = &view["extensions"][PACKED];
+    let of = if packed.is_null() { view } else { packed };
+    assert_eq!(of["buffer"], 0);
+    let start = of["byteOffset"].as_u64().unwrap() as usize;
+    let bytes = &bin[start..start + of["byteLength"].as_u64().unwrap() as usize];
+    if packed.is_null() {
+        return bytes.to_vec();
+    }
+    let unpacked = serde_json::from_value::<meshopt::Packed>(packed.clone()).unwrap().unpack(bytes).unwrap();
+    assert_eq!(unpacked.len() as u64, view["byteLength"].as_u64().unwrap());
+    let end = view["byteOffset"].as_u64().unwrap() + view["byteLength"].as_u64().unwrap();
+    assert!(view["buffer"] == 1 && end <= json["buffers"][1]["byteLength"].as_u64().unwrap());
+    unpacked
+}
+
 /// The f32 values of an accessor.
 pub(crate) fn floats(json: &Value, bin: &[u8], accessor: &Value) -> Vec<f32> {
     let accessor = &json["accessors"][accessor.as_u64().unwrap() as usize];
     assert_eq!(accessor["componentType"], FLOAT);
-    let view = &json["bufferViews"][accessor["bufferView"].as_u64().unwrap() as usize];
-    let start = view["byteOffset"].as_u64().unwrap() as usize;
-    let end = start + view["byteLength"].as_u64().unwrap() as usize;
-    bin[start..end].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    let bytes = view(json, bin, &accessor["bufferView"]);
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
 fn triangle(features: Vec<u32>) -> TileMesh {
@@ -147,6 +163,76 @@ fn many_features_and_vertices_take_the_wider_types() {
     let accessor = |v: &Value| json["accessors"][v.as_u64().unwrap() as usize]["componentType"].clone();
     assert_eq!(accessor(&primitive["attributes"]["_FEATURE_ID_0"]), FLOAT);
     assert_eq!(accessor(&primitive["indices"]), UNSIGNED_INT);
+}
+
+#[test]
+fn what_is_compressed_comes_back_within_half_a_millimetre() {
+    // Walls of a thousand houses, four corners each, far from the origin, with features and colours.
+    let mut mesh = TileMesh::default();
+    for wall in 0..4000_u32 {
+        let at = Vec3::new((wall % 64) as f32 * 17.3, (wall / 64) as f32 * 21.7 - 900.0, (wall % 7) as f32 * 0.31);
+        let normal = [Vec3::X, Vec3::Y, -Vec3::X, Vec3::new(0.6, -0.64, -0.48)][wall as usize % 4];
+        for (u, v) in [(0.0, 0.0), (12.3, 0.0), (12.3, 9.1), (0.0, 9.1)] {
+            mesh.positions.push(at + Vec3::new(u, u * 0.5, v));
+            mesh.normals.push(normal);
+            mesh.uvs.push(Vec2::new(u / 3.0, v / 3.0));
+            mesh.colours.push([180, (wall % 50) as u8, 90, 255]);
+            mesh.features.push(wall / 4);
+        }
+        mesh.indices.extend([0, 1, 2, 0, 2, 3].map(|k| wall * 4 + k));
+    }
+    let content = TileContent {
+        materials: vec![Material {
+            name: "facade".into(),
+            base_colour: [1.0; 4],
+            metallic: 0.0,
+            roughness: 1.0,
+            texture: None,
+            double_sided: false,
+        }],
+        meshes: vec![mesh.clone()],
+        features: FeatureTable {
+            ids: (0..1000).map(|n| format!("b/{n}")).collect(),
+            classes: vec!["building"; 1000],
+            names: vec![String::new(); 1000],
+        },
+        ..TileContent::default()
+    };
+    let glb = write_glb(&content);
+    let raw = mesh.positions.len() * (12 + 12 + 8 + 4 + 4) + mesh.indices.len() * 2;
+    assert!(glb.len() * 3 < raw, "{} of {raw} bytes", glb.len());
+    let (json, bin) = read_glb(&glb);
+    for name in ["EXT_meshopt_compression", "KHR_mesh_quantization"] {
+        assert!(json["extensionsRequired"].as_array().unwrap().contains(&json!(name)));
+    }
+    let attributes = &json["meshes"][0]["primitives"][0]["attributes"];
+    let places = floats(&json, &bin, &attributes["POSITION"]);
+    let bounds = &json["accessors"][attributes["POSITION"].as_u64().unwrap() as usize];
+    for axis in 0..3 {
+        let along = || places.iter().skip(axis).step_by(3);
+        assert_eq!(bounds["min"][axis], json!(along().copied().fold(f32::INFINITY, f32::min)));
+        assert_eq!(bounds["max"][axis], json!(along().copied().fold(f32::NEG_INFINITY, f32::max)));
+    }
+    for (place, wanted) in places.chunks_exact(3).zip(&mesh.positions) {
+        let found = Vec3::from_slice(place);
+        assert!((found - gltf_from_tile(*wanted)).abs().max_element() <= 0.000_25, "{found} {wanted}");
+    }
+    let accessor = |name: &str| &json["accessors"][attributes[name].as_u64().unwrap() as usize];
+    let normals = view(&json, &bin, &accessor("NORMAL")["bufferView"]);
+    for (bytes, wanted) in normals.chunks_exact(4).zip(&mesh.normals) {
+        let found = Vec3::new(f32::from(bytes[0] as i8), f32::from(bytes[1] as i8), f32::from(bytes[2] as i8));
+        let angle = found.angle_between(gltf_from_tile(*wanted));
+        assert!(angle < 0.02, "{angle}");
+    }
+    let ids = view(&json, &bin, &accessor("_FEATURE_ID_0")["bufferView"]);
+    assert!(ids.chunks_exact(4).zip(&mesh.features).all(|(b, id)| u32::from(b[0]) | u32::from(b[1]) << 8 == *id));
+    let indices = &json["accessors"][json["meshes"][0]["primitives"][0]["indices"].as_u64().unwrap() as usize];
+    let indices = view(&json, &bin, &indices["bufferView"]);
+    for (found, wanted) in indices.chunks_exact(6).zip(mesh.indices.chunks_exact(3)) {
+        let found: Vec<u32> = found.chunks_exact(2).map(|b| u32::from(b[0]) | u32::from(b[1]) << 8).collect();
+        let turns = [0, 1, 2].map(|turn| (0..3).all(|k| found[k] == wanted[(k + turn) % 3]));
+        assert!(turns.contains(&true), "{found:?} {wanted:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod cloud;
 pub mod glb;
 mod ground;
 mod journal;
+pub mod meshopt;
 pub mod raster;
 pub mod select;
 mod shape;

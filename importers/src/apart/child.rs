@@ -121,7 +121,7 @@ fn read(format: &Format, ask: ReadAsk, answers: &mut Answers) -> Result<SourceRe
         options: &options,
     };
     let mut account = ask.account;
-    (format.read)(&job, &mut Begun { out: answers, start: ask.start }, &mut account)?;
+    (format.read)(&job, &mut Begun::new(answers, ask.start), &mut account)?;
     Ok(account)
 }
 
@@ -180,8 +180,8 @@ impl Out for Answers {
         }
     }
 
-    fn mark(&mut self, position: u64, account: &SourceReport) {
+    fn mark(&mut self, position: u64, state: &[u8], account: &SourceReport) {
         // as above
-        let _ = wire::write_frame(&mut self.out, &mut self.buffer, kind::MARK, &(position, account));
+        let _ = wire::write_frame(&mut self.out, &mut self.buffer, kind::MARK, &(position, state, account));
     }
 }

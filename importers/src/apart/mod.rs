@@ -123,7 +123,7 @@ pub(crate) fn read(
     report: &mut SourceReport,
 ) -> Result<(), ImportError> {
     let Some(workers) = &job.options.worker else {
-        return (format.read)(job, &mut Begun { out, start: start.clone() }, report);
+        return (format.read)(job, &mut Begun::new(out, start.clone()), report);
     };
     let ask = Ask::Read(Box::new(wire::ReadAsk::new(format, job, city, report, start)));
     let limits = workers.limits(job.path, &job.probe.companions);
@@ -134,6 +134,14 @@ pub(crate) fn read(
 struct Begun<'a> {
     out: &'a mut dyn Out,
     start: Start,
+    /// What was said at marks that were not handed on.
+    state: Vec<u8>,
+}
+
+impl<'a> Begun<'a> {
+    fn new(out: &'a mut dyn Out, start: Start) -> Self {
+        Self { out, start, state: Vec::new() }
+    }
 }
 
 impl Out for Begun<'_> {
@@ -153,10 +161,15 @@ impl Out for Begun<'_> {
         self.start.position
     }
 
-    fn mark(&mut self, position: u64, account: &SourceReport) {
+    fn state(&self) -> &[u8] {
+        &self.start.state
+    }
+
+    fn mark(&mut self, position: u64, state: &[u8], account: &SourceReport) {
+        self.state.extend_from_slice(state);
         // within what is there already nobody needs to begin
         if self.start.skip == 0 {
-            self.out.mark(position, account);
+            self.out.mark(position, &std::mem::take(&mut self.state), account);
         }
     }
 }

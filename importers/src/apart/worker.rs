@@ -183,9 +183,9 @@ impl Worker {
                     }
                 }
                 kind::MARK => {
-                    let (position, account): (u64, SourceReport) =
+                    let (position, state, account): (u64, Vec<u8>, SourceReport) =
                         wire::decode(&self.buffer).map_err(Failure::Broken)?;
-                    out.mark(position, &account);
+                    out.mark(position, &state, &account);
                 }
                 kind::DONE => {
                     let (account, peak) = wire::decode(&self.buffer).map_err(Failure::Broken)?;

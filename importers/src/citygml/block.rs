@@ -6,7 +6,7 @@ use groundline_engine::model::SourceReport;
 use rayon::prelude::*;
 
 use super::{
-    member::{Forwarder, Members, Settled, Workshop},
+    member::{Forwarder, Members, Settled, Workshop, is_bound},
     source::{Part, Raw, Source},
     tree::Tree,
     use_of,
@@ -26,8 +26,11 @@ const LARGE_BYTES: usize = 8 << 20;
 /// Members that wait to be made.
 struct Block {
     pieces: Vec<Piece>,
-    /// Bytes of the file read so far.
+    /// Bytes of the file read so far, and members.
     at: u64,
+    members: u64,
+    /// Whether what follows may depend on them.
+    is_bound: bool,
     /// How the file ended behind them.
     end: Option<Result<(), ImportError>>,
 }
@@ -53,19 +56,25 @@ pub(super) fn read(
     out: &mut dyn Out,
     report: &mut SourceReport,
 ) -> Result<(), ImportError> {
+    let mut is_bound = members.has_prototypes();
     let (settled, mut forwarder) = members.split();
     let mut block = Block::read(source);
-    let mut made = Vec::new();
+    let (mut made, mut mark) = (Vec::new(), 0);
     loop {
-        let Block { pieces, at, end } = block;
+        let Block { pieces, at, members, is_bound: block_is_bound, end } = block;
         let (mut making, mut next, mut outcome) = (Vec::new(), None, Ok(()));
         rayon::in_place_scope(|scope| {
             scope.spawn(|_| making = pieces.into_par_iter().map(|piece| piece.make(settled)).collect());
             outcome = forwarder.forward(std::mem::take(&mut made), out, report);
+            if outcome.is_ok() && mark > 0 {
+                out.mark(mark, &forwarder.take_fresh(), report);
+            }
             next = (outcome.is_ok() && end.is_none()).then(|| Block::read(source));
         });
         outcome?;
         made = making;
+        is_bound |= block_is_bound;
+        mark = if is_bound { 0 } else { members };
         out.progress((at as f64 / length as f64).min(1.0) as f32);
         match next {
             Some(next) => block = next,
@@ -81,7 +90,7 @@ impl Block {
     fn read(source: &mut Source) -> Self {
         let mut tree = Tree::default();
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());
-        let (mut all_bytes, mut bytes) = (0, 0);
+        let (mut all_bytes, mut bytes, mut bound) = (0, 0, false);
         let end = loop {
             if all_bytes >= BLOCK_BYTES {
                 break None;
@@ -93,6 +102,7 @@ impl Block {
             }
             let Some(raw) = source.take_raw() else { continue };
             all_bytes += raw.len() + RAW_BYTES;
+            bound |= is_bound(&raw);
             bytes += raw.len();
             // Shapes that stand in many places may have their prototype in a member before.
             if raw.len() > LARGE_BYTES || raw.has(b"ImplicitGeometry") {
@@ -108,7 +118,7 @@ impl Block {
             }
         };
         pieces.push(Piece::Free(piece));
-        Self { pieces, at: source.at(), end }
+        Self { pieces, at: source.at(), members: source.members(), is_bound: bound, end }
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Members<'a> {
     /// For members that are made by themselves.
     workshop: Workshop<'a>,
     corners: Vec<DVec3>,
+    /// See [`Members::has_prototypes`].
+    has_prototypes: bool,
     srs_name: String,
 }
 
@@ -85,12 +87,27 @@ impl<'a> Members<'a> {
             workshop: Workshop::new(job),
             corners: Vec::new(),
             srs_name: String::new(),
+            has_prototypes: false,
         }
     }
 
     /// Whether the members that follow do not depend on those before.
     pub fn is_settled(&self) -> bool {
         self.settled.order.is_some()
+    }
+
+    /// Whether the members that follow may need a shape of those before: then nobody can begin behind them.
+    pub fn has_prototypes(&self) -> bool {
+        self.has_prototypes
+    }
+
+    /// Takes what [`Forwarder::take_fresh`] gave in another process, one after the other; `None` where it is damaged.
+    pub fn restore(&mut self, mut state: &[u8]) -> Option<()> {
+        while let Some((order, rest)) = state.split_first() {
+            self.settled.order = Some(*Order::ALL.get(usize::from(*order))?);
+            state = self.composer.restore(rest)?;
+        }
+        self.settled.order.map(|_| ())
     }
 
     /// What is settled, for those who make members, and who hands on what they made.
@@ -123,6 +140,7 @@ impl<'a> Members<'a> {
 
     /// Takes a member by itself, which may settle what holds for those that follow.
     pub fn take(&mut self, raw: &Raw, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
+        self.has_prototypes |= is_bound(raw);
         let gathered = self.settled.gather(raw, &mut self.workshop, report)?;
         let order = self.settled.order.unwrap_or_else(|| self.order(report));
         self.settled.order = Some(order).filter(|_| self.has_place());
@@ -166,7 +184,20 @@ pub(super) struct Forwarder<'f, 'a> {
     workshop: &'f mut Workshop<'a>,
 }
 
+/// Whether what is told at the end of the file, or members behind this one, depend on it.
+pub(super) fn is_bound(raw: &Raw) -> bool {
+    raw.has(b"ImplicitGeometry") || raw.has(b"ParameterizedTexture")
+}
+
 impl Forwarder<'_, '_> {
+    /// For [`Members::restore`].
+    pub fn take_fresh(&mut self) -> Vec<u8> {
+        let order = Order::ALL.iter().position(|order| Some(*order) == self.settled.order).unwrap_or(0);
+        let mut state = vec![order as u8];
+        state.extend(self.composer.take_fresh());
+        state
+    }
+
     /// What was made already.
     pub fn hand_on(
         &mut self,

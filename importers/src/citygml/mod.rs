@@ -125,6 +125,8 @@ enum Order {
 }
 
 impl Order {
+    const ALL: [Self; 3] = [Self::East, Self::North, Self::Longitude];
+
     /// By the user's word, else the system, its name and a first corner.
     fn of(is_geographic: bool, srs_name: &str, options: &Options, corners: &[glam::DVec3]) -> Self {
         let said = options.map.iter().find(|(key, _)| key == "axes").map(|(_, value)| value.to_ascii_lowercase());
@@ -154,6 +156,10 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         return Err(source.bad("no CityModel of CityGML"));
     }
     let mut members = Members::new(job, materials);
+    if out.start() > 0 {
+        members.restore(out.state()).ok_or_else(|| source.bad("what was kept of an import before is damaged"))?;
+        source.leap_to(out.start())?;
+    }
     let outcome = read_members(&mut source, length, &mut members, out, report);
     members.finish(report);
     outcome

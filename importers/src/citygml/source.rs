@@ -181,6 +181,18 @@ impl Source {
         }
     }
 
+    /// Passes over the members up to this number, which an import before has taken.
+    pub fn leap_to(&mut self, members: u64) -> Result<(), ImportError> {
+        let mut tree = Tree::default();
+        while self.members < members && self.part(&mut tree, |_| Use::Leap)? != Part::End {}
+        Ok(())
+    }
+
+    /// Members met so far.
+    pub fn members(&self) -> u64 {
+        self.members
+    }
+
     /// The text of the element that was just opened; its closing tag comes next. Nothing of it where it is not kept.
     fn text(&mut self, is_kept: bool) -> Result<Raw, ImportError> {
         let mut raw = Raw {

@@ -447,3 +447,22 @@ fn shapes_that_stand_in_many_places_keep_their_pictures() {
         }
     }
 }
+
+#[test]
+fn a_model_that_is_begun_at_a_mark_ends_as_the_whole_does() {
+    // Ids that come again far behind, a member that is damaged, and more text than two blocks hold.
+    let members = |count: usize| -> String {
+        (0..count).map(|n| building(&format!("b{}", if n % 1000 == 999 { n - 999 } else { n }))).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gml");
+    std::fs::write(&path, model(&members(9000))).unwrap();
+    let marks = trial::begin_at_every_mark(&FORMAT, &path);
+    assert!(marks >= 3, "{marks}");
+    let report = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549).report;
+    assert!(report.warnings.iter().any(|w| w.code == "duplicate_id"), "{report:?}");
+    // Where shapes may stand for others behind them, nobody begins in between.
+    let tied = members(9000).replacen("<gml:name>", "<gml:name>ImplicitGeometry", 1);
+    std::fs::write(&path, model(&tied)).unwrap();
+    assert_eq!(trial::begin_at_every_mark(&FORMAT, &path), 0);
+}

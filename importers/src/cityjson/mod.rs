@@ -16,7 +16,7 @@ use std::{
     collections::HashMap,
     fs::File,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::Path,
     sync::Arc,
 };
@@ -52,6 +52,8 @@ const MAX_VERTEX_BYTES: usize = 1 << 30;
 /// Names of attributes that are kept to be shared.
 const MAX_NAMES: usize = 10_000;
 const OBJECTS_A_STEP: u64 = 256;
+/// Lines of a sequence after which another import could begin.
+const LINES_A_MARK: u64 = 2048;
 
 fn io_error(path: &Path) -> impl Fn(std::io::Error) -> ImportError + '_ {
     move |source| ImportError::Io { path: path.into(), source }
@@ -310,7 +312,25 @@ impl<'a> Reader<'a> {
         let mut source = BufReader::with_capacity(256 * 1024, file);
         let (mut line, mut number, mut at) = (Vec::new(), 0_u64, 0_u64);
         let mut header: Option<Header> = None;
+        // Of a sequence that is gone on with, the header is read for itself: its account is there already.
+        let (start, mut said) = (out.start(), SourceReport::default());
+        let mut marked = number;
         loop {
+            if start > at && header.is_some() {
+                number = self.restore(out.state()).ok_or_else(|| ImportError::Bad {
+                    path: self.job.path.into(),
+                    place: format!("line {number}"),
+                    reason: "what was kept of an import before is damaged".into(),
+                })?;
+                source.seek(SeekFrom::Start(start)).map_err(io_error(self.job.path))?;
+                (at, marked) = (start, number);
+            } else if number >= marked + LINES_A_MARK && header.is_some() && self.pictures.borrow().is_untouched() {
+                let mut state = number.to_le_bytes().to_vec();
+                state.extend(self.composer.take_fresh());
+                out.mark(at, &state, report);
+                marked = number;
+            }
+            let (is_before, report) = if at < start { (true, &mut said) } else { (false, &mut *report) };
             line.clear();
             let bytes = read_line(&mut source, &mut line).map_err(io_error(self.job.path))?;
             if bytes == 0 {
@@ -362,7 +382,7 @@ impl<'a> Reader<'a> {
                     continue;
                 }
             }
-            if let Some(header) = &header {
+            if let Some(header) = header.as_ref().filter(|_| !is_before) {
                 self.take_feature(feature, header, number, out, report)?;
             }
             if number % OBJECTS_A_STEP == 0 {
@@ -370,6 +390,16 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what was said at the marks of an import before; returns the line.
+    fn restore(&mut self, mut state: &[u8]) -> Option<u64> {
+        let mut line = None;
+        while let Some((number, rest)) = state.split_first_chunk::<8>() {
+            line = Some(u64::from_le_bytes(*number));
+            state = self.composer.restore(rest)?;
+        }
+        line.filter(|_| state.is_empty())
     }
 
     fn take_feature(

@@ -208,3 +208,29 @@ fn pictures_are_on_the_surfaces_whose_rings_name_them() {
     let told: Vec<_> = trial.report.warnings.iter().map(|w| (w.code.as_str(), w.count)).collect();
     assert_eq!(told, [("texture_missing", 1)]);
 }
+
+#[test]
+fn a_sequence_that_is_begun_at_a_mark_ends_as_the_whole_does() {
+    let head = r#"{"type":"CityJSON","version":"2.0","transform":{"scale":[0.001,0.001,0.001],"translate":[534000.0,3993000.0,0.0]},
+        "metadata":{"referenceSystem":"https://www.opengis.net/def/crs/EPSG/0/4549"},"CityObjects":{},"vertices":[]}"#;
+    let mut text = format!("\u{feff}{}\n", head.replace('\n', ""));
+    for n in 0..9000 {
+        // Some ids come again far behind, some lines are damaged, some parents are nowhere.
+        let id = if n % 1000 == 999 { n - 999 } else { n };
+        let parents = if n % 3000 == 17 { r#""parents":["nowhere"],"# } else { "" };
+        let end = if n % 2500 == 1 { "" } else { "}" };
+        text += &format!(
+            r#"{{"type":"CityJSONFeature","id":"b{id}","CityObjects":{{"b{id}":{{"type":"Building",{parents}"geometry":[{{"type":"MultiSurface","lod":"1","boundaries":[[[0,1,2]]]}}]}}}},"vertices":[[{n},0,0],[{n},1000,0],[0,{n},5]]{end}"#
+        );
+        text.push('\n');
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.city.jsonl");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(trial::begin_at_every_mark(&FORMAT, &path), 4);
+    let report = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549).report;
+    assert_eq!(report.skipped, 4);
+    for code in ["duplicate_id", "parent_missing"] {
+        assert!(report.warnings.iter().any(|w| w.code == code), "{report:?}");
+    }
+}

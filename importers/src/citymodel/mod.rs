@@ -103,6 +103,8 @@ pub(crate) struct Composer<'a> {
     /// Parents that were named, to find those that are not there.
     parents: HashSet<u64>,
     hasher: BuildHasherDefault<DefaultHasher>,
+    /// What came to both since the last mark.
+    fresh: [Vec<u64>; 2],
 }
 
 impl<'a> Composer<'a> {
@@ -113,6 +115,7 @@ impl<'a> Composer<'a> {
             seen: HashSet::new(),
             parents: HashSet::new(),
             hasher: BuildHasherDefault::default(),
+            fresh: [Vec::new(), Vec::new()],
         }
     }
 
@@ -139,7 +142,10 @@ impl<'a> Composer<'a> {
             self.shaper.name(&mut objects, &key);
         }
         if let Some(parent) = parent.filter(|_| self.parents.len() < MAX_IDS) {
-            self.parents.insert(self.hasher.hash_one(parent));
+            let hash = self.hasher.hash_one(parent);
+            if self.parents.insert(hash) {
+                self.fresh[1].push(hash);
+            }
         }
         if objects.len() > 1 {
             let message = "objects of several lines or points became several, told apart by a number after the id";
@@ -160,9 +166,41 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// Whether the key is met for the first time.
+    fn see(&mut self, key: &str) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let is_new = self.seen.insert(hash);
+        if is_new {
+            self.fresh[0].push(hash);
+        }
+        is_new
+    }
+
+    /// What came to be known since it was asked for last, for [`Composer::restore`] in another process.
+    pub fn take_fresh(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for hashes in &mut self.fresh {
+            bytes.extend((hashes.len() as u64).to_le_bytes());
+            hashes.drain(..).for_each(|hash| bytes.extend(hash.to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// Takes what [`Composer::take_fresh`] gave; returns what follows, `None` where it is damaged.
+    pub fn restore<'b>(&mut self, mut bytes: &'b [u8]) -> Option<&'b [u8]> {
+        for known in [&mut self.seen, &mut self.parents] {
+            let (count, rest) = bytes.split_first_chunk::<8>()?;
+            let length = usize::try_from(u64::from_le_bytes(*count)).ok()?.checked_mul(8)?;
+            let (hashes, rest) = rest.split_at_checked(length)?;
+            known.extend(hashes.chunks_exact(8).filter_map(|hash| Some(u64::from_le_bytes(hash.try_into().ok()?))));
+            bytes = rest;
+        }
+        Some(bytes)
+    }
+
     /// Another key where this one is taken.
     fn other_key(&mut self, key: &str, record: u64, report: &mut SourceReport) -> Option<String> {
-        let is_new = self.seen.len() < MAX_IDS && self.seen.insert(self.hasher.hash_one(key));
+        let is_new = self.seen.len() < MAX_IDS && self.see(key);
         if is_new {
             return None;
         }
@@ -172,7 +210,7 @@ impl<'a> Composer<'a> {
         }
         let message = format!("ids are not unique ({key} comes again); the record number was appended");
         report.warn("duplicate_id", message, format!("record {record}"));
-        while !self.seen.insert(self.hasher.hash_one(&longer)) {
+        while !self.see(&longer) {
             longer.push('~');
         }
         Some(longer)

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::{first, folder::Folder, meshopt::Packed};
+use groundline_engine::tile::meshopt::Packed;
+
+use super::{first, folder::Folder};
 
 /// Bytes of all buffers of one document.
 const MAX_BYTES: u64 = 1 << 30;

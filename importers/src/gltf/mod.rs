@@ -7,7 +7,6 @@
 pub(crate) mod document;
 mod first;
 pub(crate) mod folder;
-mod meshopt;
 pub(crate) mod object;
 mod paint;
 pub(crate) mod scene;

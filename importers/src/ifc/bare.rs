@@ -69,7 +69,10 @@ mod tests {
         let bare = String::from_utf8(bare).unwrap();
         let kept: Vec<&str> = bare.lines().filter_map(|line| line.split_once('=').map(|(id, _)| id)).collect();
         assert_eq!(kept, ["#1", "#2", "#3", "#4", "#6", "#10"], "{bare}");
-        assert!(bare.starts_with("ISO-10303-21;\nDATA;\n#1") && bare.ends_with("\nENDSEC;\nEND-ISO-10303-21;\n"), "{bare}");
+        assert!(
+            bare.starts_with("ISO-10303-21;\nDATA;\n#1") && bare.ends_with("\nENDSEC;\nEND-ISO-10303-21;\n"),
+            "{bare}"
+        );
         assert_eq!(without_shapes(b"no statement", &mut EntityDecoder::new(b"no statement")), b"no statement");
     }
 }

@@ -99,7 +99,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         let (product, parts) = match found {
             Found::Product(product, parts) => (*product, parts),
             Found::Mark(position) => {
-                out.mark(position, report);
+                out.mark(position, &[], report);
                 return Ok(());
             }
         };

@@ -312,7 +312,8 @@ fn import_into(
     let mut watch = Watch::new(&sources);
     let mut all = Read::default();
 
-    let (mut ground, mut others): (Vec<Plan>, Vec<Plan>) = plans.drain(..).partition(|p| p.is_ground && !p.is_unchanged);
+    let (mut ground, mut others): (Vec<Plan>, Vec<Plan>) =
+        plans.drain(..).partition(|p| p.is_ground && !p.is_unchanged);
     for plan in &ground {
         draft.update_layer(&plan.layer, plan.refs.clone(), plan.kept.clone())?;
     }

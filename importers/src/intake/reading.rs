@@ -314,8 +314,8 @@ enum ReadError {
 enum Message {
     Objects(Vec<CityObject>),
     Fraction(f32),
-    /// Where the reader could begin another time, and its account there.
-    Mark(u64, Box<SourceReport>),
+    /// Where the reader could begin another time, what it must know besides, and its account there.
+    Mark(u64, Vec<u8>, Box<SourceReport>),
 }
 
 /// Reads one source from where `so_far` says to its end: its account, and the store's error that ended it.
@@ -385,7 +385,7 @@ fn read_one(
             }
             match message {
                 Message::Fraction(f) => (fraction, untold) = (f, TELL_EVERY),
-                Message::Mark(position, account) => so_far.current.mark(position, *account),
+                Message::Mark(position, state, account) => so_far.current.mark(position, &state, *account),
                 Message::Objects(batch) => {
                     untold += batch.len();
                     for object in batch {
@@ -467,9 +467,9 @@ impl Out for Channel {
         let _ = self.sender.send(Message::Fraction(fraction));
     }
 
-    fn mark(&mut self, position: u64, account: &SourceReport) {
+    fn mark(&mut self, position: u64, state: &[u8], account: &SourceReport) {
         if self.flush().is_ok() {
-            let _ = self.sender.send(Message::Mark(position, Box::new(account.clone())));
+            let _ = self.sender.send(Message::Mark(position, state.to_vec(), Box::new(account.clone())));
         }
     }
 }

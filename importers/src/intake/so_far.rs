@@ -33,6 +33,8 @@ struct Mark {
     position: u64,
     account: SourceReport,
     taken: u64,
+    /// What the reader said at this mark and those before.
+    state: Vec<u8>,
 }
 
 impl SoFar {
@@ -65,15 +67,17 @@ impl Current {
         match &self.mark {
             Some(mark) => {
                 let skip = self.taken.saturating_sub(mark.taken);
-                (Start { position: mark.position, skip }, mark.account.clone())
+                (Start { position: mark.position, skip, state: mark.state.clone() }, mark.account.clone())
             }
-            None => (Start { position: 0, skip: self.taken }, account),
+            None => (Start { skip: self.taken, ..Start::default() }, account),
         }
     }
 
     /// The reader could begin at `position`, where its account was this.
-    pub fn mark(&mut self, position: u64, account: SourceReport) {
-        self.mark = Some(Mark { position, account, taken: self.taken });
+    pub fn mark(&mut self, position: u64, state: &[u8], account: SourceReport) {
+        let mut all = self.mark.take().map_or_else(Vec::new, |mark| mark.state);
+        all.extend_from_slice(state);
+        self.mark = Some(Mark { position, account, taken: self.taken, state: all });
     }
 
     /// Counts an object.

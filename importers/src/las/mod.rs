@@ -95,7 +95,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             })?;
         }
         out.progress((scan.read as f64 / header.points as f64) as f32);
-        out.mark(depth.mark(scan.read), report);
+        out.mark(depth.mark(scan.read), &[], report);
     }
     if taken > 0 {
         report.objects += 1;

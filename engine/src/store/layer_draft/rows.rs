@@ -170,9 +170,8 @@ impl LayerDraft {
                 periods.date(&mut row);
             }
             bytes += encoded.len() + row.shape.len();
-            let number = u32::try_from(written.ids.len()).map_err(|_| {
-                StoreError::damaged(&self.spill.folder, "a layer has more than 2³² objects")
-            })?;
+            let number = u32::try_from(written.ids.len())
+                .map_err(|_| StoreError::damaged(&self.spill.folder, "a layer has more than 2³² objects"))?;
             written.ids.push((ids::hash_of(&row.id), number, row.source));
             written.extent.merge(&row.extent);
             rows.push(row);

@@ -5,7 +5,10 @@ use crate::model::Picture;
 use crate::{
     crs::{Crs, Frame},
     model::{Class, ObjectId},
-    tile::{Ground, LayerTiles},
+    tile::{
+        Ground, LayerTiles,
+        glb::tests::{read_glb, view},
+    },
 };
 
 fn frame() -> Frame {
@@ -72,14 +75,8 @@ fn tiled(grids: Vec<HeightGrid>, pictures: &[Picture]) -> Made {
 /// Positions (city frame, z up), triangles and the encoded picture of a tile's GLB.
 fn opened(made: &Made, tile: &serde_json::Value) -> (Vec<DVec3>, Vec<u32>, Vec<u8>) {
     let bytes = std::fs::read(made.out.join(tile["content"]["uri"].as_str().unwrap())).unwrap();
-    let length = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
-    let json: serde_json::Value = serde_json::from_slice(&bytes[20..20 + length]).unwrap();
-    let binary = &bytes[28 + length..];
-    let view = |index: &serde_json::Value| {
-        let view = &json["bufferViews"][index.as_u64().unwrap() as usize];
-        let start = view["byteOffset"].as_u64().unwrap_or(0) as usize;
-        &binary[start..start + view["byteLength"].as_u64().unwrap() as usize]
-    };
+    let (json, binary) = read_glb(&bytes);
+    let view = |number: &serde_json::Value| view(&json, &binary, number);
     let primitive = &json["meshes"][0]["primitives"][0];
     let accessor = |index: &serde_json::Value| &json["accessors"][index.as_u64().unwrap() as usize];
     let positions = accessor(&primitive["attributes"]["POSITION"]);
@@ -102,7 +99,7 @@ fn opened(made: &Made, tile: &serde_json::Value) -> (Vec<DVec3>, Vec<u32>, Vec<u
         5123 => raw.chunks_exact(2).take(count).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect(),
         _ => raw.chunks_exact(4).take(count).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
     };
-    let picture = view(&json["images"][0]["bufferView"]).to_vec();
+    let picture = view(&json["images"][0]["bufferView"]);
     (places, triangles, picture)
 }
 
