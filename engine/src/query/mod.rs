@@ -9,6 +9,7 @@ mod index;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use glam::{DVec2, DVec3};
 
@@ -16,9 +17,9 @@ use crate::model::{Class, Domain, Extent, Stage, Value};
 
 pub use filter::{Filter, FilterError};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
-pub use index::BoxTree;
-pub(crate) use index::LayerIndex;
+pub(crate) use index::{LayerIndex, PartIndex, tree_of};
 pub use run::{Hits, run};
+pub use tree::BoxTree;
 
 /// Where to look.
 #[derive(Clone, Debug, Default, PartialEq)]

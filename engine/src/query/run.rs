@@ -1,10 +1,13 @@
 //! A question answered.
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+};
 
 use glam::{DVec2, DVec3};
 
-use super::{Found, Query, Shape, index};
+use super::{Found, Query, Shape, tree::entry};
 use crate::{
     model::{Extent, Value},
     store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_values},
@@ -148,8 +151,8 @@ fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathB
         return paths.map(|path| Ok((path?, None))).collect();
     };
     let index = city.index(layer, with_ended(query))?;
-    let files = index.files.iter().map(|(path, tree)| (path.clone(), Some(tree.in_box(&wanted))));
-    Ok(files.filter(|(_, rows)| rows.as_ref().is_none_or(|r| !r.is_empty())).collect())
+    let found = index.in_box(&wanted)?;
+    Ok(found.into_iter().map(|(part, rows)| (index.path(part).to_path_buf(), Some(rows))).collect())
 }
 
 /// The row as a hit, when it is one.
@@ -258,39 +261,35 @@ fn nearest(
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
-        // Files by how near they begin, so that the far ones are soon left out.
-        let mut files = Vec::with_capacity(index.files.len());
-        for (path, tree) in &index.files {
-            let mut rows = tree.nearest(at, z).peekable();
-            files.extend(rows.peek().map(|(bound, _)| *bound).map(|bound| (bound, path, rows)));
-        }
-        files.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (_, path, mut rows) in files {
-            let mut batch = limit.clamp(16, 1024);
-            loop {
-                // Boxes come by a lower bound of their distance: stop when no later one can be nearer than the last hit.
-                let worst = if best.len() < limit { radius_m } else { last_distance(&best).min(radius_m) };
-                let mut numbers = Vec::new();
-                while numbers.len() < batch
-                    && let Some((_, number)) = rows.next_if(|(bound, _)| *bound <= worst)
-                {
-                    numbers.push(number);
-                }
-                if numbers.is_empty() {
-                    break;
-                }
-                numbers.sort_unstable();
-                for row in RowReader::open_without_shape(path, Rows::These(&numbers))? {
+        let mut candidates = index.nearest(at, z);
+        let mut batch = limit.clamp(16, 1024);
+        loop {
+            // Boxes come by a lower bound of their distance: stop when no later one can be nearer than the last hit.
+            let worst = if best.len() < limit { radius_m } else { last_distance(&best).min(radius_m) };
+            let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+            let mut taken = 0;
+            while taken < batch
+                && let Some((_, (part, row))) = candidates.next_within(worst)?
+            {
+                rows.entry(part).or_default().push(row);
+                taken += 1;
+            }
+            if taken == 0 {
+                break;
+            }
+            for (part, mut rows) in rows {
+                rows.sort_unstable();
+                for row in RowReader::open_without_shape(index.path(part), Rows::These(&rows))? {
                     let row = row?;
                     let distance_m = distance(&row, at, z)?;
                     if distance_m <= radius_m {
                         best.extend(accept(query, &layer, &row, Some(distance_m))?);
                     }
                 }
-                best.sort_by(by_distance);
-                best.truncate(limit);
-                batch = (batch * 2).min(8192);
             }
+            best.sort_by(by_distance);
+            best.truncate(limit);
+            batch = (batch * 2).min(8192);
         }
     }
     Ok(best.into_iter())
@@ -318,12 +317,10 @@ fn on_ray(
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
-        for (path, tree) in &index.files {
-            let mut numbers: Vec<u32> = tree.on_ray(origin, direction, max_m).into_iter().map(|(_, n)| n).collect();
-            numbers.sort_unstable();
-            for row in RowReader::open_without_shape(path, Rows::These(&numbers))? {
+        for (part, rows) in index.on_ray(origin, direction, max_m)? {
+            for row in RowReader::open_without_shape(index.path(part), Rows::These(&rows))? {
                 let row = row?;
-                let entry = index::entry(row.extent.min, row.extent.max, origin, direction.recip());
+                let entry = entry(row.extent.min, row.extent.max, origin, direction.recip());
                 if let Some(distance_m) = entry.filter(|t| *t <= max_m) {
                     found.extend(accept(query, &layer, &row, Some(distance_m))?);
                 }

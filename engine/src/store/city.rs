@@ -21,7 +21,7 @@ use super::{
 use crate::{
     crs::{Crs, Frame},
     model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture, Sensor},
-    query::LayerIndex,
+    query::{LayerIndex, PartIndex, tree_of},
     tile::{Ground, raster::HeightRaster},
 };
 
@@ -342,14 +342,20 @@ impl City {
             return Ok(index.clone());
         }
         let record = self.record(layer)?;
-        let mut files = Vec::new();
+        let mut parts = Vec::new();
         let ended = record.ended_files.iter().filter(|_| with_ended);
         for file in record.parquet().chain(ended) {
             let path = join_inside(&self.folder, &file.path)?;
-            let boxes = read::read_boxes(&path)?;
-            files.push((path, boxes));
+            // Ended states have no tree of their own.
+            parts.push(match tree_of(&path).is_file() {
+                true => PartIndex::beside(path)?,
+                false => {
+                    let boxes = read::read_boxes(&path)?;
+                    PartIndex::made(path, &boxes)
+                }
+            });
         }
-        let index = Arc::new(LayerIndex::new(files));
+        let index = Arc::new(LayerIndex::new(parts));
         indexes.insert(key, index.clone());
         Ok(index)
     }

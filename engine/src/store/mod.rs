@@ -46,6 +46,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Extent;
 
 pub use city::{City, Damage, Objects, VersionInfo};
+pub(crate) use disk::read_bounded;
 pub use draft::{Draft, LayerWriter, drop_staging};
 pub use error::StoreError;
 pub use resume::{begun_layers, is_anything_kept, kept_layers};

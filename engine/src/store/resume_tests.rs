@@ -120,7 +120,7 @@ fn what_is_damaged_or_of_another_import_is_made_anew() {
         },
     ];
     for (number, damage) in damage.iter().enumerate() {
-        for ending in ["layer.json", ".parquet", ".ids", ".glb", ".json"] {
+        for ending in ["layer.json", ".parquet", ".ids", ".tree", ".glb", ".json"] {
             let (_dir, city) = new_city();
             go_on(&city, &layers(), 9, false).unwrap();
             let kept = files(&city.folder().join(".resume"));

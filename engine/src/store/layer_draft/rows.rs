@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{LayerDraft, record_of};
 use crate::{
     model::{Changes, Extent, Warning},
+    query::BoxTree,
     store::{
         StoreError,
         disk::{self, Step, pass},
@@ -214,9 +215,12 @@ impl Parts<'_> {
         let mut made: Vec<(&str, PathBuf)> = vec![("parquet", path), ("ids", new("ids"))];
         let ids = chunk.rows.iter().zip(0..).map(|(row, number)| (ids::hash_of(&row.id), number));
         ids::write(&made[1].1, ids.collect())?;
+        let boxes: Vec<Extent> = chunk.rows.iter().map(|row| row.extent).collect();
+        made.push(("tree", new("tree")));
+        fs::write(&made[2].1, BoxTree::new(&boxes).to_bytes()).map_err(StoreError::at(&made[2].1))?;
         if self.has_sources {
             made.push(("sources", new("sources")));
-            sources::write(&made[2].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
+            sources::write(&made[3].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
         }
         // One name for the files of a part, by the content of them all.
         let mut stem = blake3::Hasher::new();
