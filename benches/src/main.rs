@@ -7,6 +7,7 @@
 mod contest;
 mod crs;
 mod import;
+mod index;
 mod large;
 mod memory;
 mod read;
@@ -37,6 +38,9 @@ fn main() -> Result<()> {
         header();
         return crs::crs(work.path());
     }
+    if args == ["index"] {
+        return index::index();
+    }
     let groundline = std::env::current_exe()?.with_file_name("groundline");
     anyhow::ensure!(groundline.exists(), "{} is missing: build it with the same profile first", groundline.display());
     let is_wanted = |row: &str| args.is_empty() || args.iter().any(|a| a == row);
@@ -54,6 +58,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("crs") {
         crs::crs(work.path())?;
+    }
+    if is_wanted("index") {
+        index::index()?;
     }
     if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;

@@ -13,8 +13,10 @@ use std::{
 };
 
 use glam::{DVec2, DVec3};
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
-use super::tree::{BoxTree, HEAD_BYTES, entry};
+use super::tree::{BoxTree, HEAD_BYTES, entry, hilbert_order};
 use crate::{
     model::Extent,
     store::{StoreError, read_bounded},
@@ -25,9 +27,9 @@ const HELD_BYTES: usize = 256 << 20;
 /// Largest file of a tree.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// The index of a layer.
+/// The index of a layer: boxes of rows, part by part.
 #[derive(Debug, Default)]
-pub(crate) struct LayerIndex {
+pub struct LayerIndex {
     parts: Vec<PartIndex>,
     held: AtomicUsize,
 }
@@ -68,16 +70,30 @@ pub(crate) fn tree_of(part: &Path) -> PathBuf {
 }
 
 /// Where a row stands: the number of its part, and its own.
-type Place = (usize, u32);
+pub type Place = (usize, u32);
 
 impl LayerIndex {
+    /// The index over boxes in any order, in parts along a Hilbert curve, with the order in which it holds them: a row of part
+    /// `p` is box `order[p * PART_ROWS + row]`.
+    pub fn packed(boxes: &[Extent]) -> (Self, Vec<u32>) {
+        let order = hilbert_order(boxes);
+        let parts = order.par_chunks(Self::PART_ROWS).enumerate().map(|(number, rows)| {
+            let boxes: Vec<Extent> = rows.iter().map(|row| boxes[*row as usize]).collect();
+            PartIndex::made(PathBuf::from(number.to_string()), &boxes)
+        });
+        (Self::new(parts.collect()), order)
+    }
+
+    /// Rows of a part that [`LayerIndex::packed`] makes.
+    pub const PART_ROWS: usize = 32_768;
+
     /// The index over parts.
-    pub fn new(parts: Vec<PartIndex>) -> Self {
+    pub(crate) fn new(parts: Vec<PartIndex>) -> Self {
         Self { parts, held: AtomicUsize::new(0) }
     }
 
     /// The file of a part's rows.
-    pub fn path(&self, part: usize) -> &Path {
+    pub(crate) fn path(&self, part: usize) -> &Path {
         &self.parts[part].path
     }
 
@@ -114,6 +130,23 @@ impl LayerIndex {
         Ok(found)
     }
 
+    /// As [`LayerIndex::in_box`], one row after the other, each with whether it is sure that its true box is a hit.
+    pub fn each_in_box(&self, wanted: &Extent, found: &mut impl FnMut(Place, bool)) -> Result<(), StoreError> {
+        for (part, index) in self.parts.iter().enumerate() {
+            if index.extent.overlaps(wanted) {
+                self.tree(part)?.each_in_box(wanted, &mut |row, is_sure| found((part, row), is_sure));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the trees that are held.
+    pub fn held_bytes(&self) -> usize {
+        let held =
+            |part: &PartIndex| part.tree.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|t| t.bytes());
+        self.parts.iter().filter_map(held).sum()
+    }
+
     /// Rows whose boxes the ray enters within `max_m`, part by part.
     pub fn on_ray(&self, origin: DVec3, direction: DVec3, max_m: f64) -> Result<Vec<(usize, Vec<u32>)>, StoreError> {
         let mut found = Vec::new();
@@ -139,9 +172,10 @@ impl LayerIndex {
             let Extent { min, max } = index.extent;
             let up = z.map_or(0.0, |z| gap(z, min.z, max.z));
             let distance = DVec3::new(gap(at.x, min.x, max.x), gap(at.y, min.y, max.y), up).length();
-            open.push(Reverse((Bits(distance), part, None)));
+            let (distance, part) = (Bits(distance), part as u32);
+            open.push(Reverse(Step { distance, is_row: false, part, above: WHOLE, index: 0 }));
         }
-        Nearest { index: self, at, z, open, rows: Vec::new() }
+        Nearest { index: self, at, z, open, trees: FxHashMap::default() }
     }
 }
 
@@ -163,56 +197,50 @@ impl PartialOrd for Bits {
     }
 }
 
-/// Rows of the parts that were come to, by distance: batches of each part's tree, merged.
-pub(crate) struct Nearest<'a> {
+/// Rows of all parts by a lower bound of their distance, nearest first.
+#[derive(Debug)]
+pub struct Nearest<'a> {
     index: &'a LayerIndex,
     at: DVec2,
     z: Option<f64>,
-    /// Parts that are not read yet (no row), and the next row of each of the others.
-    open: BinaryHeap<Reverse<(Bits, usize, Option<u32>)>>,
-    /// Rows of the read parts that follow: part, tree, how many were taken, the next ones from the last.
-    rows: Vec<Ahead>,
+    open: BinaryHeap<Reverse<Step>>,
+    /// Trees of the parts that were come to.
+    trees: FxHashMap<u32, Arc<BoxTree>>,
 }
 
-/// What comes next of a part.
-struct Ahead {
-    part: usize,
-    tree: Arc<BoxTree>,
-    taken: usize,
-    next: Vec<(f64, u32)>,
+/// What is still to be looked at: a part whose tree is not read (`WHOLE`), a node so many levels above the rows, or a row (0).
+/// Rows come last among equals, so that none of a part behind them comes too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    distance: Bits,
+    is_row: bool,
+    part: u32,
+    above: u8,
+    index: u32,
 }
+
+const WHOLE: u8 = u8::MAX;
 
 impl Nearest<'_> {
     /// The next row and its bound, when that is not above `most`.
     pub fn next_within(&mut self, most: f64) -> Result<Option<(f64, Place)>, StoreError> {
         loop {
-            let Some(Reverse((distance, part, row))) = self.open.peek().copied().filter(|r| r.0.0.0 <= most) else {
+            let Some(Reverse(step)) = self.open.peek().copied().filter(|Reverse(step)| step.distance.0 <= most) else {
                 return Ok(None);
             };
             self.open.pop();
-            if row.is_none() {
-                let tree = self.index.tree(part)?;
-                self.rows.push(Ahead { part, tree, taken: 0, next: Vec::new() });
+            if step.is_row {
+                return Ok(Some((step.distance.0, (step.part as usize, step.index))));
             }
-            self.advance(part);
-            if let Some(row) = row {
-                return Ok(Some((distance.0, (part, row))));
+            if step.above == WHOLE {
+                self.trees.insert(step.part, self.index.tree(step.part as usize)?);
             }
-        }
-    }
-
-    /// Puts the next row of a part among those that are compared.
-    fn advance(&mut self, part: usize) {
-        let Some(ahead) = self.rows.iter_mut().find(|ahead| ahead.part == part) else { return };
-        if ahead.next.is_empty() {
-            // A tree is gone through anew for each batch, each larger than all before: that costs as much again.
-            let batch = (ahead.taken * 2).max(32);
-            ahead.next = ahead.tree.nearest(self.at, self.z).skip(ahead.taken).take(batch).collect();
-            ahead.taken += ahead.next.len();
-            ahead.next.reverse();
-        }
-        if let Some((distance, row)) = ahead.next.pop() {
-            self.open.push(Reverse((Bits(distance), part, Some(row))));
+            let Some(tree) = self.trees.get(&step.part) else { continue };
+            let node = (step.above != WHOLE).then_some((step.above, step.index));
+            tree.open(node, self.at, self.z, &mut |distance, above, index| {
+                let (distance, is_row, part) = (Bits(distance), above == 0, step.part);
+                self.open.push(Reverse(Step { distance, is_row, part, above, index }));
+            });
         }
     }
 }

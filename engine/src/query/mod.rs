@@ -17,7 +17,8 @@ use crate::model::{Class, Domain, Extent, Stage, Value};
 
 pub use filter::{Filter, FilterError};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
-pub(crate) use index::{LayerIndex, PartIndex, tree_of};
+pub use index::{LayerIndex, Nearest, Place};
+pub(crate) use index::{PartIndex, tree_of};
 pub use run::{Hits, run};
 pub use tree::BoxTree;
 

@@ -201,18 +201,9 @@ impl BoxTree {
     /// The tree over boxes in any order, with the order along a Hilbert curve in which it holds them: number `i` of its
     /// answers is box `order[i]`.
     pub fn packed(boxes: &[Extent]) -> (Self, Vec<u32>) {
-        let whole = around(boxes);
-        // The curve counts in metres over ±2²⁶; whatever the unit, the boxes are spread over half of that.
-        let scale = (1u64 << 26) as f64 / whole.size().truncate().max_element().max(f64::MIN_POSITIVE);
-        let curve = |b: &Extent| hilbert((b.centre() - whole.centre()).truncate() * scale);
-        let mut order: Vec<(u64, u32)> = boxes
-            .par_iter()
-            .enumerate()
-            .map(|(number, b)| (if b.is_empty() { 0 } else { curve(b) }, number as u32))
-            .collect();
-        order.par_sort_unstable();
-        let sorted: Vec<Extent> = order.iter().map(|(_, number)| boxes[*number as usize]).collect();
-        (Self::new(&sorted), order.into_iter().map(|(_, number)| number).collect())
+        let order = hilbert_order(boxes);
+        let sorted: Vec<Extent> = order.iter().map(|number| boxes[*number as usize]).collect();
+        (Self::new(&sorted), order)
     }
 
     /// How many boxes it holds.
@@ -238,26 +229,39 @@ impl BoxTree {
     /// Numbers of the boxes that share a point with `wanted`, ascending. Infinite sides are allowed.
     pub fn in_box(&self, wanted: &Extent) -> Vec<u32> {
         let mut found = Vec::new();
-        self.each_in_box(wanted, &mut |number| found.push(number));
+        self.each_in_box(wanted, &mut |number, _| found.push(number));
         found
     }
 
-    /// As [`BoxTree::in_box`], one number after the other.
-    pub fn each_in_box(&self, wanted: &Extent, found: &mut impl FnMut(u32)) {
-        if !wanted.is_empty() && self.extent.overlaps(wanted) {
-            self.descend(self.levels.len() - 1, 0, &self.grid.small(wanted), found);
+    /// As [`BoxTree::in_box`], one number after the other, each with whether it is sure that the true box is a hit; else a
+    /// step of the tree decides.
+    pub fn each_in_box(&self, wanted: &Extent, found: &mut impl FnMut(u32, bool)) {
+        if wanted.is_empty() || !self.extent.overlaps(wanted) {
+            return;
         }
+        // A true side lies within a step of the side that is kept.
+        let sure = Small {
+            min: std::array::from_fn(|axis| self.grid.above(axis, wanted.min[axis]).saturating_add(1)),
+            max: std::array::from_fn(|axis| self.grid.below(axis, wanted.max[axis]).saturating_sub(1)),
+        };
+        self.descend(self.levels.len() - 1, 0, &self.grid.small(wanted), &sure, found);
     }
 
-    fn descend(&self, level: usize, node: usize, wanted: &Small, found: &mut impl FnMut(u32)) {
-        let mut mask = self.levels[level][node].overlaps(wanted);
-        while mask != 0 {
-            let child = node * NODE + mask.trailing_zeros() as usize;
-            mask &= mask - 1;
-            match level {
-                0 => found(child as u32),
-                _ => self.descend(level - 1, child, wanted, found),
+    fn descend(&self, level: usize, node: usize, wanted: &Small, sure: &Small, found: &mut impl FnMut(u32, bool)) {
+        let node_of = &self.levels[level][node];
+        let mut mask = node_of.overlaps(wanted);
+        if level > 0 {
+            while mask != 0 {
+                self.descend(level - 1, node * NODE + mask.trailing_zeros() as usize, wanted, sure, found);
+                mask &= mask - 1;
             }
+            return;
+        }
+        let surely = if mask == 0 { 0 } else { node_of.overlaps(sure) };
+        while mask != 0 {
+            let child = mask.trailing_zeros();
+            found((node * NODE) as u32 + child, surely >> child & 1 == 1);
+            mask &= mask - 1;
         }
     }
 
@@ -270,6 +274,25 @@ impl BoxTree {
     /// Boxes by distance from `at`, nearest first: a lower bound of the true distance and the number.
     pub fn nearest(&self, at: DVec2, z: Option<f64>) -> impl Iterator<Item = (f64, u32)> + '_ {
         self.by_distance(move |corners| Some(distance(at, z, corners)))
+    }
+
+    /// Boxes and nodes just below a node (`above` levels above the boxes, from 1), each with its distance from a place, how
+    /// many levels it is above the boxes, and its number; of the whole tree where the node is not named.
+    pub(crate) fn open(
+        &self,
+        node: Option<(u8, u32)>,
+        at: DVec2,
+        z: Option<f64>,
+        found: &mut impl FnMut(f64, u8, u32),
+    ) {
+        let (above, index) = node.unwrap_or((self.levels.len() as u8, 0));
+        let level = usize::from(above) - 1;
+        let Some(node) = self.levels[level].get(index as usize) else { return };
+        for child in 0..NODE {
+            if let Some(corners) = self.grid.corners(node, child) {
+                found(distance(at, z, corners), above - 1, index * NODE as u32 + child as u32);
+            }
+        }
     }
 
     /// Boxes by what `distance` says of their corners, which must not be less for a box than for one around it.
@@ -346,6 +369,21 @@ impl BoxTree {
             nodes = nodes.div_ceil(NODE);
         }
     }
+}
+
+/// The numbers of boxes along a Hilbert curve.
+pub(crate) fn hilbert_order(boxes: &[Extent]) -> Vec<u32> {
+    let whole = around(boxes);
+    // The curve counts in metres over ±2²⁶; whatever the unit, the boxes are spread over half of that.
+    let scale = (1u64 << 26) as f64 / whole.size().truncate().max_element().max(f64::MIN_POSITIVE);
+    let curve = |b: &Extent| hilbert((b.centre() - whole.centre()).truncate() * scale);
+    let mut order: Vec<(u64, u32)> = boxes
+        .par_iter()
+        .enumerate()
+        .map(|(number, b)| (if b.is_empty() { 0 } else { curve(b) }, number as u32))
+        .collect();
+    order.par_sort_unstable();
+    order.into_iter().map(|(_, number)| number).collect()
 }
 
 fn around(boxes: &[Extent]) -> Extent {
@@ -448,6 +486,9 @@ mod tests {
                     .filter(|i| !boxes[*i as usize].is_empty() && boxes[*i as usize].overlaps(&wanted))
                     .collect();
                 let mut found = tree.in_box(&wanted);
+                tree.each_in_box(&wanted, &mut |number, is_sure| {
+                    assert!(!is_sure || boxes[number as usize].overlaps(&wanted), "what is sure is true");
+                });
                 assert!(found.len() <= truth.len() + 2, "few more than the true ones");
                 found.retain(|i| boxes[*i as usize].overlaps(&wanted));
                 assert_eq!(found, truth);

@@ -5,6 +5,7 @@
 //! GET /city.json                the city as on disk        GET /layers, /versions, /versions/{n}
 //! GET /tileset.json             3D Tiles 1.1 over all layers    GET /tiles/…   files, with ranges
 //! GET /objects/{id}             one object                 GET /query?box=&near=&where=&layers=&limit=
+//! GET /ogc                      OGC API – Features: collections, items, one item, OpenAPI
 //! GET /sensors                  the sensors                GET /sensors/{id}/latest
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! which is looked for anew when `city.json` changes.
 
 mod answer;
+mod features;
 mod file;
 mod guard;
 mod page;
@@ -31,7 +33,7 @@ use axum::{
     routing::get,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tower_http::{cors::CorsLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tower_http::{compression::CompressionLayer, cors::CorsLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 
 use crate::{
     live::{Latest, LiveState},
@@ -148,7 +150,17 @@ fn router(hall: Arc<Hall>) -> Router {
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([header::RANGE, header::IF_NONE_MATCH])
         .expose_headers([header::CONTENT_RANGE, header::ACCEPT_RANGES, header::ETAG, header::CONTENT_LENGTH]);
+    let features = Router::new()
+        .route("/", get(features::landing))
+        .route("/api", get(features::api))
+        .route("/conformance", get(features::conformance))
+        .route("/collections", get(features::collections))
+        .route("/collections/{layer}", get(features::collection))
+        .route("/collections/{layer}/items", get(features::items))
+        .route("/collections/{layer}/items/{*id}", get(features::item))
+        .layer(CompressionLayer::new());
     Router::new()
+        .nest("/ogc", features)
         .route("/", get(page::page))
         .route("/city.json", get(file::city))
         .route("/layers", get(answer::layers))

@@ -195,3 +195,86 @@ async fn questions_are_answered_and_bad_ones_refused() {
     server.stop().await.unwrap();
     assert!(TcpStream::connect(at).await.is_err(), "stopped");
 }
+
+#[tokio::test]
+async fn features_are_served_as_the_ogc_says() {
+    let (_dir, _city, server) = start().await;
+    let at = server.address();
+    let host = format!("Host: {at}\r\n");
+    let landing = get(at, "/ogc", &host).await.json();
+    let href = |value: &serde_json::Value, rel: &str| -> String {
+        let links = value["links"].as_array().unwrap();
+        let link = links.iter().find(|l| l["rel"] == rel).unwrap_or_else(|| panic!("{rel}: {value}"));
+        link["href"].as_str().unwrap().strip_prefix(&format!("http://{at}")).unwrap().to_owned()
+    };
+    let conformance = get(at, &href(&landing, "conformance"), &host).await.json();
+    assert!(conformance["conformsTo"].as_array().unwrap().iter().any(|c| c.as_str().unwrap().ends_with("conf/core")));
+    let api = get(at, &href(&landing, "service-desc"), &host).await;
+    assert_eq!(api.json()["openapi"], "3.0.3");
+    let collections = get(at, &href(&landing, "data"), &host).await.json();
+    let buildings = collections["collections"].as_array().unwrap().iter().find(|c| c["id"] == "建筑").unwrap().clone();
+    let bbox: Vec<f64> =
+        buildings["extent"]["spatial"]["bbox"][0].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    assert!((bbox[0] - 120.0).abs() < 0.001 && (bbox[2] - 120.0).abs() < 0.02 && bbox[3] - bbox[1] < 0.001, "{bbox:?}");
+    assert_eq!(get(at, &href(&buildings, "self"), &host).await.json()["id"], "建筑");
+
+    // Every object once, page after page.
+    let items = href(&buildings, "items");
+    let (mut next, mut ids, mut pages) = (Some(format!("{items}?limit=15")), std::collections::BTreeSet::new(), 0);
+    while let Some(path) = next {
+        let answer = get(at, &path, &host).await;
+        assert_eq!(answer.header("content-type").unwrap(), "application/geo+json");
+        let page = answer.json();
+        let features = page["features"].as_array().unwrap();
+        assert_eq!(page["numberReturned"].as_u64().unwrap() as usize, features.len());
+        assert!(features.iter().all(|f| ids.insert(f["id"].as_str().unwrap().to_owned())));
+        pages += 1;
+        next = page["links"].as_array().unwrap().iter().any(|l| l["rel"] == "next").then(|| href(&page, "next"));
+    }
+    assert_eq!((ids.len(), pages), (40, 3));
+    let one = get(at, &format!("{items}/{}", super::root::percent_encode("建筑/7")), &host).await.json();
+    assert_eq!((one["type"].as_str(), one["id"].as_str()), (Some("Feature"), Some("建筑/7")));
+    let again = get(at, &href(&one, "self"), &host).await.json();
+    assert_eq!(again["geometry"], one["geometry"]);
+
+    // A box around the first building alone, conditions, times.
+    let lon_lat = &one["geometry"]["coordinates"][0][0];
+    let (lon, lat) = (lon_lat[0].as_f64().unwrap(), lon_lat[1].as_f64().unwrap());
+    let near = format!("{items}?bbox={},{},{},{}", lon - 1e-5, lat - 1e-5, lon + 1e-5, lat + 1e-5);
+    let found = get(at, &near, &host).await.json();
+    assert_eq!(found["features"][0]["id"], "建筑/7");
+    assert_eq!(found["numberReturned"], 1);
+    let filtered = get(at, &format!("{items}?filter=id%20like%20%27%253%27&filter-lang=cql2-text"), &host).await.json();
+    assert_eq!(filtered["numberReturned"], 4, "3, 13, 23 and 33: {filtered}");
+    for time in ["2020-01-01T00:00:00Z", "../2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z/.."] {
+        let found = get(at, &format!("{items}?limit=99&datetime={time}"), &host).await.json();
+        assert_eq!(found["numberReturned"], 40, "{time}: they have no period");
+    }
+    for bad in [
+        "limit=0",
+        "limit=x",
+        "offset=-1",
+        "bbox=1,2,3",
+        "bbox=1,2,3,x",
+        "bbox=0,50,1,40",
+        "datetime=never",
+        "datetime=2021-01-01/2020-01-01",
+        "filter=a%20%3E",
+        "filter-lang=cql-json",
+        "unknown=1",
+        "f=xml",
+    ] {
+        assert_eq!(get(at, &format!("{items}?{bad}"), &host).await.status, 400, "{bad}");
+    }
+    for none in ["/ogc/collections/nothing", "/ogc/collections/nothing/items"] {
+        assert_eq!(get(at, none, &host).await.status, 404, "{none}");
+    }
+    assert_eq!(get(at, &format!("{items}/nothing"), &host).await.status, 404);
+    assert_eq!(get(at, &format!("{items}/it%27s%20none"), &host).await.status, 404);
+    let packed = get(at, &format!("{items}?limit=99"), &format!("{host}Accept-Encoding: gzip\r\n")).await;
+    assert_eq!(packed.header("content-encoding").as_deref(), Some("gzip"));
+    // A name that is no host's is not repeated in links.
+    let odd = get(at, "/ogc", "Host: a<script>\r\n").await.json();
+    assert!(!odd.to_string().contains("script"));
+    server.stop().await.unwrap();
+}

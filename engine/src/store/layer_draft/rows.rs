@@ -36,9 +36,9 @@ use crate::{
 
 /// Most rows of a part, and the bytes of rows after which it ends.
 const PART_ROWS: usize = if cfg!(test) { 64 } else { 32_768 };
-const PART_BYTES: usize = 32 << 20;
-/// Most parts that are held at the same time.
-const MOST_TOGETHER: usize = 4;
+const PART_BYTES: usize = 24 << 20;
+/// Bytes of rows that are held for the next parts, while as many are written.
+const AHEAD_BYTES: usize = 48 << 20;
 
 /// Under which the end of the work and its time are in the journal.
 const ALL: &str = "objects";
@@ -74,6 +74,7 @@ struct Written {
 struct Chunk {
     number: usize,
     rows: Vec<Row>,
+    bytes: usize,
 }
 
 /// Where parts are written.
@@ -111,16 +112,18 @@ impl LayerDraft {
         let mut periods = self.periods(around.journal);
 
         let mut sorted = std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()?;
-        let together = rayon::current_num_threads().clamp(1, MOST_TOGETHER);
+        let together = rayon::current_num_threads();
         let (mut written, mut files, mut next) = (Written::default(), Vec::new(), 0);
         let mut chunks = Vec::new();
         loop {
             let read = || -> Result<Vec<Chunk>, StoreError> {
-                let mut ahead = Vec::new();
+                let (mut ahead, mut bytes) = (Vec::new(), 0);
                 while ahead.len() < together
-                    && let Some(rows) = self.next_rows(&mut sorted, around, periods.as_mut(), &mut written)?
+                    && bytes < AHEAD_BYTES
+                    && let Some(chunk) = self.next_rows(&mut sorted, next, around, periods.as_mut(), &mut written)?
                 {
-                    ahead.push(Chunk { number: next, rows });
+                    bytes += chunk.bytes;
+                    ahead.push(chunk);
                     next += 1;
                 }
                 Ok(ahead)
@@ -154,10 +157,11 @@ impl LayerDraft {
     fn next_rows(
         &mut self,
         sorted: &mut Sorted,
+        number: usize,
         around: &Surroundings<'_>,
         mut periods: Option<&mut Periods>,
         written: &mut Written,
-    ) -> Result<Option<Vec<Row>>, StoreError> {
+    ) -> Result<Option<Chunk>, StoreError> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while rows.len() < PART_ROWS
             && bytes < PART_BYTES
@@ -171,13 +175,13 @@ impl LayerDraft {
                 periods.date(&mut row);
             }
             bytes += encoded.len() + row.shape.len();
-            let number = u32::try_from(written.ids.len())
+            let row_number = u32::try_from(written.ids.len())
                 .map_err(|_| StoreError::damaged(&self.spill.folder, "a layer has more than 2³² objects"))?;
-            written.ids.push((ids::hash_of(&row.id), number, row.source));
+            written.ids.push((ids::hash_of(&row.id), row_number, row.source));
             written.extent.merge(&row.extent);
             rows.push(row);
         }
-        Ok((!rows.is_empty()).then_some(rows))
+        Ok((!rows.is_empty()).then_some(Chunk { number, rows, bytes }))
     }
 
     /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
