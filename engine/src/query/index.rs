@@ -28,9 +28,11 @@ const HELD_BYTES: usize = 256 << 20;
 const MOST_BYTES: u64 = 1 << 30;
 
 /// The index of a layer: boxes of rows, part by part.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LayerIndex {
     parts: Vec<PartIndex>,
+    /// Over the boxes of the parts.
+    top: BoxTree,
     held: AtomicUsize,
 }
 
@@ -89,7 +91,8 @@ impl LayerIndex {
 
     /// The index over parts.
     pub(crate) fn new(parts: Vec<PartIndex>) -> Self {
-        Self { parts, held: AtomicUsize::new(0) }
+        let boxes: Vec<Extent> = parts.iter().map(|part| part.extent).collect();
+        Self { parts, top: BoxTree::new(&boxes), held: AtomicUsize::new(0) }
     }
 
     /// The file of a part's rows.
@@ -118,26 +121,25 @@ impl LayerIndex {
 
     /// Rows whose boxes share a point with `wanted`, part by part.
     pub fn in_box(&self, wanted: &Extent) -> Result<Vec<(usize, Vec<u32>)>, StoreError> {
-        let mut found = Vec::new();
-        for (part, index) in self.parts.iter().enumerate() {
-            if index.extent.overlaps(wanted) {
-                let rows = self.tree(part)?.in_box(wanted);
-                if !rows.is_empty() {
-                    found.push((part, rows));
-                }
-            }
-        }
+        let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
+        self.each_in_box(wanted, &mut |(part, row), _| match found.last_mut().filter(|(last, _)| *last == part) {
+            Some((_, rows)) => rows.push(row),
+            None => found.push((part, vec![row])),
+        })?;
         Ok(found)
     }
 
     /// As [`LayerIndex::in_box`], one row after the other, each with whether it is sure that its true box is a hit.
     pub fn each_in_box(&self, wanted: &Extent, found: &mut impl FnMut(Place, bool)) -> Result<(), StoreError> {
-        for (part, index) in self.parts.iter().enumerate() {
-            if index.extent.overlaps(wanted) {
-                self.tree(part)?.each_in_box(wanted, &mut |row, is_sure| found((part, row), is_sure));
+        let mut outcome = Ok(());
+        self.top.each_in_box(wanted, &mut |part, _| {
+            let part = part as usize;
+            match self.tree(part) {
+                Ok(tree) => tree.each_in_box(wanted, &mut |row, is_sure| found((part, row), is_sure)),
+                Err(error) => outcome = Err(error),
             }
-        }
-        Ok(())
+        });
+        outcome
     }
 
     /// Bytes of the trees that are held.
@@ -166,14 +168,9 @@ impl LayerIndex {
 
     /// Rows by a lower bound of their distance from `at`, nearest first; parts are read as they are come to.
     pub fn nearest(&self, at: DVec2, z: Option<f64>) -> Nearest<'_> {
-        let mut open = BinaryHeap::new();
-        for (part, index) in self.parts.iter().enumerate().filter(|(_, index)| !index.extent.is_empty()) {
-            let gap = |v: f64, low: f64, high: f64| (low - v).max(v - high).max(0.0);
-            let Extent { min, max } = index.extent;
-            let up = z.map_or(0.0, |z| gap(z, min.z, max.z));
-            let distance = DVec3::new(gap(at.x, min.x, max.x), gap(at.y, min.y, max.y), up).length();
-            let (distance, part) = (Bits(distance), part as u32);
-            open.push(Reverse(Step { distance, is_row: false, part, above: WHOLE, index: 0 }));
+        let mut open = BinaryHeap::with_capacity(128);
+        if !self.top.extent().is_empty() {
+            open.push(Reverse(Step { distance: Bits(0.0), is_row: false, part: TOP, above: WHOLE, index: 0 }));
         }
         Nearest { index: self, at, z, open, trees: FxHashMap::default() }
     }
@@ -208,7 +205,8 @@ pub struct Nearest<'a> {
     trees: FxHashMap<u32, Arc<BoxTree>>,
 }
 
-/// What is still to be looked at: a part whose tree is not read (`WHOLE`), a node so many levels above the rows, or a row (0).
+/// What is still to be looked at: a whole tree (`WHOLE`), a node so many levels above the rows, or a row (0); of a part, or of
+/// the tree over the parts (`TOP`), whose rows are the parts.
 /// Rows come last among equals, so that none of a part behind them comes too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
@@ -220,9 +218,10 @@ struct Step {
 }
 
 const WHOLE: u8 = u8::MAX;
+const TOP: u32 = u32::MAX;
 
 impl Nearest<'_> {
-    /// The next row and its bound, when that is not above `most`.
+    /// The next row and its bound, when that is not above `most`, which must not become larger from call to call.
     pub fn next_within(&mut self, most: f64) -> Result<Option<(f64, Place)>, StoreError> {
         loop {
             let Some(Reverse(step)) = self.open.peek().copied().filter(|Reverse(step)| step.distance.0 <= most) else {
@@ -232,14 +231,26 @@ impl Nearest<'_> {
             if step.is_row {
                 return Ok(Some((step.distance.0, (step.part as usize, step.index))));
             }
+            let node = (step.above != WHOLE).then_some((step.above, step.index));
+            if step.part == TOP {
+                self.index.top.open(node, self.at, self.z, &mut |distance, above, index| {
+                    let distance = Bits(distance);
+                    let inner = Step { distance, is_row: false, part: TOP, above, index };
+                    let whole = Step { distance, is_row: false, part: index, above: WHOLE, index: 0 };
+                    self.open.push(Reverse(if above == 0 { whole } else { inner }));
+                });
+                continue;
+            }
             if step.above == WHOLE {
                 self.trees.insert(step.part, self.index.tree(step.part as usize)?);
             }
             let Some(tree) = self.trees.get(&step.part) else { continue };
-            let node = (step.above != WHOLE).then_some((step.above, step.index));
             tree.open(node, self.at, self.z, &mut |distance, above, index| {
-                let (distance, is_row, part) = (Bits(distance), above == 0, step.part);
-                self.open.push(Reverse(Step { distance, is_row, part, above, index }));
+                // What is farther than asked for now is not asked for later: bounds only become smaller.
+                if distance <= most {
+                    let (distance, is_row, part) = (Bits(distance), above == 0, step.part);
+                    self.open.push(Reverse(Step { distance, is_row, part, above, index }));
+                }
             });
         }
     }

@@ -50,14 +50,15 @@ impl Node {
 
     /// One bit for each child whose box overlaps.
     fn overlaps(&self, wanted: &Small) -> u16 {
-        let mut hits = [true; NODE];
+        // All bits of a lane or none, so that the lanes become vectors.
+        let mut hits = [u16::MAX; NODE];
         for axis in 0..3 {
             let (low, high) = (wanted.min[axis], wanted.max[axis]);
             for (hit, (min, max)) in hits.iter_mut().zip(self.min[axis].iter().zip(&self.max[axis])) {
-                *hit &= (*min <= high) & (*max >= low);
+                *hit &= if (*min <= high) & (*max >= low) { u16::MAX } else { 0 };
             }
         }
-        hits.iter().enumerate().fold(0, |mask, (child, hit)| mask | u16::from(*hit) << child)
+        hits.iter().enumerate().fold(0, |mask, (child, hit)| mask | (hit & 1 << child))
     }
 
     fn to_bytes(self, out: &mut Vec<u8>) {
@@ -239,12 +240,10 @@ impl BoxTree {
         if wanted.is_empty() || !self.extent.overlaps(wanted) {
             return;
         }
-        // A true side lies within a step of the side that is kept.
-        let sure = Small {
-            min: std::array::from_fn(|axis| self.grid.above(axis, wanted.min[axis]).saturating_add(1)),
-            max: std::array::from_fn(|axis| self.grid.below(axis, wanted.max[axis]).saturating_sub(1)),
-        };
-        self.descend(self.levels.len() - 1, 0, &self.grid.small(wanted), &sure, found);
+        // A true side lies within a step of the side that is kept, and so does a side that is asked for.
+        let small = self.grid.small(wanted);
+        let sure = Small { min: small.min.map(|v| v.saturating_add(2)), max: small.max.map(|v| v.saturating_sub(2)) };
+        self.descend(self.levels.len() - 1, 0, &small, &sure, found);
     }
 
     fn descend(&self, level: usize, node: usize, wanted: &Small, sure: &Small, found: &mut impl FnMut(u32, bool)) {

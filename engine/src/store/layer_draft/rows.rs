@@ -37,6 +37,8 @@ use crate::{
 /// Most rows of a part, and the bytes of rows after which it ends.
 const PART_ROWS: usize = if cfg!(test) { 64 } else { 32_768 };
 const PART_BYTES: usize = 24 << 20;
+/// A part of more has rows of megabytes.
+const HEAVY_BYTES: usize = PART_BYTES + (4 << 20);
 /// Bytes of rows that are held for the next parts, while as many are written.
 const AHEAD_BYTES: usize = 48 << 20;
 
@@ -114,15 +116,21 @@ impl LayerDraft {
         let mut sorted = std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()?;
         let together = rayon::current_num_threads();
         let (mut written, mut files, mut next) = (Written::default(), Vec::new(), 0);
-        let mut chunks = Vec::new();
+        let mut chunks: Vec<Chunk> = Vec::new();
         loop {
+            // Rows of pictures are tens of megabytes each, and several times that while they are written: one at a time.
+            if chunks.iter().any(|chunk| chunk.bytes > HEAVY_BYTES) {
+                for chunk in chunks.drain(..) {
+                    files.extend(parts.write(&chunk)?);
+                }
+            }
             let read = || -> Result<Vec<Chunk>, StoreError> {
                 let (mut ahead, mut bytes) = (Vec::new(), 0);
                 while ahead.len() < together
                     && bytes < AHEAD_BYTES
                     && let Some(chunk) = self.next_rows(&mut sorted, next, around, periods.as_mut(), &mut written)?
                 {
-                    bytes += chunk.bytes;
+                    bytes += if chunk.bytes > HEAVY_BYTES { AHEAD_BYTES } else { chunk.bytes };
                     ahead.push(chunk);
                     next += 1;
                 }
