@@ -238,7 +238,10 @@ async fn features_are_served_as_the_ogc_says() {
     assert_eq!(again["geometry"], one["geometry"]);
 
     // A box around the first building alone, conditions, times.
-    let lon_lat = &one["geometry"]["coordinates"][0][0];
+    let mut lon_lat = &one["geometry"]["coordinates"];
+    while lon_lat[0].is_array() {
+        lon_lat = &lon_lat[0];
+    }
     let (lon, lat) = (lon_lat[0].as_f64().unwrap(), lon_lat[1].as_f64().unwrap());
     let near = format!("{items}?bbox={},{},{},{}", lon - 1e-5, lat - 1e-5, lon + 1e-5, lat + 1e-5);
     let found = get(at, &near, &host).await.json();
@@ -275,6 +278,6 @@ async fn features_are_served_as_the_ogc_says() {
     assert_eq!(packed.header("content-encoding").as_deref(), Some("gzip"));
     // A name that is no host's is not repeated in links.
     let odd = get(at, "/ogc", "Host: a<script>\r\n").await.json();
-    assert!(!odd.to_string().contains("script"));
+    assert!(!odd.to_string().contains("<script"));
     server.stop().await.unwrap();
 }
