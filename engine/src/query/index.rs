@@ -246,7 +246,7 @@ impl Nearest<'_> {
             }
             let Some(tree) = self.trees.get(&step.part) else { continue };
             tree.open(node, self.at, self.z, &mut |distance, above, index| {
-                // What is farther than asked for now is not asked for later: bounds only become smaller.
+                // `most` never grows from call to call, so what lies beyond it is never asked for again.
                 if distance <= most {
                     let (distance, is_row, part) = (Bits(distance), above == 0, step.part);
                     self.open.push(Reverse(Step { distance, is_row, part, above, index }));

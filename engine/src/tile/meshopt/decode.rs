@@ -108,9 +108,9 @@ fn unzigzag(value: u32) -> u32 {
 }
 
 /// Elements that are compressed together.
-const MOST_BLOCK: usize = 256;
+pub(super) const MOST_BLOCK: usize = 256;
 /// Elements whose differences have one number of bits.
-const GROUP: usize = 16;
+pub(super) const GROUP: usize = 16;
 
 fn attributes(bytes: &[u8], count: usize, stride: usize) -> Option<Vec<u8>> {
     let version = match bytes.first()? {
@@ -207,20 +207,20 @@ fn deltas(stream: &mut Stream<'_>, count: usize, widths: &[u8; 4], column: &mut 
 
 /// The last sixteen edges and vertices.
 #[derive(Default)]
-struct Recent {
-    edges: [[u32; 2]; 16],
-    edge: usize,
-    vertices: [u32; 16],
-    vertex: usize,
+pub(super) struct Recent {
+    pub edges: [[u32; 2]; 16],
+    pub edge: usize,
+    pub vertices: [u32; 16],
+    pub vertex: usize,
 }
 
 impl Recent {
-    fn push_edge(&mut self, a: u32, b: u32) {
+    pub fn push_edge(&mut self, a: u32, b: u32) {
         self.edges[self.edge & 15] = [a, b];
         self.edge = self.edge.wrapping_add(1);
     }
 
-    fn push_vertex(&mut self, v: u32) {
+    pub fn push_vertex(&mut self, v: u32) {
         self.vertices[self.vertex & 15] = v;
         self.vertex = self.vertex.wrapping_add(1);
     }

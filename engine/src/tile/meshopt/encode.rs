@@ -1,9 +1,7 @@
 //! Writing compressed views: version 0 of vertex data, version 1 of triangles.
 
-/// Elements whose differences have one number of bits.
-const GROUP: usize = 16;
-/// Elements that are compressed together.
-const MOST_BLOCK: usize = 256;
+use super::decode::{GROUP, MOST_BLOCK, Recent};
+
 /// Bytes behind the last block, with the first element at their end.
 const TAIL: usize = 32;
 
@@ -89,25 +87,7 @@ const TABLE: [u8; 16] =
 /// Vertices further back are told otherwise.
 const MOST_VERTEX: usize = 13;
 
-/// The last sixteen edges and vertices.
-struct Recent {
-    edges: [[u32; 2]; 16],
-    edge: usize,
-    vertices: [u32; 16],
-    vertex: usize,
-}
-
 impl Recent {
-    fn push_edge(&mut self, a: u32, b: u32) {
-        self.edges[self.edge & 15] = [a, b];
-        self.edge = self.edge.wrapping_add(1);
-    }
-
-    fn push_vertex(&mut self, v: u32) {
-        self.vertices[self.vertex & 15] = v;
-        self.vertex = self.vertex.wrapping_add(1);
-    }
-
     /// How far back an edge of the triangle is, and the turn that brings it to the front.
     fn edge_of(&self, [a, b, c]: [u32; 3]) -> Option<(usize, usize)> {
         (0..16).find_map(|back| {
