@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use ifc_lite_core::{DecodedEntity, EntityDecoder, EntityScanner, IfcType};
+use ifc_lite_core::{DecodedEntity, EntityDecoder, IfcType};
+
+use super::bare::Survey;
 
 /// Cuts within cuts, and steps from a style to its colour.
 const MAX_STEPS: usize = 64;
@@ -20,21 +22,12 @@ pub struct Colours<'c> {
 
 impl<'c> Colours<'c> {
     /// `None` where nothing is cut or nothing has a style.
-    pub fn of(content: &'c [u8], mut decoder: EntityDecoder<'c>) -> Option<Self> {
-        let mut scanner = EntityScanner::new(content);
-        let (mut has_cut, mut styled) = (false, Vec::new());
-        while let Some((id, type_name, ..)) = scanner.next_entity() {
-            has_cut |= type_name.eq_ignore_ascii_case("IFCBOOLEANCLIPPINGRESULT")
-                || type_name.eq_ignore_ascii_case("IFCBOOLEANRESULT");
-            if type_name.eq_ignore_ascii_case("IFCSTYLEDITEM") {
-                styled.push(id);
-            }
-        }
-        if !has_cut || styled.is_empty() {
+    pub fn of(survey: &Survey, mut decoder: EntityDecoder<'c>) -> Option<Self> {
+        if !survey.has_cuts || survey.styled.is_empty() {
             return None;
         }
-        let mut styles = HashMap::with_capacity(styled.len());
-        for id in styled {
+        let mut styles = HashMap::with_capacity(survey.styled.len());
+        for id in survey.styled.iter().copied() {
             if let Ok(item) = decoder.decode_by_id(id)
                 && let (Some(of), Some(refs)) = (item.get_ref(0), item.get_refs(1))
             {

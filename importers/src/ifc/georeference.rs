@@ -1,6 +1,6 @@
 //! Where on the Earth a building model stands: everything that an IFC file may say about it.
 
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{borrow::Cow, collections::HashMap, fs::File, path::Path};
 
 use super::step::{self, ScanError};
 use crate::ImportError;
@@ -105,11 +105,15 @@ impl Found {
     /// Keeps what matters of a statement; says whether it did.
     fn take(&mut self, statement: &step::Statement<'_>) -> bool {
         self.entities += u64::from(statement.id.is_some());
-        let keyword = statement.keyword.to_ascii_uppercase();
+        // Nearly every statement of a file is about shapes, and nearly every file writes capitals.
+        let keyword = match statement.keyword.bytes().any(|b| b.is_ascii_lowercase()) {
+            true => Cow::Owned(statement.keyword.to_ascii_uppercase()),
+            false => Cow::Borrowed(statement.keyword),
+        };
         let parts =
             || -> Vec<Vec<u8>> { step::arguments(statement.arguments).into_iter().map(<[u8]>::to_vec).collect() };
         let id = statement.id.unwrap_or(0);
-        match keyword.as_str() {
+        match &*keyword {
             "FILE_SCHEMA" => {
                 let list = statement.arguments.strip_prefix(b"(").and_then(|a| a.strip_suffix(b")"));
                 self.schema =

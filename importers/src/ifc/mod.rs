@@ -126,8 +126,9 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
         report.warn("no_products", "the file holds no building, storey, element or other product", "");
     }
     if summary.failed_shapes > 0 {
+        let least = if start > 0 { "at least " } else { "" };
         let message =
-            format!("{} products whose openings or joins could not be cut as modelled", summary.failed_shapes);
+            format!("{least}{} products whose openings or joins could not be cut as modelled", summary.failed_shapes);
         report.warn("shape_approximate", message, "");
     }
     Ok(())

@@ -1,21 +1,25 @@
 //! The one module that knows the IFC library.
 
 use std::{
-    collections::{HashMap, HashSet},
-    ops::RangeInclusive,
-    sync::Arc,
+    collections::{HashMap, HashSet, VecDeque},
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use groundline_engine::model::Value;
-use ifc_lite_core::EntityDecoder;
+use ifc_lite_core::{EntityDecoder, EntityIndex};
 use ifc_lite_processing::{
-    MeshData, ProcessingRequest,
+    Batching, Features, FrameEvent, MeshData, MeshFrame, ProcessingRequest, ProcessingSink, build_entity_index_parallel,
     data_model::{DataModel, EntityMetadata, extract_data_model},
     process,
 };
 
 use super::{
-    bare::without_shapes,
+    bare::Survey,
     colour::Colours,
     facts::Facts,
     product::{Found, Part, Product, Sink, Summary},
@@ -45,11 +49,10 @@ static LEFT_OUT: &[&str] = &[
     "IFCALIGNMENTCANT",
 ];
 
-/// Elements that are meshed together: of a file of more, memory does not hold all meshes at once, and an import that is
-/// killed goes on behind the last that are done.
-const TOGETHER: usize = 10_000;
+/// Elements that are meshed together, and after which an import that is killed can go on.
+const TOGETHER: usize = 2_000;
 
-/// Reads the products of a file, in the order of their entity numbers, from `start` on: 0, or what was marked.
+/// Reads the products of a file in the file's order, from `start` on: 0, or what was marked.
 ///
 /// The library holds the whole file and many meshes at once, and it may panic or run long on damaged files:
 /// this is why it is called in a process of its own.
@@ -59,75 +62,162 @@ pub fn read_ifc(content: &[u8], start: u64, sink: &mut Sink<'_>) -> Result<Summa
 
 /// As [`read_ifc`] with so many elements at a time.
 pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sink<'_>) -> Result<Summary, String> {
-    let index = Arc::new(ifc_lite_core::build_entity_index(content));
+    let (index, survey) =
+        rayon::join(|| Arc::new(build_entity_index_parallel(content)), || Survey::of(content));
     let decoder = || EntityDecoder::with_arc_index(content, index.clone());
-    let bare = without_shapes(content, &mut decoder());
-    let mut model = extract_data_model(&bare);
-    let facts = Facts::of(&mut model, &bare);
-    drop(bare);
-    let ranges = ranges(&model, together);
-    let is_whole = ranges.len() == 1;
-    let request = ProcessingRequest::full_pass().index(index.clone());
-    let mut colours = Colours::of(content, decoder());
-    let mut tree = (!is_whole).then(|| Tree::of(&model, &HashMap::new()));
-    // A mark is the number of the range that comes next, and above it the shapes that had failed before.
-    let (first, failed) = ((start & u64::from(u32::MAX)) as usize, start >> 32);
-    let mut summary = Summary { products: 0, failed_shapes: failed, length_unit_m: None };
-    for (number, range) in ranges.iter().enumerate().skip(first) {
-        let request = match is_whole {
-            true => request.clone(),
-            false => {
-                let ids = model.entities.iter().map(|entity| entity.entity_id).filter(|id| range.contains(id));
-                request.clone().ids(Some(Arc::new(ids.collect())))
-            }
+    let start = usize::try_from(start).unwrap_or(usize::MAX);
+    let cancel = Arc::new(AtomicBool::new(false));
+    let mut request = ProcessingRequest::full_pass()
+        .index(index.clone())
+        .batching(Batching::new(together, together))
+        .features(Features::default().properties(false))
+        .retain_meshes(false)
+        .cancel(cancel.clone());
+    if start > 0 {
+        let left = survey.others().filter(|(_, at)| *at >= start).map(|(id, _)| id);
+        request = request.ids(Some(Arc::new(left.collect())));
+    }
+    thread::scope(|scope| {
+        // What is said of the products is read while the library looks for their shapes.
+        let told = scope.spawn(|| {
+            let bare = survey.without_shapes(content, &index, &mut decoder());
+            let mut model = extract_data_model(&bare);
+            let facts = Facts::of(&mut model, &bare);
+            (Tree::of(model), facts)
+        });
+        let mut batches = Batches {
+            index: &index,
+            colours: Colours::of(&survey, decoder()),
+            told: Told::Coming(told),
+            order: VecDeque::new(),
+            start,
+            reached: start,
+            to_world: None,
+            shapes: HashMap::new(),
+            processed: 0,
+            products: 0,
+            outcome: Ok(()),
+            cancel,
+            sink,
         };
-        let result = process(content, &request, &mut ());
-        let to_world = result.frame.world_mapper();
-        let mut shapes: HashMap<u32, Vec<Part>> = HashMap::new();
-        for mesh in result.meshes {
+        let result = process(content, &request, &mut batches);
+        batches.flush(true);
+        batches.outcome.map(|()| Summary {
+            products: batches.products,
+            failed_shapes: result.stats.products_with_failures,
+            length_unit_m: result.metadata.length_unit_scale,
+        })
+    })
+}
+
+/// What is said of the products.
+enum Told<'s> {
+    Coming(thread::ScopedJoinHandle<'s, (Tree, Facts)>),
+    Here(Box<(Tree, Facts)>),
+    Lost,
+}
+
+/// Takes the shapes as the library makes them and hands on products in the order in which they stand in the file.
+struct Batches<'s, 'k> {
+    index: &'s EntityIndex,
+    colours: Option<Colours<'s>>,
+    told: Told<'s>,
+    /// Where the products that are not handed on yet start, and their numbers.
+    order: VecDeque<(usize, u32)>,
+    start: usize,
+    /// Everything that starts before this is handed on.
+    reached: usize,
+    to_world: Option<MeshFrame>,
+    /// Shapes of the batch that comes.
+    shapes: HashMap<u32, Vec<Part>>,
+    /// Jobs of the library that were done with that batch.
+    processed: usize,
+    products: u64,
+    outcome: Result<(), String>,
+    cancel: Arc<AtomicBool>,
+    sink: &'s mut Sink<'k>,
+}
+
+impl ProcessingSink for Batches<'_, '_> {
+    fn on_frame(&mut self, event: &FrameEvent) {
+        self.to_world = Some(event.frame);
+    }
+
+    fn on_batch(&mut self, meshes: &[MeshData], processed: usize, _: usize) {
+        // One batch may come in several calls.
+        if processed != self.processed {
+            self.flush(false);
+            self.processed = processed;
+        }
+        let Some(to_world) = self.to_world.map(MeshFrame::world_mapper) else { return };
+        for mesh in meshes {
             // 1 and 2 are shapes of the type library: nothing in the city has them
             if mesh.geometry_class == 0
-                && let Some(part) = part(&mesh, to_world)
+                && let Some(part) = part(mesh, to_world)
             {
-                shapes.entry(mesh.express_id).or_default().push(part);
+                self.shapes.entry(mesh.express_id).or_default().push(part);
             }
         }
-        summary.failed_shapes += result.stats.products_with_failures;
-        summary.length_unit_m = result.metadata.length_unit_scale;
-        let tree = tree.get_or_insert_with(|| Tree::of(&model, &shapes));
-        for id in tree.products_in(range, &shapes) {
+    }
+}
+
+impl Batches<'_, '_> {
+    /// Hands on the products up to the last that has a shape, or all.
+    fn flush(&mut self, is_end: bool) {
+        if self.outcome.is_ok() && (is_end || !self.shapes.is_empty()) {
+            self.outcome = self.hand_on(is_end);
+            self.cancel.store(self.outcome.is_err(), Ordering::Relaxed);
+        }
+    }
+
+    fn hand_on(&mut self, is_end: bool) -> Result<(), String> {
+        self.told = match std::mem::replace(&mut self.told, Told::Lost) {
+            Told::Coming(told) => {
+                let told = Box::new(told.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                let place = |id: &u32| Some((self.index.get(id)?.0, *id)).filter(|(at, _)| *at >= self.start);
+                let mut order: Vec<(usize, u32)> = told.0.products.iter().filter_map(place).collect();
+                order.sort_unstable();
+                self.order = order.into();
+                Told::Here(told)
+            }
+            other => other,
+        };
+        let Told::Here(told) = &self.told else { return Ok(()) };
+        let (tree, facts) = &**told;
+        let mut shapes = std::mem::take(&mut self.shapes);
+        let place = |id: &u32| self.index.get(id).map(|(at, _)| *at);
+        let end = if is_end { usize::MAX } else { shapes.keys().filter_map(place).max().map_or(0, |at| at + 1) };
+        let mut batch: Vec<(usize, u32)> = Vec::new();
+        while let Some(next) = self.order.pop_front_if(|(at, _)| *at < end) {
+            batch.push(next);
+        }
+        // What is known by its shape alone.
+        let own: HashSet<u32> = batch.iter().map(|(_, id)| *id).collect();
+        let others = shapes.keys().filter(|id| !own.contains(id) && !is_left_out(tree.entities.get(*id)));
+        batch.extend(others.filter_map(|id| Some((place(id)?, *id))));
+        batch.sort_unstable();
+        for (at, id) in batch {
             let Some(entity) = tree.entities.get(&id) else { continue };
+            if at < self.reached {
+                return Err(format!("#{id}: its shape came after that of later entities"));
+            }
             let product = tree.product(entity, facts.get(id));
             let mut parts = shapes.remove(&id).unwrap_or_default();
             if let Some(first) = parts.first().map(|part| part.rgba)
                 && parts.iter().all(|part| part.rgba == first)
-                && let Some(rgba) = colours.as_mut().and_then(|colours| colours.of_cut(id))
+                && let Some(rgba) = self.colours.as_mut().and_then(|colours| colours.of_cut(id))
             {
                 parts.iter_mut().for_each(|part| part.rgba = rgba);
             }
-            sink(Found::Product(Box::new(product), parts))?;
-            summary.products += 1;
+            (self.sink)(Found::Product(Box::new(product), parts))?;
+            self.products += 1;
         }
-        if number + 1 < ranges.len() {
-            sink(Found::Mark((number + 1) as u64 | summary.failed_shapes << 32))?;
+        if is_end {
+            return Ok(());
         }
+        self.reached = self.reached.max(end);
+        (self.sink)(Found::Mark(self.reached as u64))
     }
-    Ok(summary)
-}
-
-/// The entity numbers in ranges of so many elements each; one range for all of a file that has no more.
-fn ranges(model: &DataModel, together: usize) -> Vec<RangeInclusive<u32>> {
-    let mut elements: Vec<u32> =
-        model.entities.iter().filter(|entity| is_element(&entity.type_name)).map(|entity| entity.entity_id).collect();
-    elements.sort_unstable();
-    let mut ranges = Vec::new();
-    let mut from = 0;
-    for last in elements.chunks(together).filter_map(<[u32]>::last).take(elements.len().div_ceil(together).max(1) - 1) {
-        ranges.push(from..=*last);
-        from = last.saturating_add(1);
-    }
-    ranges.push(from..=u32::MAX);
-    ranges
 }
 
 fn part(mesh: &MeshData, to_world: impl Fn([f64; 3]) -> [f64; 3]) -> Option<Part> {
@@ -144,20 +234,22 @@ fn part(mesh: &MeshData, to_world: impl Fn([f64; 3]) -> [f64; 3]) -> Option<Part
 }
 
 /// Who is part of whom.
-struct Tree<'a> {
-    entities: HashMap<u32, &'a EntityMetadata>,
+struct Tree {
+    entities: HashMap<u32, EntityMetadata>,
     parents: HashMap<u32, u32>,
     elevations: HashMap<u32, f64>,
     storeys: HashMap<u32, u32>,
     products: Vec<u32>,
 }
 
-impl<'a> Tree<'a> {
-    fn of(model: &'a DataModel, shapes: &HashMap<u32, Vec<Part>>) -> Self {
-        let entities: HashMap<u32, &EntityMetadata> = model.entities.iter().map(|e| (e.entity_id, e)).collect();
+impl Tree {
+    fn of(model: DataModel) -> Self {
+        let is_product = |e: &&EntityMetadata| e.has_geometry || is_element(&e.type_name);
         let mut parents = HashMap::new();
         let mut elevations = HashMap::new();
-        let mut products: HashSet<u32> = shapes.keys().copied().collect();
+        // what nobody placed in the tree and what has no shape is in the file all the same
+        let mut products: HashSet<u32> = model.entities.iter().filter(is_product).map(|e| e.entity_id).collect();
+        let entities: HashMap<u32, EntityMetadata> = model.entities.into_iter().map(|e| (e.entity_id, e)).collect();
         for node in &model.spatial_hierarchy.nodes {
             products.insert(node.entity_id);
             if node.parent_id != 0 {
@@ -178,23 +270,11 @@ impl<'a> Tree<'a> {
                 products.insert(relation.related_id);
             }
         }
-        // what nobody placed in the tree and what has no shape is in the file all the same
-        products.extend(model.entities.iter().filter(|e| is_element(&e.type_name)).map(|e| e.entity_id));
         let mut products: Vec<u32> = products.into_iter().filter(|id| !is_left_out(entities.get(id))).collect();
         products.sort_unstable();
         let mut tree = Self { entities, parents, elevations, storeys: HashMap::new(), products };
         tree.count_storeys();
         tree
-    }
-
-    /// The products of a range of entity numbers, in order; also those that are known by their shape alone.
-    fn products_in(&self, range: &RangeInclusive<u32>, shapes: &HashMap<u32, Vec<Part>>) -> Vec<u32> {
-        let is_other = |id: &&u32| self.products.binary_search(id).is_err() && !is_left_out(self.entities.get(*id));
-        let others = shapes.keys().filter(is_other);
-        let mut products: Vec<u32> =
-            self.products.iter().chain(others).filter(|id| range.contains(id)).copied().collect();
-        products.sort_unstable();
-        products
     }
 
     fn count_storeys(&mut self) {
@@ -257,7 +337,7 @@ impl<'a> Tree<'a> {
 }
 
 /// Whether an entity is no thing in a city, or not known at all.
-fn is_left_out(entity: Option<&&EntityMetadata>) -> bool {
+fn is_left_out(entity: Option<&EntityMetadata>) -> bool {
     let name = entity.map(|e| e.type_name.to_uppercase()).unwrap_or_default();
     name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
 }

@@ -3,7 +3,7 @@
 //! This runs in the importing process on untrusted files, so it keeps one statement at a time, and of that only a
 //! bounded head.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 /// Bytes of a statement that are kept: the entities that are looked at here are far smaller.
 const MAX_KEPT_BYTES: usize = 1 << 16;
@@ -45,36 +45,82 @@ impl From<std::io::Error> for ScanError {
     }
 }
 
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 1 << 18;
+
 struct Scanner<R: Read> {
-    bytes: std::io::Bytes<BufReader<R>>,
+    reader: R,
+    buffer: Vec<u8>,
+    /// Where in the buffer the next byte stands, and where the buffer ends.
+    at: usize,
+    end: usize,
     line: u64,
-    peeked: Option<u8>,
 }
 
 impl<R: Read> Scanner<R> {
-    fn next(&mut self) -> std::io::Result<Option<u8>> {
-        let byte = match self.peeked.take() {
-            Some(byte) => Some(byte),
-            None => self.bytes.next().transpose()?,
-        };
-        if byte == Some(b'\n') {
-            self.line += 1;
-        }
-        Ok(byte)
+    fn new(reader: R) -> Self {
+        Self { reader, buffer: vec![0; BUFFER_BYTES], at: 0, end: 0, line: 1 }
     }
 
-    fn peek(&mut self) -> std::io::Result<Option<u8>> {
-        if self.peeked.is_none() {
-            self.peeked = self.bytes.next().transpose()?;
+    /// Fills the buffer when it is used up; `false` at the end of the file.
+    #[cold]
+    fn fill(&mut self) -> std::io::Result<bool> {
+        loop {
+            match self.reader.read(&mut self.buffer) {
+                Ok(read) => {
+                    (self.at, self.end) = (0, read);
+                    return Ok(read > 0);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(self.peeked)
+    }
+
+    #[inline]
+    fn next(&mut self) -> std::io::Result<Option<u8>> {
+        if self.at == self.end && !self.fill()? {
+            return Ok(None);
+        }
+        let byte = self.buffer[self.at];
+        self.at += 1;
+        self.line += u64::from(byte == b'\n');
+        Ok(Some(byte))
+    }
+
+    #[inline]
+    fn peek(&mut self) -> std::io::Result<Option<u8>> {
+        if self.at == self.end && !self.fill()? {
+            return Ok(None);
+        }
+        Ok(Some(self.buffer[self.at]))
+    }
+
+    /// Copies what stands next and is no more than itself: digits, letters, commas and the like.
+    fn plain(&mut self, text: &mut Vec<u8>) {
+        let rest = &self.buffer[self.at..self.end];
+        let length = rest.iter().position(|byte| !IS_PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        let room = MAX_KEPT_BYTES.saturating_sub(text.len()).min(length);
+        text.extend_from_slice(&rest[..room]);
+        self.at += length;
     }
 }
+
+/// Bytes that neither end anything nor begin anything within a statement.
+static IS_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        table[byte] = !matches!(byte as u8, b'/' | b'\'' | b';' | b'(' | b')');
+        byte += 1;
+    }
+    table
+};
 
 /// Calls `on_statement` for every statement and checks the syntax on the way: brackets, strings, semicolons, the frame of
 /// the file and its end.
 pub fn scan<R: Read>(reader: R, on_statement: &mut dyn FnMut(&Statement<'_>)) -> Result<(), ScanError> {
-    let mut scanner = Scanner { bytes: BufReader::with_capacity(1 << 18, reader).bytes(), line: 1, peeked: None };
+    let mut scanner = Scanner::new(reader);
     let mut text: Vec<u8> = Vec::new();
     let mut is_first = true;
     let mut last_entity: Option<u64> = None;
@@ -182,6 +228,9 @@ fn statement<R: Read>(
                     return Err(step(line, last, "brackets are nested too deep"));
                 }
                 keep(text, byte);
+                if !is_closed {
+                    scanner.plain(text);
+                }
             }
         }
     }

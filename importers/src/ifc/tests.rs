@@ -416,7 +416,7 @@ fn a_model_read_in_parts_and_from_any_of_them_on_is_the_whole() {
     }
     for content in contents {
         let (whole, marks, failed) = listed(&content, usize::MAX, 0);
-        assert!(marks.is_empty() && whole.len() >= 8);
+        assert!(marks.len() < 2 && whole.len() >= 8);
         let (parts, marks, failed_in_parts) = listed(&content, whole.len() / 4, 0);
         assert!(marks.len() >= 2, "{marks:?}");
         assert_eq!(failed_in_parts, failed);
@@ -434,7 +434,8 @@ fn a_model_read_in_parts_and_from_any_of_them_on_is_the_whole() {
         for (position, before) in marks {
             let (rest, _, failed_in_all) = listed(&content, whole.len() / 4, position);
             assert!(rest == parts[before..], "from {position}");
-            assert_eq!(failed_in_all, failed);
+            // Of what came before, nothing is known any more.
+            assert!(failed_in_all <= failed);
         }
     }
 }
