@@ -33,6 +33,13 @@ impl Aside {
         if row.shape.len() < LARGE_BYTES {
             return Ok(());
         }
+        let (offset, length) = self.keep(&row.shape)?;
+        row.shape = [&[MARK][..], &offset.to_le_bytes(), &length.to_le_bytes()].concat();
+        Ok(())
+    }
+
+    /// Takes bytes of any kind; says where they lie and how many they are.
+    pub fn keep(&mut self, bytes: &[u8]) -> Result<(u64, u64), StoreError> {
         let (file, _) = match &mut self.file {
             Some(file) => file,
             None => {
@@ -41,27 +48,29 @@ impl Aside {
                 self.file.insert((file, read))
             }
         };
-        let offset = file.append(&row.shape)?;
-        let length = row.shape.len() as u64;
-        row.shape = [&[MARK][..], &offset.to_le_bytes(), &length.to_le_bytes()].concat();
-        Ok(())
+        Ok((file.append(bytes)?, bytes.len() as u64))
+    }
+
+    /// What was taken by [`Aside::keep`].
+    pub fn kept(&mut self, offset: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+        let Some((file, read)) = &mut self.file else {
+            return Err(StoreError::damaged(&self.folder, "a shape that was laid aside is gone"));
+        };
+        if offset.checked_add(length).is_none_or(|end| end > file.written) {
+            return Err(StoreError::damaged(&self.folder, "a shape was laid aside where there is nothing"));
+        }
+        file.close()?;
+        let mut bytes = vec![0; length as usize];
+        read.open()?.read(&mut bytes, offset).map_err(|e| read.error(e))?;
+        Ok(bytes)
     }
 
     /// Gives `row` its shape back.
     pub fn get(&mut self, row: &mut Row) -> Result<(), StoreError> {
         let Some((&MARK, place)) = row.shape.split_first() else { return Ok(()) };
-        let Some((file, read)) = &mut self.file else {
-            return Err(StoreError::damaged(&self.folder, "a shape that was laid aside is gone"));
-        };
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).unwrap_or(u64::MAX);
         let (offset, length) = place.split_at_checked(8).map_or((0, u64::MAX), |(o, l)| (number(o), number(l)));
-        if offset.checked_add(length).is_none_or(|end| end > file.written) {
-            return Err(StoreError::damaged(&self.folder, "a shape was laid aside where there is nothing"));
-        }
-        file.close()?;
-        let mut shape = vec![0; length as usize];
-        read.open()?.read(&mut shape, offset).map_err(|e| read.error(e))?;
-        row.shape = shape;
+        row.shape = self.kept(offset, length)?;
         Ok(())
     }
 

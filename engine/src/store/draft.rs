@@ -73,6 +73,17 @@ impl LayerWriter {
         self.read.take()
     }
 
+    /// Keeps what the import has to know besides, until the layer is finished: what is said at every checkpoint should be short. Returns
+    /// where it lies.
+    pub fn keep(&mut self, bytes: &[u8]) -> Result<(u64, u64), StoreError> {
+        self.draft.aside().keep(bytes)
+    }
+
+    /// What was kept there by this import or by one before it.
+    pub fn kept(&mut self, (offset, length): (u64, u64)) -> Result<Vec<u8>, StoreError> {
+        self.draft.aside().kept(offset, length)
+    }
+
     /// Whether there has been enough work since the last checkpoint for another one.
     pub fn is_checkpoint_due(&self) -> bool {
         self.draft.is_checkpoint_due()

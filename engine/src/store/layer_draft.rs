@@ -210,6 +210,11 @@ impl LayerDraft {
         Ok(self.tiler.surfaces()?)
     }
 
+    /// Where bytes are laid aside.
+    pub fn aside(&mut self) -> &mut Aside {
+        &mut self.aside
+    }
+
     /// The objects that follow are of this one of the layer's sources.
     pub fn next_source(&mut self, source: usize) {
         self.source = source as u32;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use groundline_engine::model::Value;
 use ifc_lite_processing::data_model::{DataModel, Property, PropertySet};
+use serde::{Deserialize, Serialize};
 
 use super::{
     parse::{MAX_TEXT, shortened},
@@ -16,6 +17,7 @@ const MAX_ATTRIBUTES: usize = 2000;
 type Values = Vec<(String, Value)>;
 
 /// The facts of all entities. A set that a thousand products share is held once.
+#[derive(Serialize, Deserialize)]
 pub struct Facts {
     of_set: HashMap<u32, Values>,
     /// By entity: its own sets, then those of its type. What the occurrence says itself wins.

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::HashMap, fs::File, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::step::{self, ScanError};
 use crate::ImportError;
 
@@ -9,7 +11,7 @@ use crate::ImportError;
 const MAX_REMEMBERED: usize = 2_000_000;
 
 /// `IfcMapConversion` (or the property set `ePSet_MapConversion` of IFC 2x3): from the model's axes to the map's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MapConversion {
     /// Place of the model's origin, metres.
     pub eastings_m: f64,
@@ -26,7 +28,7 @@ pub struct MapConversion {
 }
 
 /// What a file says about its place.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Georeference {
     /// Schema, such as `IFC4`.
     pub schema: String,
@@ -37,7 +39,7 @@ pub struct Georeference {
     /// From the model to the map.
     pub conversion: Option<MapConversion>,
     /// What said so: `IfcMapConversion`, `ePSet_MapConversion`.
-    pub conversion_from: &'static str,
+    pub conversion_from: String,
     /// `IfcSite.RefLongitude`, `RefLatitude` (degrees) and `RefElevation` (metres).
     pub site: Option<[f64; 3]>,
     /// Direction of true north in the model's axes.
@@ -274,7 +276,7 @@ impl Found {
             crs_name,
             vertical_datum,
             conversion,
-            conversion_from,
+            conversion_from: conversion_from.into(),
             site,
             true_north,
             doubts,

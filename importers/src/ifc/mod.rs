@@ -86,8 +86,13 @@ fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {
 }
 
 fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
-    let geo = Georeference::read(job.path)?;
     let start = out.start();
+    // What was found out the first time need not be found out again.
+    let known = postcard::take_from_bytes::<Georeference>(out.state()).ok().filter(|_| start > 0);
+    let (geo, told) = match known {
+        Some((geo, told)) => (geo, told.to_vec()),
+        None => (Georeference::read(job.path)?, Vec::new()),
+    };
     // Where it is gone on with, the account has said this already.
     let mut said = SourceReport::default();
     let placing = Placing::of(job, &geo, if start == 0 { &mut *report } else { &mut said })?;
@@ -98,8 +103,13 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
     let mut sink = |found: Found| -> Result<(), String> {
         let (product, parts) = match found {
             Found::Product(product, parts) => (*product, parts),
-            Found::Mark(position) => {
-                out.mark(position, &[], report);
+            Found::Mark(position, told) => {
+                let mut state = Vec::new();
+                if !told.is_empty() {
+                    state = postcard::to_allocvec(&geo).map_err(|error| error.to_string())?;
+                    state.extend(told);
+                }
+                out.mark(position, &state, report);
                 return Ok(());
             }
         };
@@ -117,7 +127,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             words
         })
     };
-    let outcome = read_file(job.path, start, &mut sink);
+    let outcome = read_file(job.path, start, &told, &mut sink);
     if let Some(error) = stopped {
         return Err(error);
     }
@@ -135,7 +145,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
 }
 
 /// Reads the products.
-fn read_file(path: &Path, start: u64, sink: &mut Sink<'_>) -> Result<Summary, ImportError> {
+fn read_file(path: &Path, start: u64, told: &[u8], sink: &mut Sink<'_>) -> Result<Summary, ImportError> {
     let io = |source| ImportError::Io { path: path.into(), source };
     let bad = |reason| ImportError::Bad { path: path.into(), place: "products".into(), reason };
     let mut content = Vec::new();
@@ -143,7 +153,7 @@ fn read_file(path: &Path, start: u64, sink: &mut Sink<'_>) -> Result<Summary, Im
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(bad(format!("larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
-    match catch_unwind(AssertUnwindSafe(|| read_ifc(&content, start, sink))) {
+    match catch_unwind(AssertUnwindSafe(|| read_ifc(&content, start, told, sink))) {
         Ok(read) => read.map_err(bad),
         Err(panic) => {
             let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -196,7 +206,7 @@ fn attributes(product: &Product, geo: &Georeference) -> Vec<Attribute> {
     }
     if product.ifc_type == "IfcSite" || product.ifc_type == "IfcBuilding" {
         let by = if geo.conversion.is_some() {
-            geo.conversion_from
+            &geo.conversion_from
         } else if geo.site.is_some() {
             "IfcSite"
         } else {

@@ -13,10 +13,12 @@ use std::{
 use groundline_engine::model::Value;
 use ifc_lite_core::{EntityDecoder, EntityIndex};
 use ifc_lite_processing::{
-    Batching, Features, FrameEvent, MeshData, MeshFrame, ProcessingRequest, ProcessingSink, build_entity_index_parallel,
+    Batching, Features, FrameEvent, MeshData, MeshFrame, ProcessingRequest, ProcessingSink,
+    build_entity_index_parallel,
     data_model::{DataModel, EntityMetadata, extract_data_model},
     process,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     bare::Survey,
@@ -52,18 +54,23 @@ static LEFT_OUT: &[&str] = &[
 /// Elements that are meshed together, and after which an import that is killed can go on.
 const TOGETHER: usize = 2_000;
 
-/// Reads the products of a file in the file's order, from `start` on: 0, or what was marked.
+/// Reads the products of a file in the file's order, from `start` on: 0, or what was marked; then with what was `told` at the first mark.
 ///
 /// The library holds the whole file and many meshes at once, and it may panic or run long on damaged files:
 /// this is why it is called in a process of its own.
-pub fn read_ifc(content: &[u8], start: u64, sink: &mut Sink<'_>) -> Result<Summary, String> {
-    read_together(content, TOGETHER, start, sink)
+pub fn read_ifc(content: &[u8], start: u64, told: &[u8], sink: &mut Sink<'_>) -> Result<Summary, String> {
+    read_together(content, TOGETHER, start, told, sink)
 }
 
 /// As [`read_ifc`] with so many elements at a time.
-pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sink<'_>) -> Result<Summary, String> {
-    let (index, survey) =
-        rayon::join(|| Arc::new(build_entity_index_parallel(content)), || Survey::of(content));
+pub fn read_together(
+    content: &[u8],
+    together: usize,
+    start: u64,
+    told: &[u8],
+    sink: &mut Sink<'_>,
+) -> Result<Summary, String> {
+    let (index, survey) = rayon::join(|| Arc::new(build_entity_index_parallel(content)), || Survey::of(content));
     let decoder = || EntityDecoder::with_arc_index(content, index.clone());
     let start = usize::try_from(start).unwrap_or(usize::MAX);
     let cancel = Arc::new(AtomicBool::new(false));
@@ -79,16 +86,25 @@ pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sin
     }
     thread::scope(|scope| {
         // What is said of the products is read while the library looks for their shapes.
-        let told = scope.spawn(|| {
-            let bare = survey.without_shapes(content, &index, &mut decoder());
-            let mut model = extract_data_model(&bare);
-            let facts = Facts::of(&mut model, &bare);
-            (Tree::of(model), facts)
+        let known = postcard::from_bytes::<Told>(told).ok().filter(|_| start > 0);
+        let coming = scope.spawn(|| match known {
+            Some(told) => (told, Vec::new()),
+            None => {
+                let bare = survey.without_shapes(content, &index, &mut decoder());
+                let mut model = extract_data_model(&bare);
+                let facts = Facts::of(&mut model, &bare);
+                let told = Told { facts, tree: Tree::of(model) };
+                // Without it, one who goes on reads it again.
+                let bytes = postcard::to_allocvec(&told).unwrap_or_default();
+                (told, bytes)
+            }
         });
         let mut batches = Batches {
             index: &index,
             colours: Colours::of(&survey, decoder()),
-            told: Told::Coming(told),
+            coming: Some(coming),
+            told: None,
+            to_tell: Vec::new(),
             order: VecDeque::new(),
             start,
             reached: start,
@@ -111,17 +127,21 @@ pub fn read_together(content: &[u8], together: usize, start: u64, sink: &mut Sin
 }
 
 /// What is said of the products.
-enum Told<'s> {
-    Coming(thread::ScopedJoinHandle<'s, (Tree, Facts)>),
-    Here(Box<(Tree, Facts)>),
-    Lost,
+#[derive(Serialize, Deserialize)]
+struct Told {
+    tree: Tree,
+    facts: Facts,
 }
 
 /// Takes the shapes as the library makes them and hands on products in the order in which they stand in the file.
 struct Batches<'s, 'k> {
     index: &'s EntityIndex,
     colours: Option<Colours<'s>>,
-    told: Told<'s>,
+    /// What is said of the products, and the same as bytes where nobody has them yet.
+    coming: Option<thread::ScopedJoinHandle<'s, (Told, Vec<u8>)>>,
+    told: Option<Told>,
+    /// Those bytes, until the first mark.
+    to_tell: Vec<u8>,
     /// Where the products that are not handed on yet start, and their numbers.
     order: VecDeque<(usize, u32)>,
     start: usize,
@@ -171,19 +191,16 @@ impl Batches<'_, '_> {
     }
 
     fn hand_on(&mut self, is_end: bool) -> Result<(), String> {
-        self.told = match std::mem::replace(&mut self.told, Told::Lost) {
-            Told::Coming(told) => {
-                let told = Box::new(told.join().unwrap_or_else(|panic| resume_unwind(panic)));
-                let place = |id: &u32| Some((self.index.get(id)?.0, *id)).filter(|(at, _)| *at >= self.start);
-                let mut order: Vec<(usize, u32)> = told.0.products.iter().filter_map(place).collect();
-                order.sort_unstable();
-                self.order = order.into();
-                Told::Here(told)
-            }
-            other => other,
-        };
-        let Told::Here(told) = &self.told else { return Ok(()) };
-        let (tree, facts) = &**told;
+        if let Some(coming) = self.coming.take() {
+            let (told, bytes) = coming.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let place = |id: &u32| Some((self.index.get(id)?.0, *id)).filter(|(at, _)| *at >= self.start);
+            let mut order: Vec<(usize, u32)> = told.tree.products.iter().filter_map(place).collect();
+            order.sort_unstable();
+            self.order = order.into();
+            self.to_tell = bytes;
+            self.told = Some(told);
+        }
+        let Some(Told { tree, facts }) = &self.told else { return Ok(()) };
         let mut shapes = std::mem::take(&mut self.shapes);
         let place = |id: &u32| self.index.get(id).map(|(at, _)| *at);
         let end = if is_end { usize::MAX } else { shapes.keys().filter_map(place).max().map_or(0, |at| at + 1) };
@@ -201,7 +218,7 @@ impl Batches<'_, '_> {
             if at < self.reached {
                 return Err(format!("#{id}: its shape came after that of later entities"));
             }
-            let product = tree.product(entity, facts.get(id));
+            let product = tree.product(id, entity, facts.get(id));
             let mut parts = shapes.remove(&id).unwrap_or_default();
             if let Some(first) = parts.first().map(|part| part.rgba)
                 && parts.iter().all(|part| part.rgba == first)
@@ -216,7 +233,7 @@ impl Batches<'_, '_> {
             return Ok(());
         }
         self.reached = self.reached.max(end);
-        (self.sink)(Found::Mark(self.reached as u64))
+        (self.sink)(Found::Mark(self.reached as u64, std::mem::take(&mut self.to_tell)))
     }
 }
 
@@ -233,9 +250,34 @@ fn part(mesh: &MeshData, to_world: impl Fn([f64; 3]) -> [f64; 3]) -> Option<Part
     (is_sound && !indices.is_empty()).then_some(Part { positions, indices, rgba })
 }
 
+/// What a product says of itself.
+#[derive(Serialize, Deserialize)]
+struct Named {
+    type_name: String,
+    global_id: Option<String>,
+    name: Option<String>,
+    /// Description, object type, tag and predefined type.
+    others: [Option<String>; 4],
+}
+
+impl Named {
+    fn of(entity: EntityMetadata) -> Self {
+        Self {
+            type_name: entity.type_name,
+            global_id: entity.global_id,
+            name: entity.name,
+            others: [entity.description, entity.object_type, entity.tag, entity.predefined_type],
+        }
+    }
+}
+
+/// Names of [`Named::others`].
+const OTHERS: [&str; 4] = ["description", "object_type", "tag", "predefined_type"];
+
 /// Who is part of whom.
+#[derive(Serialize, Deserialize)]
 struct Tree {
-    entities: HashMap<u32, EntityMetadata>,
+    entities: HashMap<u32, Named>,
     parents: HashMap<u32, u32>,
     elevations: HashMap<u32, f64>,
     storeys: HashMap<u32, u32>,
@@ -249,7 +291,8 @@ impl Tree {
         let mut elevations = HashMap::new();
         // what nobody placed in the tree and what has no shape is in the file all the same
         let mut products: HashSet<u32> = model.entities.iter().filter(is_product).map(|e| e.entity_id).collect();
-        let entities: HashMap<u32, EntityMetadata> = model.entities.into_iter().map(|e| (e.entity_id, e)).collect();
+        let things = model.entities.into_iter().filter(|e| may_be_product(&e.type_name));
+        let entities: HashMap<u32, Named> = things.map(|e| (e.entity_id, Named::of(e))).collect();
         for node in &model.spatial_hierarchy.nodes {
             products.insert(node.entity_id);
             if node.parent_id != 0 {
@@ -306,17 +349,11 @@ impl Tree {
         own.filter(|g| !g.is_empty()).unwrap_or_else(|| format!("#{id}"))
     }
 
-    fn product(&self, entity: &EntityMetadata, facts: Vec<(String, Value)>) -> Product {
-        let id = entity.entity_id;
+    fn product(&self, id: u32, entity: &Named, facts: Vec<(String, Value)>) -> Product {
         let above: Vec<u32> = self.above(id).collect();
         let is_kept = |up: &&u32| self.products.binary_search(up).is_ok();
         let mut attributes = Vec::new();
-        for (key, text) in [
-            ("description", &entity.description),
-            ("object_type", &entity.object_type),
-            ("tag", &entity.tag),
-            ("predefined_type", &entity.predefined_type),
-        ] {
+        for (key, text) in OTHERS.into_iter().zip(&entity.others) {
             if let Some(text) = text.as_deref().filter(|t| !t.is_empty()) {
                 attributes.push((key.to_owned(), Value::Text(shortened(text))));
             }
@@ -337,9 +374,16 @@ impl Tree {
 }
 
 /// Whether an entity is no thing in a city, or not known at all.
-fn is_left_out(entity: Option<&EntityMetadata>) -> bool {
+fn is_left_out(entity: Option<&Named>) -> bool {
     let name = entity.map(|e| e.type_name.to_uppercase()).unwrap_or_default();
     name.is_empty() || LEFT_OUT.contains(&name.as_str()) || name.starts_with("IFCSTRUCTURAL")
+}
+
+/// Whether something of this type may be a thing in a city; types that are not known may.
+fn may_be_product(type_name: &str) -> bool {
+    use ifc_lite_core::IfcType::{IfcPropertyDefinition, IfcRelationship, IfcTypeObject};
+    let own = ifc_lite_core::IfcType::from_str(&type_name.to_uppercase());
+    ![IfcPropertyDefinition, IfcRelationship, IfcTypeObject].into_iter().any(|other| own.is_subtype_of(other))
 }
 
 /// Whether entities of this type are things that are built, in any version of the schema.

@@ -109,7 +109,7 @@ impl<'a> Placing<'a> {
                 conversion.scale,
                 job.crs.label()
             );
-            report.warn("georeference", message, geo.conversion_from);
+            report.warn("georeference", message, &geo.conversion_from);
             if let Some(message) = disagreement(geo, conversion, job.crs) {
                 report.warn("georeference_disagrees", message, "IfcSite");
             }

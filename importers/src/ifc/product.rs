@@ -52,8 +52,8 @@ pub struct Part {
 pub enum Found {
     /// A product with its shape.
     Product(Box<Product>, Vec<Part>),
-    /// Reading could go on from here another time.
-    Mark(u64),
+    /// Reading could go on from here another time, by one who knows what was told at the first of these.
+    Mark(u64, Vec<u8>),
 }
 
 /// Takes what is read. An error stops the reading.

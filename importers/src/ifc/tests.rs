@@ -392,13 +392,16 @@ fn what_nobody_placed_and_nobody_knows_is_there() {
 
 type Listed = Vec<(super::product::Product, Vec<super::product::Part>)>;
 
-/// Products in the order of reading, with the marks between them: position, products before it.
-fn listed(content: &[u8], together: usize, start: u64) -> (Listed, Vec<(u64, usize)>, u64) {
-    let (mut products, mut marks) = (Vec::new(), Vec::new());
-    let summary = super::parse::read_together(content, together, start, &mut |found| {
+/// Position, products before it, what was told.
+type Marks = Vec<(u64, usize, Vec<u8>)>;
+
+/// Products in the order of reading, with the marks between them.
+fn listed(content: &[u8], together: usize, start: u64, told: &[u8]) -> (Listed, Marks, u64) {
+    let (mut products, mut marks) = (Vec::new(), Marks::new());
+    let summary = super::parse::read_together(content, together, start, told, &mut |found| {
         match found {
             super::product::Found::Product(product, parts) => products.push((*product, parts)),
-            super::product::Found::Mark(position) => marks.push((position, products.len())),
+            super::product::Found::Mark(position, told) => marks.push((position, products.len(), told)),
         }
         Ok(())
     });
@@ -415,9 +418,9 @@ fn a_model_read_in_parts_and_from_any_of_them_on_is_the_whole() {
         contents.extend(shared(name).map(|path| std::fs::read(path).unwrap()));
     }
     for content in contents {
-        let (whole, marks, failed) = listed(&content, usize::MAX, 0);
+        let (whole, marks, failed) = listed(&content, usize::MAX, 0, &[]);
         assert!(marks.len() < 2 && whole.len() >= 8);
-        let (parts, marks, failed_in_parts) = listed(&content, whole.len() / 4, 0);
+        let (parts, marks, failed_in_parts) = listed(&content, whole.len() / 4, 0, &[]);
         assert!(marks.len() >= 2, "{marks:?}");
         assert_eq!(failed_in_parts, failed);
         assert_eq!(parts.len(), whole.len());
@@ -431,9 +434,11 @@ fn a_model_read_in_parts_and_from_any_of_them_on_is_the_whole() {
                 assert!(gap < 1e-4, "{}: {gap} m", product.global_id);
             }
         }
-        for (position, before) in marks {
-            let (rest, _, failed_in_all) = listed(&content, whole.len() / 4, position);
-            assert!(rest == parts[before..], "from {position}");
+        let told = marks[0].2.clone();
+        assert!(!told.is_empty() && marks[1..].iter().all(|(.., more)| more.is_empty()), "it is told once");
+        for ((position, before, _), told) in marks.iter().zip([&told[..], &told, &[]].into_iter().cycle()) {
+            let (rest, _, failed_in_all) = listed(&content, whole.len() / 4, *position, told);
+            assert!(rest == parts[*before..], "from {position}");
             // Of what came before, nothing is known any more.
             assert!(failed_in_all <= failed);
         }

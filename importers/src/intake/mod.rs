@@ -201,13 +201,17 @@ fn begun(writer: &mut LayerWriter) -> SoFar {
 }
 
 /// Puts the layer on the disk when it is time to.
-fn checkpoint(writer: &mut LayerWriter, so_far: &SoFar, moment: Moment) -> Result<(), StoreError> {
+fn checkpoint(writer: &mut LayerWriter, so_far: &mut SoFar, moment: Moment) -> Result<(), StoreError> {
     let is_time = match moment {
         Moment::Reading => writer.is_checkpoint_due(),
         Moment::Read => writer.is_long(),
         Moment::Stopping => so_far.is_begun(),
     };
-    if is_time { writer.checkpoint(so_far.to_bytes()) } else { Ok(()) }
+    if !is_time {
+        return Ok(());
+    }
+    so_far.current.keep(&mut |bytes| writer.keep(bytes))?;
+    writer.checkpoint(so_far.to_bytes())
 }
 
 /// The layer that is read first and written later, when the whole ground is known.
@@ -222,7 +226,11 @@ impl Keeper for Ground<'_> {
         Ok(begun(self.0))
     }
 
-    fn checkpoint(&mut self, so_far: &SoFar, moment: Moment) -> Result<(), StoreError> {
+    fn kept(&mut self, place: (u64, u64)) -> Result<Vec<u8>, StoreError> {
+        self.0.kept(place)
+    }
+
+    fn checkpoint(&mut self, so_far: &mut SoFar, moment: Moment) -> Result<(), StoreError> {
         checkpoint(self.0, so_far, moment)
     }
 
@@ -264,7 +272,11 @@ impl Keeper for Layer<'_> {
         self.writer().map(begun)
     }
 
-    fn checkpoint(&mut self, so_far: &SoFar, moment: Moment) -> Result<(), StoreError> {
+    fn kept(&mut self, place: (u64, u64)) -> Result<Vec<u8>, StoreError> {
+        self.writer()?.kept(place)
+    }
+
+    fn checkpoint(&mut self, so_far: &mut SoFar, moment: Moment) -> Result<(), StoreError> {
         checkpoint(self.writer()?, so_far, moment)
     }
 

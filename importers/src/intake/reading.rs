@@ -51,8 +51,12 @@ pub(super) trait Keeper: Send {
         Ok(SoFar::default())
     }
     /// Puts what was taken on the disk, where that is worth its while at this moment, for another import to go on from.
-    fn checkpoint(&mut self, _so_far: &SoFar, _moment: Moment) -> Result<(), StoreError> {
+    fn checkpoint(&mut self, _so_far: &mut SoFar, _moment: Moment) -> Result<(), StoreError> {
         Ok(())
+    }
+    /// What an import kept at that place for this one.
+    fn kept(&mut self, _place: (u64, u64)) -> Result<Vec<u8>, StoreError> {
+        Ok(Vec::new())
     }
     /// A source cannot be read: the layer is given up.
     fn abandon(&mut self) {}
@@ -286,18 +290,18 @@ fn do_task(mut task: LayerTask<'_>, reading: &Reading<'_>) -> bool {
         }
     }
     if reading.is_stopping() {
-        if is_whole && let Err(error) = task.keeper.checkpoint(&so_far, Moment::Stopping) {
+        if is_whole && let Err(error) = task.keeper.checkpoint(&mut so_far, Moment::Stopping) {
             tracing::warn!("what was read cannot be kept for resuming: {error}");
         }
         return false;
     }
     // A layer with a source that could not be read stays as it is in the city.
-    let finish = |mut keeper: Box<dyn Keeper + '_>| -> Result<(), StoreError> {
+    let mut finish = |mut keeper: Box<dyn Keeper + '_>| -> Result<(), StoreError> {
         if !is_whole {
             return Ok(());
         }
         if so_far.is_begun() {
-            keeper.checkpoint(&so_far, Moment::Read)?;
+            keeper.checkpoint(&mut so_far, Moment::Read)?;
         }
         keeper.finish(&task.accounts)
     };
@@ -369,7 +373,8 @@ fn read_one(
         options: &reading.request.options,
     };
     let format = placed.source.format;
-    let (start, begun) = so_far.current.start(account.clone());
+    let (start, begun) =
+        so_far.current.start(account.clone(), &mut |place| keeper.kept(place)).map_err(ReadError::Store)?;
     *account = begun;
     let (outcome, store_error) = thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);

@@ -33,9 +33,20 @@ struct Mark {
     position: u64,
     account: SourceReport,
     taken: u64,
-    /// What the reader said at this mark and those before.
-    state: Vec<u8>,
+    /// What the reader said at this mark and those before, in pieces.
+    state: Vec<Piece>,
 }
+
+/// Something that a reader said.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Piece {
+    /// Where it is kept, and how long it is.
+    Kept(u64, u64),
+    Here(Vec<u8>),
+}
+
+/// What is longer than this is kept once, not said at every checkpoint.
+const MOST_SAID: usize = 1 << 12;
 
 impl SoFar {
     /// Whether anything is read.
@@ -63,20 +74,45 @@ impl SoFar {
 
 impl Current {
     /// Where to go on, and the account up to there; `account` is that of a source of which nothing is read.
-    pub fn start(&self, account: SourceReport) -> (Start, SourceReport) {
-        match &self.mark {
-            Some(mark) => {
-                let skip = self.taken.saturating_sub(mark.taken);
-                (Start { position: mark.position, skip, state: mark.state.clone() }, mark.account.clone())
+    pub fn start<E>(
+        &self,
+        account: SourceReport,
+        kept: &mut dyn FnMut((u64, u64)) -> Result<Vec<u8>, E>,
+    ) -> Result<(Start, SourceReport), E> {
+        let Some(mark) = &self.mark else { return Ok((Start { skip: self.taken, ..Start::default() }, account)) };
+        let mut state = Vec::new();
+        for piece in &mark.state {
+            match piece {
+                Piece::Kept(at, length) => state.extend(kept((*at, *length))?),
+                Piece::Here(bytes) => state.extend_from_slice(bytes),
             }
-            None => (Start { skip: self.taken, ..Start::default() }, account),
         }
+        let skip = self.taken.saturating_sub(mark.taken);
+        Ok((Start { position: mark.position, skip, state }, mark.account.clone()))
+    }
+
+    /// Gives away the long pieces of what the reader said; `keep` says where they lie.
+    pub fn keep<E>(&mut self, keep: &mut dyn FnMut(&[u8]) -> Result<(u64, u64), E>) -> Result<(), E> {
+        for piece in self.mark.iter_mut().flat_map(|mark| &mut mark.state) {
+            if let Piece::Here(bytes) = piece
+                && bytes.len() > MOST_SAID
+            {
+                let (at, length) = keep(bytes)?;
+                *piece = Piece::Kept(at, length);
+            }
+        }
+        Ok(())
     }
 
     /// The reader could begin at `position`, where its account was this.
     pub fn mark(&mut self, position: u64, state: &[u8], account: SourceReport) {
         let mut all = self.mark.take().map_or_else(Vec::new, |mark| mark.state);
-        all.extend_from_slice(state);
+        if !state.is_empty() {
+            match all.last_mut() {
+                Some(Piece::Here(last)) if last.len() + state.len() <= MOST_SAID => last.extend_from_slice(state),
+                _ => all.push(Piece::Here(state.into())),
+            }
+        }
         self.mark = Some(Mark { position, account, taken: self.taken, state: all });
     }
 
