@@ -11,7 +11,7 @@ use groundline_engine::{
     crs::Frame,
     model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
     store::City,
-    tile::{Ground, TileTree},
+    tile::{Ground, TileTree, TreeError},
 };
 
 use crate::ViewError;
@@ -41,18 +41,20 @@ impl LayerModel {
     /// Reads the tiles of a layer from its `tileset.json`.
     pub fn read(name: &str, tileset: &Path, classes: Vec<(String, u64)>, points: u64) -> Result<Self, ViewError> {
         let io = |source| ViewError::Io { path: tileset.to_owned(), source };
-        let size = std::fs::metadata(tileset).map_err(io)?.len();
-        if size > MAX_TILESET_BYTES {
-            return Err(ViewError::Tileset { path: tileset.to_owned(), reason: format!("{size} bytes are too many") });
-        }
-        let json = std::fs::read(tileset).map_err(io)?;
-        let tree = TileTree::read(&json)
-            .map_err(|error| ViewError::Tileset { path: tileset.to_owned(), reason: error.to_string() })?;
+        let bad = |reason: String| ViewError::Tileset { path: tileset.to_owned(), reason };
+        let mut left = MAX_TILESET_BYTES;
+        let mut fetch = |path: &Path| -> Result<Vec<u8>, std::io::Error> {
+            let size = std::fs::metadata(path)?.len();
+            left = left.checked_sub(size).ok_or(std::io::ErrorKind::FileTooLarge)?;
+            std::fs::read(path)
+        };
+        let json = fetch(tileset).map_err(io)?;
+        let folder = tileset.parent().map(Path::to_owned).unwrap_or_default();
+        let mut page =
+            |uri: &str| fetch(&folder.join(uri)).map_err(|error| TreeError::Shape(format!("its page {uri}: {error}")));
+        let tree = TileTree::read_with_pages(&json, &mut page).map_err(|error| bad(error.to_string()))?;
         if !tree.is_in_city_frame() {
-            return Err(ViewError::Tileset {
-                path: tileset.to_owned(),
-                reason: "tiles lack the city-frame extras that Groundline writes".into(),
-            });
+            return Err(bad("tiles lack the city-frame extras that Groundline writes".into()));
         }
         let mut classes = classes;
         classes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -64,7 +66,7 @@ impl LayerModel {
             classes,
             points,
             tree,
-            folder: tileset.parent().map(Path::to_owned).unwrap_or_default(),
+            folder,
         })
     }
 

@@ -240,8 +240,7 @@ fn layer(folder: &Path, name: &str, class: &str, content: &TileContent) -> Layer
         geometric_error_m: 0.0,
         content: Some(file),
         origin: ORIGIN,
-        refine: Refine::Replace,
-        children: vec![],
+        ..TileNode::default()
     });
     let tiles = builder.finish().expect("temporary folder");
     let tileset = folder.join(tiles.tileset.expect("has content"));

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
-use crate::{model::Extent, store::hilbert};
+use crate::{model::Extent, tile::hilbert};
 
 /// Children of a node.
 const NODE: usize = 16;
@@ -450,7 +450,7 @@ mod tests {
                     if i % 97 == 5 { Extent::EMPTY } else { Extent { min, max: min + size } }
                 })
                 .collect();
-            boxes.sort_by_key(|b| crate::store::hilbert(b.centre().truncate()));
+            boxes.sort_by_key(|b| crate::tile::hilbert(b.centre().truncate()));
             boxes
         }
     }

@@ -114,7 +114,8 @@ async fn tiles_are_served_with_ranges_tags_and_types() {
     assert_eq!((tileset.status, tileset.header("content-type").unwrap().as_str()), (200, "application/json"));
     assert!(tileset.header("cache-control").unwrap().contains("immutable"));
     let layer = city.layer("建筑").unwrap();
-    let glb = layer.tile_files.iter().find(|f| f.ends_with(".glb")).unwrap();
+    let files = city.tile_files(&layer.name).unwrap();
+    let glb = files.iter().find(|f| f.ends_with(".glb")).unwrap();
     let path = format!("/{}", super::root::percent_encode(glb));
     let answer = get(at, &path, "").await;
     assert_eq!(answer.header("content-type").unwrap(), "model/gltf-binary");

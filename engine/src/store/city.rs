@@ -11,7 +11,7 @@ use super::{
     Draft, LayerEntry, StoreError, disk, ids,
     json::Origins,
     lock::Lock,
-    manifest::{self, FORMAT, FORMAT_VERSION, Head, LayerRecord, Manifest},
+    manifest::{self, FORMAT, FORMAT_VERSION, FileRecord, Head, LayerRecord, Manifest},
     parts::Parts,
     path::join_inside,
     read::{self, RowReader, Rows},
@@ -279,15 +279,24 @@ impl City {
     /// Compares every file of the open version with its manifest, and the manifests with each other.
     /// Empty when nothing is damaged.
     pub fn verify(&self) -> Result<Vec<Damage>, StoreError> {
-        let mut found = Vec::new();
-        for file in self.manifest.layers.iter().flat_map(LayerRecord::files) {
+        let mut found: Vec<Damage> = Vec::new();
+        let mut check = |file: &FileRecord| {
             let reason = match join_inside(&self.folder, &file.path).and_then(|path| disk::hash_file(&path)) {
-                Ok((size, _)) if size != file.size => format!("{size} bytes instead of {}", file.size),
-                Ok((_, hash)) if hash != file.blake3 => "its content is not what was written".into(),
-                Ok(_) => continue,
+                Ok((size, _)) if !file.has_size(size) => format!("{size} bytes instead of {}", file.size),
+                Ok((_, hash)) if !file.has_hash(&hash) => "its content is not what was written".into(),
+                Ok(_) => return,
                 Err(e) => e.to_string(),
             };
-            found.push(Damage { path: file.path.clone(), reason });
+            if found.iter().all(|damage| damage.path != file.path) {
+                found.push(Damage { path: file.path.clone(), reason });
+            }
+        };
+        for layer in &self.manifest.layers {
+            layer.files().for_each(&mut check);
+            // A page that cannot be read is among the files that its own page names.
+            layer.each_named_tile(&self.folder, &mut BTreeSet::new(), &mut |file| {
+                file.iter().for_each(&mut check);
+            });
         }
         let mut expected = self.head.manifest.clone();
         for version in (0..=self.head.version).rev() {
@@ -307,6 +316,18 @@ impl City {
         Ok(found)
     }
 
+    /// The files of a layer's tiles, relative to the city.
+    pub fn tile_files(&self, layer: &str) -> Result<Vec<String>, StoreError> {
+        let record = self.record(layer)?;
+        let mut files: Vec<String> = record.tile_files.iter().map(|file| file.path.clone()).collect();
+        let mut failed = None;
+        record.each_named_tile(&self.folder, &mut BTreeSet::new(), &mut |file| match file {
+            Ok(file) => files.push(file.path),
+            Err(error) => failed = Some(StoreError::damaged(&error.path, &error.reason)),
+        });
+        failed.map_or(Ok(files), Err)
+    }
+
     /// Begins a new version; takes the city's write lock. The version before is the newest on the disk,
     /// also when this city was opened at an earlier one.
     pub fn begin(&self) -> Result<Draft, StoreError> {
@@ -321,11 +342,26 @@ impl City {
         super::resume::forget(&self.folder);
         let newest = manifest::read_head(&self.folder)?.version;
         let mut kept: HashSet<PathBuf> = HashSet::new();
+        let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for version in 0..=newest {
             let (manifest, _) = manifest::read_manifest(&self.folder, version)?;
             kept.insert(self.folder.join(manifest::manifest_path(version)));
             kept.insert(self.folder.join(manifest::report_path(version)));
             kept.extend(manifest.layers.iter().flat_map(LayerRecord::files).map(|f| self.folder.join(&f.path)));
+            for layer in &manifest.layers {
+                let mut failed = None;
+                let seen = pages.entry(layer.name.clone()).or_default();
+                layer.each_named_tile(&self.folder, seen, &mut |file| match file {
+                    Ok(file) => {
+                        kept.insert(self.folder.join(&file.path));
+                    }
+                    Err(error) => failed = Some(error),
+                });
+                // What a damaged page names is not known any more, so nothing is known to be garbage.
+                if let Some(error) = failed {
+                    return Err(StoreError::damaged(&error.path, &error.reason));
+                }
+            }
         }
         let mut freed = 0;
         for inner in ["versions", "objects", "tiles", "reports"] {

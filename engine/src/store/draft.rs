@@ -9,9 +9,10 @@ use std::{
 
 use super::{
     SourceRef, StoreError, city,
+    disk::{self, Step, pass},
     layer_draft::{Base, LayerDraft},
     lock::Lock,
-    manifest::{self, Head, LayerRecord, Manifest},
+    manifest::{self, FORMAT_VERSION, Head, LayerRecord, Manifest},
     path::folder_of,
     resume::{self, Resume},
     shape::Kind,
@@ -26,7 +27,7 @@ use crate::{
 const HELD_GROUND_BYTES: u64 = 256 << 20;
 
 /// Folder of the heights and pictures in the staging folder.
-pub(super) const SURFACE_FOLDER: &str = "surface";
+const SURFACE_FOLDER: &str = "surface";
 
 /// A version in the making. Dropped without `commit`, it leaves nothing behind but, where it was asked to keep them,
 /// finished layers for the next one.
@@ -321,6 +322,62 @@ impl Draft {
         let ground = city::ground_of(grids);
         ground.hold(HELD_GROUND_BYTES)?;
         Site::new(self, ground, pictures)
+    }
+
+    /// Puts the files into place, writes report and manifest, and switches `city.json` to them.
+    pub(super) fn switch(
+        &mut self,
+        layers: Vec<LayerRecord>,
+        what: String,
+        moves: &[(std::path::PathBuf, String)],
+        report: &mut ImportReport,
+    ) -> Result<u64, StoreError> {
+        let version = self.head.version + 1;
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            version,
+            parent: Some(self.head.version),
+            parent_manifest: Some(self.head.manifest.clone()),
+            time: super::now(),
+            who: super::who(),
+            what,
+            layers,
+        };
+        (report.version, report.extent) = (version, manifest.extent());
+
+        // Nobody asks for the ground any more: what it lies in need not be made durable.
+        let _ = fs::remove_dir_all(self.staging.0.join(SURFACE_FOLDER));
+        disk::sync_tree(&self.folder)?;
+        pass(Step::Staged, &self.staging.0)?;
+        for (number, (from, relative)) in moves.iter().enumerate() {
+            if number == moves.len() / 2 {
+                pass(Step::Moving, &self.folder)?;
+            }
+            let target = self.folder.join(relative);
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).map_err(StoreError::at(parent))?;
+            }
+            // Files are named by their content: what is there already is the same, or damaged.
+            fs::rename(from, &target).map_err(StoreError::at(&target))?;
+        }
+        pass(Step::Moved, &self.folder)?;
+        let path = self.folder.join(manifest::report_path(version));
+        disk::replace_file(&path, &manifest::to_json(report, &path)?)?;
+        pass(Step::Reported, &path)?;
+        let path = self.folder.join(manifest::manifest_path(version));
+        let bytes = manifest::to_json(&manifest, &path)?;
+        disk::replace_file(&path, &bytes)?;
+        disk::sync_tree(&self.folder)?;
+        pass(Step::Manifested, &path)?;
+
+        (self.head.version, self.head.format_version) = (version, FORMAT_VERSION);
+        self.head.extent = report.extent;
+        self.head.manifest = blake3::hash(&bytes).to_hex().to_string();
+        let path = self.folder.join("city.json");
+        disk::replace_file(&path, &manifest::to_json(&self.head, &path)?)?;
+        // The layers are in the city now, or belong to no import that could go on.
+        self.forget_kept();
+        Ok(version)
     }
 
     /// Grids and pictures of the next version, layer by layer in the order of their names.

@@ -48,6 +48,14 @@ pub enum StoreError {
     /// No layer of this name, or it was not started in this draft.
     #[error("no layer {0:?}")]
     NoLayer(String),
+    /// A change of single objects that cannot be made.
+    #[error("layer {layer}: {reason}")]
+    NotChanged {
+        /// Layer.
+        layer: String,
+        /// Why not.
+        reason: String,
+    },
     /// Another process is writing.
     #[error("{0} is being written by another process")]
     Locked(PathBuf),

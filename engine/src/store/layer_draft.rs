@@ -3,6 +3,8 @@
 mod checkpoint;
 mod rows;
 
+pub(super) use rows::{Chunk, PART_ROWS, PartWriter};
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -120,6 +122,8 @@ pub(super) struct LayerDraft {
 /// A layer whose files are in the staging folder.
 pub(super) struct FinishedLayer {
     pub record: LayerRecord,
+    /// The files of its tiles that the record does not name.
+    pub tile_files: Vec<FileRecord>,
     pub warnings: Vec<Warning>,
     pub changes: Changes,
     /// Folder in which its files lie under the names that they will have in the city.
@@ -344,26 +348,42 @@ impl LayerDraft {
             shapes: self.shapes,
             objects: self.objects,
             points: self.points,
-            tiles: tiles.tiles,
             extent,
             stands_on_terrain: self.stands_on_terrain,
             object_files: rows.object_files,
             ended,
             ended_files,
-            tileset: tiles.tileset.as_ref().map(|file| format!("tiles/{inner}/{file}")),
-            tile_files: records_of_tiles(&inner, tiles),
+            object_parts: rows.object_parts,
             ..LayerRecord::default()
         };
-        Ok(FinishedLayer { record, warnings, changes: rows.changes, root: root.to_path_buf(), is_resumed: false })
+        let (record, tile_files) = with_tiles(record, &inner, tiles);
+        let root = root.to_path_buf();
+        Ok(FinishedLayer { record, tile_files, warnings, changes: rows.changes, root, is_resumed: false })
     }
 }
 
 /// Gives a file its lasting name within the staging folder.
-fn record_of(folder: &Path, from: &Path, path: String, size: u64, hash: &str) -> Result<FileRecord, StoreError> {
+pub(super) fn record_of(
+    folder: &Path,
+    from: &Path,
+    path: String,
+    size: u64,
+    hash: &str,
+) -> Result<FileRecord, StoreError> {
     let file_name = path.rsplit('/').next().unwrap_or_default();
     let target = folder.join(file_name);
     fs::rename(from, &target).map_err(StoreError::at(&target))?;
     Ok(FileRecord { path, size, blake3: hash.into() })
+}
+
+/// The record of a layer with its tiles, and the files of these that it does not name.
+pub(super) fn with_tiles(record: LayerRecord, inner: &str, tiles: LayerTiles) -> (LayerRecord, Vec<FileRecord>) {
+    let tileset = tiles.tileset.as_ref().map(|file| format!("tiles/{inner}/{file}"));
+    let (count, bytes) = (tiles.tiles, tiles.bytes);
+    let files = records_of_tiles(inner, tiles);
+    let (own, files): (Vec<FileRecord>, _) = files.into_iter().partition(|file| Some(&file.path) == tileset.as_ref());
+    let tile_bytes = bytes - own.iter().map(|file| file.size).sum::<u64>();
+    (LayerRecord { tiles: count, tileset, tile_files: own, tile_bytes, ..record }, files)
 }
 
 fn records_of_tiles(inner: &str, tiles: LayerTiles) -> Vec<FileRecord> {

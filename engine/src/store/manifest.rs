@@ -1,14 +1,21 @@
 //! What `city.json` and `versions/<n>.json` hold: the written forms, apart from the types the program works with.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerEntry, SourceRef, StoreError, disk, path};
-use crate::{crs::Crs, model::Extent};
+use super::{LayerEntry, SourceRef, StoreError, disk, path, row::Row};
+use crate::{
+    crs::Crs,
+    model::Extent,
+    tile::{self, PageError},
+};
 
 /// The newest format of the folder that is understood.
-pub(crate) const FORMAT_VERSION: u64 = 1;
+pub(crate) const FORMAT_VERSION: u64 = 2;
 /// `format` of `city.json`.
 pub(crate) const FORMAT: &str = "groundline-city";
 /// Largest `city.json` that is read.
@@ -41,9 +48,47 @@ pub(crate) struct FileRecord {
 }
 
 impl FileRecord {
+    /// Of a file whose size nobody says.
+    pub const ANY_SIZE: u64 = u64::MAX;
+
     /// Whether the file at `path` is the recorded one.
     pub fn is_whole(&self, path: &Path) -> bool {
-        disk::hash_file(path).is_ok_and(|found| found == (self.size, self.blake3.clone()))
+        disk::hash_file(path).is_ok_and(|(size, hash)| self.has_size(size) && self.has_hash(&hash))
+    }
+
+    /// Whether the file has this size.
+    pub fn has_size(&self, size: u64) -> bool {
+        self.size == size || self.size == Self::ANY_SIZE
+    }
+
+    /// Whether it has this hash; of files that a tileset names the first half is known.
+    pub fn has_hash(&self, hash: &str) -> bool {
+        self.blake3.len() >= 32 && hash.starts_with(&self.blake3)
+    }
+}
+
+/// A GeoParquet file of a layer, as far as it must not be opened for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PartRecord {
+    pub rows: u64,
+    /// Its stretch of the curve, as sixteen hexadecimal digits each: more than a JavaScript number holds.
+    pub first: String,
+    pub last: String,
+    pub extent: Extent,
+}
+
+impl PartRecord {
+    pub fn new(rows: &[Row]) -> Self {
+        let text = |row: Option<&Row>| format!("{:016x}", row.map_or(0, Row::order));
+        let mut extent = Extent::EMPTY;
+        rows.iter().for_each(|row| extent.merge(&row.extent));
+        Self { rows: rows.len() as u64, first: text(rows.first()), last: text(rows.last()), extent }
+    }
+
+    /// Places on the curve of the first and the last row.
+    pub fn keys(&self) -> (u64, u64) {
+        let key = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
+        (key(&self.first), key(&self.last))
     }
 }
 
@@ -69,8 +114,15 @@ pub(crate) struct LayerRecord {
     /// Hash of the pictures that its tiles were made with; empty when there were none.
     pub pictures: String,
     pub object_files: Vec<FileRecord>,
+    /// Of each GeoParquet file among them, in their order; empty in cities of format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub object_parts: Vec<PartRecord>,
     pub tileset: Option<String>,
+    /// The tileset, which names all others; in cities of format 1 every file.
     pub tile_files: Vec<FileRecord>,
+    /// Bytes of the files that the tileset names.
+    #[serde(default)]
+    pub tile_bytes: u64,
     /// States of objects that are not valid any more.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ended: u64,
@@ -102,7 +154,7 @@ pub(crate) struct Manifest {
 }
 
 impl LayerRecord {
-    /// Every file of the layer.
+    /// Every file of the layer that the manifest names.
     pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
         self.object_files.iter().chain(&self.tile_files).chain(&self.ended_files)
     }
@@ -110,6 +162,27 @@ impl LayerRecord {
     /// Its GeoParquet files.
     pub(crate) fn parquet(&self) -> impl Iterator<Item = &FileRecord> {
         self.object_files.iter().filter(|f| f.path.ends_with(".parquet"))
+    }
+
+    /// Hands over the files that the layer's tileset names, in the city `folder`, except those below pages in `seen`; nothing where the
+    /// manifest names them itself.
+    pub(crate) fn each_named_tile(
+        &self,
+        folder: &Path,
+        seen: &mut BTreeSet<String>,
+        take: &mut dyn FnMut(Result<FileRecord, PageError>),
+    ) {
+        let [tileset] = &self.tile_files[..] else { return };
+        let Some((inner, name)) = tileset.path.rsplit_once('/') else { return };
+        let mut pages: BTreeSet<String> = std::mem::take(seen);
+        tile::each_file(&folder.join(inner), name, &mut pages, &mut |file| {
+            take(file.map(|file| FileRecord {
+                path: format!("{inner}/{}", file.name),
+                size: file.bytes.unwrap_or(FileRecord::ANY_SIZE),
+                blake3: file.hash,
+            }));
+        });
+        *seen = pages;
     }
 
     /// The layer as the program shows it.
@@ -122,11 +195,10 @@ impl LayerRecord {
             objects: self.objects,
             points: self.points,
             tiles: self.tiles,
-            bytes: self.files().map(|f| f.size).sum(),
+            bytes: self.files().map(|f| f.size).sum::<u64>() + self.tile_bytes,
             extent: self.extent,
             object_files: self.parquet().map(|f| f.path.clone()).collect(),
             tileset: self.tileset.clone(),
-            tile_files: self.tile_files.iter().map(|f| f.path.clone()).collect(),
             ended: self.ended,
             ended_files: self.ended_files.iter().map(|f| f.path.clone()).collect(),
         }

@@ -15,6 +15,9 @@ mod bytes;
 mod city;
 mod disk;
 mod draft;
+mod edit;
+#[cfg(test)]
+mod edit_tests;
 mod error;
 mod ids;
 mod json;
@@ -48,6 +51,7 @@ use crate::model::Extent;
 pub use city::{City, Damage, Objects, VersionInfo};
 pub(crate) use disk::read_bounded;
 pub use draft::{Draft, LayerWriter, drop_staging};
+pub use edit::Edit;
 pub use error::StoreError;
 pub use resume::{begun_layers, is_anything_kept, kept_layers};
 pub use site::Site;
@@ -55,7 +59,7 @@ pub use site::Site;
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
 pub(crate) use read::{RowReader, Rows};
-pub(crate) use row::{Row, hilbert, read_time};
+pub(crate) use row::{Row, read_time};
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
 /// A source that went into a layer.
@@ -96,8 +100,6 @@ pub struct LayerEntry {
     pub object_files: Vec<String>,
     /// Its tileset.json, relative to the city; `None` when nothing can be drawn.
     pub tileset: Option<String>,
-    /// Files of its tiles, relative to the city.
-    pub tile_files: Vec<String>,
     /// States of objects that are not valid any more.
     pub ended: u64,
     /// GeoParquet files of these states, relative to the city.

@@ -18,11 +18,16 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, disk, layer_draft::FinishedLayer, manifest::LayerRecord, path};
+use super::{
+    StoreError, disk,
+    layer_draft::FinishedLayer,
+    manifest::{FileRecord, LayerRecord},
+    path,
+};
 use crate::model::{Changes, SourceReport, Warning};
 
 /// Changes with the meaning of what is kept.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Name of a finished layer's record.
 pub(super) const RECORD: &str = "layer.json";
 /// Largest record that is read.
@@ -36,6 +41,7 @@ pub(super) struct Resume(PathBuf);
 struct Kept {
     format: u64,
     record: LayerRecord,
+    tile_files: Vec<FileRecord>,
     warnings: Vec<Warning>,
     changes: Changes,
     accounts: Vec<SourceReport>,
@@ -75,6 +81,7 @@ impl Resume {
         let kept = Kept {
             format: FORMAT,
             record: finished.record.clone(),
+            tile_files: finished.tile_files.clone(),
             warnings: finished.warnings.clone(),
             changes: finished.changes,
             accounts: accounts.to_vec(),
@@ -117,7 +124,7 @@ impl Resume {
         if kept.format != FORMAT || kept.record.name != layer {
             return None;
         }
-        for file in kept.record.files() {
+        for file in kept.record.files().chain(&kept.tile_files) {
             if !path::is_plain(&file.path) {
                 return None;
             }
@@ -129,6 +136,7 @@ impl Resume {
         }
         let finished = FinishedLayer {
             record: kept.record,
+            tile_files: kept.tile_files,
             warnings: kept.warnings,
             changes: kept.changes,
             root,

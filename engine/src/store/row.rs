@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{CityObject, Class, Domain, Extent, Geometry, ObjectId, Stage, Value},
-    tile::Ground,
+    tile::{Ground, hilbert},
 };
 
 /// One object, or one part of a scan, DEM or picture, as it stands in the file.
@@ -239,28 +239,6 @@ pub(crate) fn read_time(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// Place along a Hilbert curve over ±2²⁶ m, which holds every projected system, zone numbers included, in steps
-/// of 3 cm. The curve does not depend on the data, so one object's place never moves another's.
-pub(crate) fn hilbert(place: DVec2) -> u64 {
-    const HALF: f64 = (1u64 << 26) as f64;
-    // Saturating casts keep absurd coordinates at the rim.
-    let cell = |v: f64| ((v + HALF) * 32.0) as u32;
-    let (mut x, mut y, mut d) = (cell(place.x), cell(place.y), 0u64);
-    let mut side = 1u32 << 31;
-    while side > 0 {
-        let (right, upper) = (x & side != 0, y & side != 0);
-        d += u64::from(side) * u64::from(side) * ((3 * u64::from(right)) ^ u64::from(upper));
-        if !upper {
-            if right {
-                (x, y) = (!x, !y);
-            }
-            std::mem::swap(&mut x, &mut y);
-        }
-        side >>= 1;
-    }
-    d
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,14 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_on_the_curve_are_neighbours_in_the_city() {
-        let mut places: Vec<DVec2> =
-            (0..4096).map(|i| DVec2::new(f64::from(i % 64) * 10.0, f64::from(i / 64) * 10.0)).collect();
-        places.sort_by_key(|p| hilbert(*p));
-        let longest = places.windows(2).map(|w| w[0].distance(w[1])).fold(0.0, f64::max);
-        let total: f64 = places.windows(2).map(|w| w[0].distance(w[1])).sum();
-        assert!(total / 4095.0 < 14.0, "mean step {}", total / 4095.0);
-        assert!(longest < 640.0);
+    fn an_absurd_place_has_an_order() {
         let point = Geometry::Point(Point { at: DVec3::splat(1e300), vertical: Vertical::Absolute });
         let _ = Row::new(&CityObject::new(ObjectId::new("x", 1), Class::Tree, point), 0).unwrap().order();
     }

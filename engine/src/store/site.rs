@@ -11,14 +11,8 @@ use std::{
 };
 
 use super::{
-    Draft, LayerWriter, SourceRef, StoreError,
-    disk::{self, Step, pass},
-    draft::{SURFACE_FOLDER, has_tile_shapes},
-    layer_draft::FinishedLayer,
-    manifest::{self, FORMAT_VERSION, LayerRecord, Manifest},
-    projjson::projjson,
-    resume,
-    shape::Kind,
+    Draft, LayerWriter, SourceRef, StoreError, disk, draft::has_tile_shapes, layer_draft::FinishedLayer,
+    manifest::LayerRecord, projjson::projjson, resume, shape::Kind,
 };
 use crate::{
     crs::Frame,
@@ -216,7 +210,7 @@ impl Site {
             report.resumed += u64::from(finished.is_resumed);
             report.changes.add(&finished.changes);
             warn(report, &finished.record.name, finished.warnings);
-            for file in finished.record.files() {
+            for file in finished.record.files().chain(&finished.tile_files) {
                 let from = finished.root.join(&file.path);
                 if from.exists() {
                     report.bytes += file.size;
@@ -230,7 +224,7 @@ impl Site {
         let kept = self.draft.base.layers.iter().filter(|l| !made.contains(&l.name) && !removed.contains(&l.name));
         records.extend(kept.cloned());
         records.sort_by(|a, b| a.name.cmp(&b.name));
-        self.switch(records, what, &moves, report)
+        self.draft.switch(records, what, &moves, report)
     }
 
     /// What changed, in a sentence.
@@ -280,63 +274,6 @@ impl Site {
             warn(report, name, vec![warning]);
         }
         Ok(started)
-    }
-
-    /// Puts the files into place, writes report and manifest, and switches `city.json` to them.
-    fn switch(
-        &mut self,
-        layers: Vec<LayerRecord>,
-        what: String,
-        moves: &[(std::path::PathBuf, String)],
-        report: &mut ImportReport,
-    ) -> Result<u64, StoreError> {
-        let draft = &mut self.draft;
-        let version = draft.head.version + 1;
-        let manifest = Manifest {
-            format_version: FORMAT_VERSION,
-            version,
-            parent: Some(draft.head.version),
-            parent_manifest: Some(draft.head.manifest.clone()),
-            time: super::now(),
-            who: super::who(),
-            what,
-            layers,
-        };
-        (report.version, report.extent) = (version, manifest.extent());
-
-        // Nobody asks for the ground any more: what it lies in need not be made durable.
-        let _ = fs::remove_dir_all(draft.staging.0.join(SURFACE_FOLDER));
-        disk::sync_tree(&draft.folder)?;
-        pass(Step::Staged, &draft.staging.0)?;
-        for (number, (from, relative)) in moves.iter().enumerate() {
-            if number == moves.len() / 2 {
-                pass(Step::Moving, &draft.folder)?;
-            }
-            let target = draft.folder.join(relative);
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).map_err(StoreError::at(parent))?;
-            }
-            // Files are named by their content: what is there already is the same, or damaged.
-            fs::rename(from, &target).map_err(StoreError::at(&target))?;
-        }
-        pass(Step::Moved, &draft.folder)?;
-        let path = draft.folder.join(manifest::report_path(version));
-        disk::replace_file(&path, &manifest::to_json(report, &path)?)?;
-        pass(Step::Reported, &path)?;
-        let path = draft.folder.join(manifest::manifest_path(version));
-        let bytes = manifest::to_json(&manifest, &path)?;
-        disk::replace_file(&path, &bytes)?;
-        disk::sync_tree(&draft.folder)?;
-        pass(Step::Manifested, &path)?;
-
-        draft.head.version = version;
-        draft.head.extent = report.extent;
-        draft.head.manifest = blake3::hash(&bytes).to_hex().to_string();
-        let path = draft.folder.join("city.json");
-        disk::replace_file(&path, &manifest::to_json(&draft.head, &path)?)?;
-        // The layers are in the city now, or belong to no import that could go on.
-        draft.forget_kept();
-        Ok(version)
     }
 }
 

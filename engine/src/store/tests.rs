@@ -334,7 +334,7 @@ fn damage_is_found_and_never_followed_out_of_the_city() {
     fs::write(&manifest, &text).unwrap();
     let head = city.folder().join("city.json");
     let text = fs::read_to_string(&head).unwrap();
-    fs::write(&head, text.replace("\"format_version\": 1", "\"format_version\": 99")).unwrap();
+    fs::write(&head, text.replace("\"format_version\": 2", "\"format_version\": 99")).unwrap();
     assert!(matches!(City::open(city.folder()), Err(StoreError::TooNew { found: 99, .. })));
     fs::write(&head, "{}").unwrap();
     assert!(matches!(City::open(city.folder()), Err(StoreError::Damaged { .. })));

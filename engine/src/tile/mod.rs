@@ -12,10 +12,12 @@
 
 mod album;
 mod cloud;
+mod curve;
 pub mod glb;
 mod ground;
 mod journal;
 pub mod meshopt;
+mod page;
 pub mod raster;
 pub mod select;
 mod shape;
@@ -27,9 +29,14 @@ mod tree;
 
 pub use ground::Ground;
 pub use journal::Journal;
+pub use page::PageError;
 pub use select::{SelectOptions, Selection, View, select};
-pub use tileset::{Refine, TileNode, TilesetBuilder};
+pub use tileset::{Content, Refine, TileNode, TilesetBuilder};
 pub use tree::{Tile, TileId, TileTree, TreeError};
+
+pub(crate) use curve::{Square, hilbert};
+pub(crate) use page::{each_file, read as read_page};
+pub(crate) use solid::{Delta, Objects, change};
 
 use std::{
     path::{Path, PathBuf},
@@ -131,6 +138,12 @@ pub struct LayerTiler {
 pub struct TilerState {
     solid: Option<solid::State>,
     cloud: Option<cloud::State>,
+}
+
+/// Whether an object is drawn as what it is, in a place of its own: neither terrain nor scan, and nothing without a shape.
+fn is_solid(object: &CityObject) -> bool {
+    use Geometry::{Heights, None, Picture, Points};
+    object.class != Class::Sensor && !matches!(object.geometry, None | Heights(_) | Picture(_) | Points(_))
 }
 
 impl LayerTiler {

@@ -3,7 +3,7 @@
 use glam::{DMat4, DVec3};
 use serde_json::Value;
 
-use super::Refine;
+use super::{Refine, page};
 use crate::model::Extent;
 
 /// Index of a tile in its [`TileTree`]; the root is 0 and parents come before their children.
@@ -77,31 +77,48 @@ impl TileTree {
     /// Reads an explicit `tileset.json`. Where every tile has `extras.extent_city` and `extras.origin`, boxes are
     /// in the city's frame; else bounding volumes (box, sphere, region) are turned to boxes in the tileset's world.
     pub fn read(json: &[u8]) -> Result<Self, TreeError> {
-        let tileset: Value = serde_json::from_slice(json)?;
-        let root = tileset.get("root").ok_or_else(|| TreeError::Shape("there is no root".into()))?;
+        Self::read_with_pages(json, &mut |uri| Err(TreeError::Shape(format!("its page {uri} is not at hand"))))
+    }
+
+    /// The same of a tileset that may be cut into pages; `fetch` gives the file of each.
+    pub fn read_with_pages(
+        json: &[u8],
+        fetch: &mut dyn FnMut(&str) -> Result<Vec<u8>, TreeError>,
+    ) -> Result<Self, TreeError> {
         let mut tree = TileTree { tiles: Vec::new(), is_in_city_frame: true };
         let mut world_extents = Vec::new();
-        // Depth-first with an own stack: input may not decide how deep this program's stack gets.
-        let mut stack = vec![(root, None::<TileId>, DMat4::IDENTITY, Refine::Replace, 1usize)];
-        while let Some((value, parent, world_from_parent, inherited, depth)) = stack.pop() {
-            if depth > Self::MAX_DEPTH {
-                return Err(TreeError::TooDeep(Self::MAX_DEPTH));
-            }
-            if tree.tiles.len() >= Self::MAX_TILES {
-                return Err(TreeError::TooMany(Self::MAX_TILES));
-            }
-            let id = TileId(tree.tiles.len() as u32);
-            let tile = read_tile(value, parent, world_from_parent, inherited)?;
-            tree.is_in_city_frame &= tile.city_extent.is_some() && tile.tile.origin.is_some();
-            world_extents.push(tile.world_extent);
-            let (world_from_tile, refine) = (tile.tile.world_from_tile, tile.tile.refine);
-            tree.tiles.push(Tile { extent: tile.city_extent.unwrap_or(tile.world_extent), ..tile.tile });
-            if let Some(parent) = parent {
-                tree.tiles[parent.index()].children.push(id);
-            }
-            if let Some(children) = value.get("children").and_then(Value::as_array) {
-                let below = children.iter().rev().map(|c| (c, Some(id), world_from_tile, refine, depth + 1));
-                stack.extend(below);
+        let mut pages = vec![(json.to_vec(), None::<TileId>, DMat4::IDENTITY, Refine::Replace, 1usize)];
+        // Depth-first with own stacks: input may not decide how deep this program's stack gets.
+        while let Some((json, parent, world_from_parent, inherited, depth)) = pages.pop() {
+            let tileset: Value = serde_json::from_slice(&json)?;
+            let root = tileset.get("root").ok_or_else(|| TreeError::Shape("there is no root".into()))?;
+            let mut stack = vec![(root, parent, world_from_parent, inherited, depth)];
+            while let Some((value, parent, world_from_parent, inherited, depth)) = stack.pop() {
+                if depth > Self::MAX_DEPTH {
+                    return Err(TreeError::TooDeep(Self::MAX_DEPTH));
+                }
+                if tree.tiles.len() >= Self::MAX_TILES {
+                    return Err(TreeError::TooMany(Self::MAX_TILES));
+                }
+                let tile = read_tile(value, parent, world_from_parent, inherited)?;
+                let (world_from_tile, refine) = (tile.tile.world_from_tile, tile.tile.refine);
+                let page = tile.tile.content.as_deref().filter(|uri| page::is_page(uri));
+                if let Some(uri) = page {
+                    // The first tile of the page is this one.
+                    pages.push((fetch(uri)?, parent, world_from_tile, inherited, depth + 1));
+                    continue;
+                }
+                let id = TileId(tree.tiles.len() as u32);
+                tree.is_in_city_frame &= tile.city_extent.is_some() && tile.tile.origin.is_some();
+                world_extents.push(tile.world_extent);
+                tree.tiles.push(Tile { extent: tile.city_extent.unwrap_or(tile.world_extent), ..tile.tile });
+                if let Some(parent) = parent {
+                    tree.tiles[parent.index()].children.push(id);
+                }
+                if let Some(children) = value.get("children").and_then(Value::as_array) {
+                    let below = children.iter().rev().map(|c| (c, Some(id), world_from_tile, refine, depth + 1));
+                    stack.extend(below);
+                }
             }
         }
         if !tree.is_in_city_frame {

@@ -21,7 +21,7 @@ use crate::{
         StoreError,
         disk::{self, Step, pass},
         ids,
-        manifest::FileRecord,
+        manifest::{FileRecord, PartRecord},
         objects::ObjectsWriter,
         path::folder_of,
         period::Periods,
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Most rows of a part, and the bytes of rows after which it ends.
-const PART_ROWS: usize = if cfg!(test) { 64 } else { 32_768 };
+pub(in crate::store) const PART_ROWS: usize = if cfg!(test) { 64 } else { 32_768 };
 const PART_BYTES: usize = 24 << 20;
 /// A part of more has rows of megabytes.
 const HEAVY_BYTES: usize = PART_BYTES + (4 << 20);
@@ -50,6 +50,7 @@ const TIME: &str = "time of the import";
 #[derive(Serialize, Deserialize)]
 pub(super) struct Rows {
     pub object_files: Vec<FileRecord>,
+    pub object_parts: Vec<PartRecord>,
     pub warnings: Vec<Warning>,
     pub extent: Extent,
     /// States that ended by this import, and their file.
@@ -68,24 +69,25 @@ impl Rows {
 #[derive(Default)]
 struct Written {
     extent: Extent,
+    parts: Vec<PartRecord>,
     /// Hash of the id, number of the row and number of the source, to find ids that stand twice.
     ids: Vec<(u64, u32, u32)>,
 }
 
 /// Rows of a part, with its number.
-struct Chunk {
-    number: usize,
-    rows: Vec<Row>,
-    bytes: usize,
+pub(in crate::store) struct Chunk {
+    pub number: usize,
+    pub rows: Vec<Row>,
+    pub bytes: usize,
 }
 
 /// Where parts are written.
-struct Parts<'a> {
-    root: &'a Path,
-    inner: String,
-    crs: &'a serde_json::Value,
-    journal: &'a Journal,
-    has_sources: bool,
+pub(in crate::store) struct PartWriter<'a> {
+    pub root: &'a Path,
+    pub inner: String,
+    pub crs: &'a serde_json::Value,
+    pub journal: &'a Journal,
+    pub has_sources: bool,
 }
 
 impl LayerDraft {
@@ -110,7 +112,7 @@ impl LayerDraft {
         fs::create_dir_all(&folder).map_err(StoreError::at(&folder))?;
         pass(Step::Objects, &folder)?;
         let has_sources = self.sources.len() > 1 && self.sources_known;
-        let parts = Parts { root, inner, crs, journal: around.journal, has_sources };
+        let parts = PartWriter { root, inner, crs, journal: around.journal, has_sources };
         let mut periods = self.periods(around.journal);
 
         let mut sorted = std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()?;
@@ -156,7 +158,9 @@ impl LayerDraft {
         }
         let warnings = doubles(root, &files, &mut written, &self.in_parts, name)?;
         let changes = periods.map(|p| p.changes).unwrap_or_default();
-        let rows = Rows { object_files: files, warnings, extent: written.extent, ended, ended_file, changes };
+        let object_parts = written.parts;
+        let rows =
+            Rows { object_files: files, object_parts, warnings, extent: written.extent, ended, ended_file, changes };
         around.journal.put(ALL, &rows);
         Ok(rows)
     }
@@ -189,7 +193,11 @@ impl LayerDraft {
             written.extent.merge(&row.extent);
             rows.push(row);
         }
-        Ok((!rows.is_empty()).then_some(Chunk { number, rows, bytes }))
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        written.parts.push(PartRecord::new(&rows));
+        Ok(Some(Chunk { number, rows, bytes }))
     }
 
     /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
@@ -208,9 +216,9 @@ impl LayerDraft {
     }
 }
 
-impl Parts<'_> {
+impl PartWriter<'_> {
     /// Writes a part with the lists beside it: the file of its rows first.
-    fn write(&self, chunk: &Chunk) -> Result<Vec<FileRecord>, StoreError> {
+    pub fn write(&self, chunk: &Chunk) -> Result<Vec<FileRecord>, StoreError> {
         let key = format!("part {}", chunk.number);
         let kept: Option<Vec<FileRecord>> = self.journal.get(&key);
         if let Some(files) = kept.filter(|files| files.iter().all(|file| file.is_whole(&self.root.join(&file.path)))) {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     model::Extent,
     tile::{
-        Journal, Refine, TileError, TileNode, TilesetBuilder,
+        Content, Journal, Refine, TileError, TileNode, TilesetBuilder,
         glb::{TileContent, TilePoints},
     },
 };
@@ -106,7 +106,7 @@ impl TileWriter<'_> {
         self.origin + at.as_dvec3() / UNITS_PER_M
     }
 
-    fn write(&self, job: &TileJob) -> Result<String, TileError> {
+    fn write(&self, job: &TileJob) -> Result<Content, TileError> {
         let mut points = TilePoints::default();
         points.positions.reserve_exact(job.records.len());
         points.colours.reserve_exact(job.records.len());
@@ -133,7 +133,7 @@ struct Growth<'a> {
     jobs: mpsc::SyncSender<TileJob>,
     sent: usize,
     /// Names of the files by their number, once they are written.
-    names: &'a Mutex<Vec<Option<String>>>,
+    names: &'a Mutex<Vec<Option<Content>>>,
     /// Chunks that are made and whose files are not all written yet.
     waiting: Vec<(usize, Range<usize>, Made)>,
 }
@@ -183,7 +183,7 @@ fn grow(
     let writers = thread::available_parallelism().map_or(1, |n| n.get()).clamp(1, 4);
     let (jobs, queue) = mpsc::sync_channel::<TileJob>(writers * 2);
     let queue = Mutex::new(queue);
-    let names: Mutex<Vec<Option<String>>> = Mutex::default();
+    let names: Mutex<Vec<Option<Content>>> = Mutex::default();
     let mut root = thread::scope(|scope| {
         let workers: Vec<_> = (0..writers)
             .map(|_| {
@@ -230,8 +230,8 @@ fn grow(
 }
 
 /// Puts names in the place of numbers; what was made by a process before this one has its name already.
-fn put_names(node: &mut TileNode, names: &[Option<String>]) {
-    node.content = node.content.take().and_then(|content| match content.parse::<usize>() {
+fn put_names(node: &mut TileNode, names: &[Option<Content>]) {
+    node.content = node.content.take().and_then(|content| match content.file.parse::<usize>() {
         Ok(number) => names.get(number).cloned().flatten(),
         Err(_) => Some(content),
     });
@@ -364,10 +364,11 @@ impl Growth<'_> {
             origin: if extent.is_empty() { self.writer.origin } else { extent.centre() },
             refine: Refine::Add,
             children,
+            ..TileNode::default()
         };
         if !own.is_empty() {
             // The file's number stands in for its name until the file is written.
-            node.content = Some(self.sent.to_string());
+            node.content = Some(Content { file: self.sent.to_string(), bytes: 0 });
             let job = TileJob { number: self.sent, origin: node.origin, records: own };
             self.sent += 1;
             if self.jobs.send(job).is_err() {

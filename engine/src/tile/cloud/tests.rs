@@ -63,7 +63,8 @@ fn tiled(batch: &PointBatch, buffer_points: usize) -> (LayerTiles, serde_json::V
         let below = tile["children"].as_array().into_iter().flatten().flat_map(uris);
         tile["content"]["uri"].as_str().map(str::to_owned).into_iter().chain(below).collect()
     }
-    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    crate::tile::page::tests::put_pages(&out, &mut json["root"]);
     let count = |uri: String| (point_count(&std::fs::read(out.join(&uri)).unwrap()), uri);
     let counts = uris(&json["root"]).into_iter().map(count).map(|(n, uri)| (uri, n)).collect();
     (tiles, json, counts)
@@ -123,7 +124,7 @@ fn an_inner_tile_samples_evenly() {
     // The cube of 400 m is 512 m wide: 4 m between samples, 100 × 100 cells and what the slope adds.
     assert!((root.geometric_error_m - 16.0).abs() < 1e-9, "{}", root.geometric_error_m);
     let name = root.content.clone().unwrap();
-    let bytes = std::fs::read(folder.path().join(name)).unwrap();
+    let bytes = std::fs::read(folder.path().join(&name.file)).unwrap();
     let count = point_count(&bytes);
     assert!((10_000..16_000).contains(&count), "{count}");
 }

@@ -23,7 +23,7 @@ use self::{
     texture::Painter,
 };
 use super::{
-    Refine, Surroundings, TileError, TileNode, TilesetBuilder,
+    Surroundings, TileError, TileNode, TilesetBuilder,
     glb::{Material, TileContent},
     raster::{HeightRaster, Photo, Rasters},
 };
@@ -309,8 +309,7 @@ impl Plan<'_> {
             geometric_error_m: error_m,
             content: Some(tileset.write_content(&content)?),
             origin,
-            refine: Refine::Replace,
-            children: Vec::new(),
+            ..TileNode::default()
         };
         tileset.journal().put(&cell.name(), &(&node, children.len()));
         Ok(TileNode { children, ..node })

@@ -1,7 +1,7 @@
 //! Tiles of everything that is neither terrain nor scan.
 //!
 //! Objects are written to a [`Spill`] as they come, and an index of a few dozen bytes each to another.
-//! At the end the index alone is read back and sorted along a Z-curve, which makes every square of the quadtree a range of it.
+//! At the end the index alone is read back and sorted along the curve, which makes every square of the quadtree a range of it.
 //! A leaf draws its objects in full. A tile above draws the largest of the objects under it, simplified,
 //! as many as its budget allows; its geometric error says how large the largest is that it leaves out.
 //! Where a tile can hold everything under it, simplified, its children are the leaves.
@@ -10,8 +10,13 @@
 //!
 //! [`Journal`]: super::Journal
 
+mod change;
+mod draw;
+mod plan;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    ops::Range,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -19,29 +24,24 @@ use std::{
     },
 };
 
-use glam::{DVec2, DVec3};
+use glam::DVec3;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::change::{Delta, Objects, change};
+use self::{
+    draw::{Drawn, Pen, Pick},
+    plan::{Plan, Weighed, plan},
+};
 use super::{
-    Ground, LayerTiles, Refine, Surroundings, TileError, TileNode, TilesetBuilder,
+    LayerTiles, Surroundings, TileError, TileNode, TilesetBuilder,
     album::{self, Album},
-    shape::{self, Detail, Dice, Scene, Sketch},
+    shape::Sketch,
     spill::{Place, Spill},
 };
-use crate::model::{CityObject, Extent, Geometry};
+use crate::model::{CityObject, Geometry};
 
-/// What a leaf may hold, in buildings.
-const LEAF_WEIGHT: f64 = 400.0;
-/// What a tile above may hold, in buildings drawn in full.
-const FAR_WEIGHT: f64 = 1600.0;
-/// Squares are not split below this side, metres.
-const LEAST_SIDE_M: f64 = 8.0;
-/// Levels of the quadtree at most: two bits each of the 48-bit place on the curve.
-const MOST_LEVELS: u32 = 24;
 /// Coordinates beyond this are no place in a city, metres.
 const FARTHEST_M: f64 = 1e9;
-/// An object of s metres left out is an error of this many times s: whoever tolerates 16 pixels misses 8.
-const LEFT_OUT_ERROR: f64 = 2.0;
 
 /// Objects that could not be drawn.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -55,14 +55,14 @@ pub struct Undrawn {
 }
 
 impl Undrawn {
-    fn add(&mut self, id: &str, reason: &str) {
+    pub(super) fn add(&mut self, id: &str, reason: &str) {
         self.total += 1;
         if self.listed.len() < LayerTiles::UNDRAWN_LISTED {
             self.listed.push((id.into(), reason.into()));
         }
     }
 
-    fn merge(&mut self, other: Undrawn) {
+    pub(super) fn merge(&mut self, other: Undrawn) {
         self.total += other.total;
         self.plain_surfaces += other.plain_surfaces;
         let free = LayerTiles::UNDRAWN_LISTED - self.listed.len();
@@ -70,21 +70,12 @@ impl Undrawn {
     }
 }
 
-/// An object in the index.
+/// An object in the index, and where its record lies.
 #[derive(Serialize, Deserialize)]
 struct Entry {
-    /// Place on the Z-curve, once known.
-    #[serde(skip)]
-    curve: u64,
-    /// Decides among equals, whatever the order of arrival.
-    key: u64,
-    /// Where the record lies.
+    weighed: Weighed,
     offset: u64,
     length: u32,
-    centre: DVec3,
-    size_m: f32,
-    weight: f32,
-    far_weight: f32,
 }
 
 impl Entry {
@@ -210,8 +201,8 @@ impl SolidTiler {
         for entries in self.entries.chunks(INDEXED_TOGETHER) {
             block.clear();
             for entry in entries {
-                block.extend_from_slice(&entry.curve.to_le_bytes());
-                block.extend_from_slice(&entry.key.to_le_bytes());
+                block.extend_from_slice(&entry.weighed.curve.to_le_bytes());
+                block.extend_from_slice(&entry.weighed.key.to_le_bytes());
                 block.extend_from_slice(&entry.place().to_bytes());
             }
             hasher.update(&block);
@@ -221,34 +212,18 @@ impl SolidTiler {
 
     /// Takes one object.
     pub fn push(&mut self, object: &CityObject) -> Result<(), TileError> {
-        let geometry = &object.geometry;
-        if !is_finite(geometry) {
-            self.undrawn.add(object.id.as_str(), "coordinates are not finite or not within the city's frame");
+        if let Err(reason) = can_be_drawn(&object.geometry) {
+            self.undrawn.add(object.id.as_str(), reason);
             return Ok(());
         }
-        let extent = geometry.extent();
-        if extent.is_empty() {
-            self.undrawn.add(object.id.as_str(), "a shape without vertices");
-            return Ok(());
-        }
-        if let Geometry::Mesh(mesh) = geometry {
+        if let Geometry::Mesh(mesh) = &object.geometry {
             for texture in mesh.parts.iter().filter_map(|part| part.texture.as_ref()) {
                 self.album.keep(texture)?;
             }
         }
         let record = postcard::to_allocvec(&Sketch::of(object)).map_err(|e| TileError::Spill(e.to_string()))?;
         let (offset, length) = self.spill.write(&record)?.parts();
-        let (weight, far_weight) = shape::weights(geometry);
-        self.entries.push(Entry {
-            curve: 0,
-            key: Dice::of(object.id.as_str()).number(),
-            offset,
-            length,
-            centre: extent.centre(),
-            size_m: shape::size_m(geometry) as f32,
-            weight: weight as f32,
-            far_weight: far_weight as f32,
-        });
+        self.entries.push(Entry { weighed: Weighed::of(object), offset, length });
         if self.entries.len() >= INDEXED_TOGETHER { self.index() } else { Ok(()) }
     }
 
@@ -259,10 +234,12 @@ impl SolidTiler {
         if self.entries.is_empty() {
             return Ok(undrawn);
         }
-        let side = self.sort_along_curve();
-        let mut plans = Vec::new();
-        let root = plan(&self.entries, 0..self.entries.len(), 0, side, &mut plans);
-        let drawn = self.draw_all(&plans, around.ground, tileset)?;
+        self.entries.sort_unstable_by_key(|e| (e.weighed.curve, e.weighed.key, e.offset));
+        let weighed: Vec<Weighed> = self.entries.iter().map(|entry| entry.weighed).collect();
+        let (plans, root) = plan(&weighed);
+        drop(weighed);
+        let pen = Pen { ground: around.ground, album: &self.album, tileset };
+        let drawn = self.draw_all(&plans, pen)?;
         let mut nodes: Vec<Option<TileNode>> = Vec::new();
         for drawn in drawn {
             undrawn.merge(drawn.undrawn);
@@ -272,23 +249,9 @@ impl SolidTiler {
         Ok(undrawn)
     }
 
-    /// Sorts the index and returns the side of the square that holds all centres.
-    fn sort_along_curve(&mut self) -> f64 {
-        let all = Extent::around(self.entries.iter().map(|e| e.centre));
-        let (low, size) = (all.min.truncate(), all.size());
-        let side = size.x.max(size.y).max(1.0) * (1.0 + 1e-9);
-        let cells = f64::from(1u32 << MOST_LEVELS);
-        for entry in &mut self.entries {
-            let cell = ((entry.centre.truncate() - low) / side * cells).clamp(DVec2::ZERO, DVec2::splat(cells - 1.0));
-            entry.curve = spread(cell.x as u64) | spread(cell.y as u64) << 1;
-        }
-        self.entries.sort_unstable_by_key(|e| (e.curve, e.key, e.offset));
-        side
-    }
-
     /// Draws every planned tile, on as many threads as there are cores, and writes its content.
-    fn draw_all(&self, plans: &[Plan], ground: &Ground, tileset: &TilesetBuilder<'_>) -> Result<Vec<Drawn>, TileError> {
-        let (next, all) = (AtomicUsize::new(0), self.fingerprint());
+    fn draw_all(&self, plans: &[Plan], pen: Pen<'_>) -> Result<Vec<Drawn>, TileError> {
+        let (next, all, tileset) = (AtomicUsize::new(0), self.fingerprint(), pen.tileset);
         let done: Mutex<Vec<Option<Result<Drawn, TileError>>>> = Mutex::new(plans.iter().map(|_| None).collect());
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(16).min(plans.len());
         let work = || {
@@ -299,7 +262,7 @@ impl SolidTiler {
                 let drawn = match tileset.journal().get::<Drawn>(&name).filter(|made| tileset.adopt(&made.node)) {
                     Some(made) => Ok(made),
                     None => {
-                        let drawn = self.draw(plan, ground, tileset);
+                        let drawn = self.picks(plan).and_then(|picks| pen.draw(plan, picks));
                         drawn.inspect(|made| tileset.journal().put(&name, made))
                     }
                 };
@@ -328,146 +291,14 @@ impl SolidTiler {
         Ok(drawn)
     }
 
-    fn draw(&self, plan: &Plan, ground: &Ground, tileset: &TilesetBuilder<'_>) -> Result<Drawn, TileError> {
-        let mut sketches = Vec::with_capacity(plan.picks.len());
-        for pick in &plan.picks {
-            let entry = &self.entries[*pick];
-            let record = self.spill.read(entry.place())?;
-            let sketch: Sketch = postcard::from_bytes(&record).map_err(|e| TileError::Spill(e.to_string()))?;
-            sketches.push((sketch, entry.place()));
-        }
-        sketches.sort_by(|a, b| (&a.0.id, a.1).cmp(&(&b.0.id, b.1)));
-        let centres = Extent::around(plan.picks.iter().map(|pick| self.entries[*pick].centre));
-        let middle = centres.centre().truncate();
-        let z = if ground.is_empty() { centres.centre().z } else { ground.height_at(middle).unwrap_or(0.0) };
-        // Whole metres: the same origin whatever the last bits of the sum were.
-        let mut scene = Scene::with_album(middle.extend(z).round(), &self.album);
-        let mut undrawn = Undrawn::default();
-        let mut error_m: f64 = f64::from(plan.left_out_m) * LEFT_OUT_ERROR;
-        for (sketch, _) in &sketches {
-            match shape::draw(&mut scene, sketch, ground, plan.detail) {
-                Ok(deviation_m) if plan.detail != Detail::Full => error_m = error_m.max(deviation_m),
-                Ok(_) => {}
-                // Tiles above hold the same objects again: each is counted where it is drawn in full.
-                Err(reason) if plan.detail == Detail::Full => undrawn.add(&sketch.id, reason),
-                Err(_) => {}
-            }
-        }
-        let (origin, extent) = (scene.origin(), scene.extent());
-        let content = match scene.is_empty() {
-            true => None,
-            false => {
-                let (content, plain) = scene.into_content_counted();
-                undrawn.plain_surfaces += if plan.detail == Detail::Full { plain } else { 0 };
-                Some(tileset.write_content(&content)?)
-            }
+    /// The objects that a tile draws.
+    fn picks(&self, plan: &Plan) -> Result<Vec<Pick>, TileError> {
+        let pick = |number: &usize| {
+            let entry = &self.entries[*number];
+            Ok(Pick { weighed: entry.weighed, record: self.spill.read(entry.place())? })
         };
-        let node = TileNode {
-            extent,
-            geometric_error_m: error_m,
-            content,
-            origin,
-            refine: Refine::Replace,
-            children: Vec::new(),
-        };
-        Ok(Drawn { node, undrawn })
+        plan.picks.iter().map(pick).collect()
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Drawn {
-    node: TileNode,
-    undrawn: Undrawn,
-}
-
-/// A tile before it is drawn.
-struct Plan {
-    picks: Vec<usize>,
-    detail: Detail,
-    left_out_m: f32,
-    children: Vec<usize>,
-}
-
-/// Plans the square that holds `range` of the sorted index; returns its place in `plans`.
-fn plan(entries: &[Entry], range: Range<usize>, level: u32, side: f64, plans: &mut Vec<Plan>) -> usize {
-    let objects = &entries[range.clone()];
-    let weight: f64 = objects.iter().map(|e| f64::from(e.weight)).sum();
-    if weight <= LEAF_WEIGHT || level >= MOST_LEVELS || side < LEAST_SIDE_M || objects.len() == 1 {
-        plans.push(Plan { picks: range.collect(), detail: Detail::Full, left_out_m: 0.0, children: Vec::new() });
-        return plans.len() - 1;
-    }
-    let quarters = split(entries, range.clone(), level);
-    if let [only] = quarters.as_slice() {
-        return plan(entries, only.clone(), level + 1, side * 0.5, plans);
-    }
-    let detail = Detail::Far { tolerance_m: (side / 1000.0).clamp(0.5, 10.0) };
-    let far_weight: f64 = objects.iter().map(|e| f64::from(e.far_weight)).sum();
-    if far_weight <= FAR_WEIGHT {
-        let mut children = Vec::new();
-        for quarter in quarters {
-            plan_leaves(entries, quarter, level + 1, side * 0.5, plans, &mut children);
-        }
-        plans.push(Plan { picks: range.collect(), detail, left_out_m: 0.0, children });
-        return plans.len() - 1;
-    }
-    let children = quarters.into_iter().map(|quarter| plan(entries, quarter, level + 1, side * 0.5, plans)).collect();
-    let (picks, left_out_m) = largest(entries, range);
-    plans.push(Plan { picks, detail, left_out_m, children });
-    plans.len() - 1
-}
-
-fn plan_leaves(
-    entries: &[Entry],
-    range: Range<usize>,
-    level: u32,
-    side: f64,
-    plans: &mut Vec<Plan>,
-    leaves: &mut Vec<usize>,
-) {
-    let weight: f64 = entries[range.clone()].iter().map(|e| f64::from(e.weight)).sum();
-    if weight <= LEAF_WEIGHT || level >= MOST_LEVELS || side < LEAST_SIDE_M || range.len() == 1 {
-        plans.push(Plan { picks: range.collect(), detail: Detail::Full, left_out_m: 0.0, children: Vec::new() });
-        leaves.push(plans.len() - 1);
-        return;
-    }
-    for quarter in split(entries, range, level) {
-        plan_leaves(entries, quarter, level + 1, side * 0.5, plans, leaves);
-    }
-}
-
-/// The ranges of the quarters that hold anything.
-fn split(entries: &[Entry], range: Range<usize>, level: u32) -> Vec<Range<usize>> {
-    let shift = 2 * (MOST_LEVELS - 1 - level);
-    let mut quarters = Vec::with_capacity(4);
-    let mut start = range.start;
-    while start < range.end {
-        let quarter = entries[start].curve >> shift;
-        let length = entries[start..range.end].partition_point(|e| e.curve >> shift == quarter);
-        quarters.push(start..start + length);
-        start += length;
-    }
-    quarters
-}
-
-/// The largest objects that fit the budget, and the size of the largest that does not.
-fn largest(entries: &[Entry], range: Range<usize>) -> (Vec<usize>, f32) {
-    let mut order: Vec<usize> = range.collect();
-    order.sort_unstable_by(|a, b| {
-        let (a, b) = (&entries[*a], &entries[*b]);
-        b.size_m.total_cmp(&a.size_m).then(a.key.cmp(&b.key)).then(a.offset.cmp(&b.offset))
-    });
-    let mut budget = FAR_WEIGHT;
-    let kept = order
-        .iter()
-        .take_while(|i| {
-            budget -= f64::from(entries[**i].far_weight);
-            budget >= 0.0
-        })
-        .count()
-        .max(1);
-    let left_out_m = order.get(kept).map_or(0.0, |i| entries[*i].size_m);
-    order.truncate(kept);
-    (order, left_out_m)
 }
 
 /// Puts the drawn tiles together as the tree that was planned.
@@ -476,14 +307,12 @@ fn assemble(root: usize, plans: &[Plan], nodes: &mut [Option<TileNode>]) -> Tile
     TileNode { children, ..nodes[root].take().unwrap_or_default() }
 }
 
-/// Spreads the bits of a number so that another's fit between them.
-fn spread(value: u64) -> u64 {
-    let mut v = value & 0xffff_ffff;
-    v = (v | v << 16) & 0x0000_ffff_0000_ffff;
-    v = (v | v << 8) & 0x00ff_00ff_00ff_00ff;
-    v = (v | v << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    v = (v | v << 2) & 0x3333_3333_3333_3333;
-    (v | v << 1) & 0x5555_5555_5555_5555
+/// Whether a shape can be drawn, or why not.
+fn can_be_drawn(geometry: &Geometry) -> Result<(), &'static str> {
+    if !is_finite(geometry) {
+        return Err("coordinates are not finite or not within the city's frame");
+    }
+    if geometry.extent().is_empty() { Err("a shape without vertices") } else { Ok(()) }
 }
 
 /// Whether every number of the shape is one, and every place lies in reach.
@@ -512,7 +341,3 @@ fn is_finite(geometry: &Geometry) -> bool {
         Geometry::None | Geometry::Points(_) | Geometry::Heights(_) | Geometry::Picture(_) => true,
     }
 }
-
-#[cfg(test)]
-#[path = "solid_test.rs"]
-mod tests;

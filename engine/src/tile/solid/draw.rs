@@ -1,0 +1,131 @@
+//! A tile drawn: objects to its content, its box and its errors.
+
+use std::io::Read;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Undrawn,
+    plan::{Plan, Weighed},
+};
+use crate::{
+    model::Extent,
+    tile::{
+        Ground, Refine, TileError, TileNode, TilesetBuilder,
+        album::Album,
+        shape::{self, Detail, Scene, Sketch},
+        tileset::Note,
+    },
+};
+
+/// An object of s metres left out is an error of this many times s: whoever tolerates 16 pixels misses 8.
+const LEFT_OUT_ERROR: f64 = 2.0;
+/// Most bytes of the picks of one tile.
+const MOST_PICKS: u64 = 1 << 30;
+
+/// An object with all that is needed to draw it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pick {
+    pub weighed: Weighed,
+    /// A [`Sketch`] as bytes.
+    pub record: Vec<u8>,
+}
+
+/// What becomes of a plan.
+#[derive(Serialize, Deserialize)]
+pub struct Drawn {
+    pub node: TileNode,
+    pub undrawn: Undrawn,
+}
+
+/// What tiles are drawn with.
+#[derive(Clone, Copy)]
+pub struct Pen<'a> {
+    pub ground: &'a Ground,
+    pub album: &'a Album,
+    pub tileset: &'a TilesetBuilder<'a>,
+}
+
+impl Pen<'_> {
+    /// Draws the objects that `plan` picked, in any order.
+    pub fn draw(self, plan: &Plan, picks: Vec<Pick>) -> Result<Drawn, TileError> {
+        self.draw_as(plan.detail, &plan.note, plan.leaves_out, picks)
+    }
+
+    /// Draws a tile of this detail and note, which has picks where it `leaves_out` something.
+    pub fn draw_as(
+        self,
+        detail: Detail,
+        note: &Note,
+        leaves_out: bool,
+        mut picks: Vec<Pick>,
+    ) -> Result<Drawn, TileError> {
+        // The same content whatever the order of arrival.
+        picks.sort_by(|a, b| {
+            (a.weighed.curve, a.weighed.key, &a.record).cmp(&(b.weighed.curve, b.weighed.key, &b.record))
+        });
+        let centres = Extent::around(picks.iter().map(|pick| pick.weighed.centre));
+        let middle = centres.centre().truncate();
+        let z = match self.ground.is_empty() {
+            true => centres.centre().z,
+            false => self.ground.height_at(middle).unwrap_or(0.0),
+        };
+        // Whole metres: the same origin whatever the last bits of the sum were.
+        let mut scene = Scene::with_album(middle.extend(z).round(), self.album);
+        let mut undrawn = Undrawn::default();
+        let mut error_m: f64 = f64::from(note.left_out_m) * LEFT_OUT_ERROR;
+        let mut sketches = Vec::with_capacity(picks.len());
+        for pick in &picks {
+            let sketch: Sketch = postcard::from_bytes(&pick.record).map_err(|e| TileError::Spill(e.to_string()))?;
+            sketches.push(sketch);
+        }
+        let mut order: Vec<usize> = (0..sketches.len()).collect();
+        order.sort_by(|a, b| sketches[*a].id.cmp(&sketches[*b].id));
+        for sketch in order.into_iter().map(|i| &sketches[i]) {
+            match shape::draw(&mut scene, sketch, self.ground, detail) {
+                Ok(deviation_m) if detail != Detail::Full => error_m = error_m.max(deviation_m),
+                Ok(_) => {}
+                // Tiles above hold the same objects again: each is counted where it is drawn in full.
+                Err(reason) if detail == Detail::Full => undrawn.add(&sketch.id, reason),
+                Err(_) => {}
+            }
+        }
+        let (origin, extent) = (scene.origin(), scene.extent());
+        let content = match scene.is_empty() {
+            true => None,
+            false => {
+                let (content, plain) = scene.into_content_counted();
+                undrawn.plain_surfaces += if detail == Detail::Full { plain } else { 0 };
+                Some(self.tileset.write_content(&content)?)
+            }
+        };
+        let mut note = note.clone();
+        note.picks = match leaves_out {
+            true => Some(self.tileset.write_picks(&to_bytes(&picks)?)?),
+            false => None,
+        };
+        let node = TileNode {
+            extent,
+            geometric_error_m: error_m,
+            content,
+            origin,
+            refine: Refine::Replace,
+            note: Some(note),
+            ..TileNode::default()
+        };
+        Ok(Drawn { node, undrawn })
+    }
+}
+
+/// Picks as they lie in their file.
+fn to_bytes(picks: &[Pick]) -> Result<Vec<u8>, TileError> {
+    let bytes = postcard::to_allocvec(picks).map_err(|e| TileError::Spill(e.to_string()))?;
+    zstd::bulk::compress(&bytes, 1).map_err(|e| TileError::Spill(e.to_string()))
+}
+
+/// Picks out of their file.
+pub fn from_bytes(bytes: &[u8]) -> Option<Vec<Pick>> {
+    let mut plain = Vec::new();
+    zstd::stream::read::Decoder::new(bytes).ok()?.take(MOST_PICKS).read_to_end(&mut plain).ok()?;
+    postcard::from_bytes(&plain).ok()
+}
