@@ -41,11 +41,11 @@ static FOUND: LazyLock<Value> = LazyLock::new(|| {
     let server = Server::start(&CITY);
     let folder = CITY.parent().unwrap();
     let questions = folder.join("questions.json");
-    std::fs::write(&questions, json!({ "proj": EPSG_4549, "things": things() }).to_string()).unwrap();
+    std::fs::write(&questions, json!({ "proj": EPSG_4549, "things": *THINGS }).to_string()).unwrap();
     judge("cesium.mjs", &[server.http(), text(&questions), text(&picture())])
 });
 
-/// The last view, of the whole city.
+/// The browser's last view: the whole city, or what was there when it failed.
 fn picture() -> PathBuf {
     CITY.with_file_name("cesium.png")
 }
@@ -109,8 +109,8 @@ fn thing(object: &(Value, Value), kind: &str, places: &[(usize, f64)]) -> Value 
     json!({ "layer": object.0["properties"]["layer"], "id": object.0["id"], "kind": kind, "places": places })
 }
 
-/// Buildings, manholes, lamps, pipes, a metro station and a slab of a BIM model.
-fn things() -> Vec<Value> {
+/// What is measured: buildings, manholes, lamps, pipes, a metro station and a slab of a BIM model.
+static THINGS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let mut all = Vec::new();
     let height = |object: &(Value, Value), key: &str| number(&object.0["properties"][key]);
     for place in PLACES {
@@ -136,7 +136,7 @@ fn things() -> Vec<Value> {
         all.push(thing(object, "top", &[0, 2].map(|i| (i, top))));
     }
     all
-}
+});
 
 #[test]
 fn cesiumjs_draws_every_layer_without_an_error_and_picks_objects_that_are_there() {
@@ -183,10 +183,9 @@ fn cesiumjs_draws_every_layer_without_an_error_and_picks_objects_that_are_there(
 fn cesiumjs_has_known_objects_in_their_places_to_the_centimetre() {
     let found = &*FOUND;
     let (mut worst_aside_m, mut worst_up_m, mut worst_sag_m) = (0.0_f64, 0.0_f64, 0.0_f64);
-    let asked = things();
     let measured = array(&found["things"]);
-    assert_eq!(measured.len(), asked.len());
-    for (object, asked) in measured.iter().zip(&asked) {
+    assert_eq!(measured.len(), THINGS.len());
+    for (object, asked) in measured.iter().zip(THINGS.iter()) {
         assert_eq!((&object["id"], &object["loaded"]), (&asked["id"], &json!(true)), "{object:#}");
         assert_eq!(object["picked"], object["id"], "what is seen there: {object:#}");
         assert!(number(&object["projected_off_m"]) < 1e-5, "proj4 has its longitude or latitude elsewhere: {object:#}");
@@ -270,8 +269,8 @@ fn change_number(path: &Path, marks: &[&str]) {
 fn the_validators_find_what_is_wrong_with_a_tile() {
     let layer = CITY.join("tiles/路灯");
     let tile = glbs(&layer).remove(0);
-    let names = std::fs::read_dir(&layer).unwrap().map(|e| e.unwrap().file_name());
-    let tileset = names.into_iter().find(|n| n.to_string_lossy().starts_with("tileset-")).unwrap();
+    let mut names = std::fs::read_dir(&layer).unwrap().map(|e| e.unwrap().file_name());
+    let tileset = names.find(|n| n.to_string_lossy().starts_with("tileset-")).unwrap();
     // A property table with more rows than its columns, and a corner of a box where no vertex lies.
     for (marks, file) in [
         (&["\"propertyTables\"", "\"count\":"][..], Path::new(&tileset)),

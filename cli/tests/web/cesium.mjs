@@ -76,11 +76,14 @@ const browser = await puppeteer.launch({
     "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
   ],
+  // A machine that is busy takes its time.
+  timeout: 120_000,
   protocolTimeout: 300_000,
 });
 const errors = [];
+const page = await browser.newPage();
 try {
-  const page = await browser.newPage();
+  page.setDefaultTimeout(120_000);
   await page.setViewport(SIZE);
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
@@ -95,9 +98,10 @@ try {
   const things = [];
   for (const thing of placed) things.push(await page.evaluate((t) => measureThing(t), thing));
   const whole = await page.evaluate(() => readWhole());
-  await page.screenshot({ path: picture });
   console.log(JSON.stringify({ layers, things, whole, errors }, null, 1));
 } finally {
+  // Also when something went wrong.
+  await page.screenshot({ path: picture });
   await browser.close();
   front.close();
 }

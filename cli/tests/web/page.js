@@ -1,7 +1,7 @@
 // What the browser does for cesium.mjs: opens layers with CesiumJS, picks, and measures where CesiumJS has the surface of things.
 /* global Cesium */
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 // Across a measuring ray, metres.
 const RAY_WIDTH_M = 0.001;
 
