@@ -31,7 +31,7 @@ static CITY: LazyLock<PathBuf> = LazyLock::new(|| {
     groundline_sample::make(&groundline_sample::Recipe::default_city(), &files, &mut |_| {}).unwrap();
     let city = folder.join("haiwan.city");
     let crs = ["--crs", "EPSG:4549", "--vertical", "EPSG:5737"];
-    let (code, report) = run_json(&[&["import", text(&files), "--city", text(&city)], &crs[..]].concat());
+    let (code, report) = run_json(&[&["import", text(&files), "--city", text(&city)][..], &crs].concat());
     assert_eq!(code, 0, "{report:#}");
     city
 });
@@ -82,7 +82,7 @@ fn tiled_layers() -> Vec<Value> {
 /// Objects that a query finds: each with the city's coordinates and with longitude and latitude.
 fn query(question: &[&str]) -> Vec<(Value, Value)> {
     let ask = |more: &[&str]| {
-        let (code, answer) = run_json(&[&["query", text(&CITY)], question, more].concat());
+        let (code, answer) = run_json(&[&["query", text(&CITY)][..], question, more].concat());
         assert_eq!(code, 0, "{answer:#}");
         array(&answer["features"]).to_vec()
     };
@@ -240,7 +240,7 @@ fn the_validators_find_nothing_wrong_with_any_tile() {
 
     let tiles = glbs(&CITY.join("tiles"));
     assert_eq!(tiles.len() as u64, layers.iter().map(|l| l["tiles"].as_u64().unwrap()).sum::<u64>());
-    let said = validate(&[&[tileset], &tiles[..]].concat());
+    let said = validate(&[&[tileset][..], &tiles].concat());
     assert_eq!(said.as_object().unwrap().len(), tiles.len() + 1);
     for (file, verdict) in said.as_object().unwrap() {
         assert_eq!(
