@@ -4,6 +4,8 @@
 const DEADLINE_MS = 120_000;
 // Across a measuring ray, metres.
 const RAY_WIDTH_M = 0.001;
+// The sun is high over Qingdao, so that the picture is bright and always the same.
+const NOON = Cesium.JulianDate.fromIso8601("2026-06-21T04:00:00Z");
 
 let scene;
 const tilesets = new Map();
@@ -14,10 +16,10 @@ async function settle(tileset) {
   const until = Date.now() + DEADLINE_MS;
   // The first frames only ask for the root and what lies below it.
   for (let frame = 0; frame < 3 || (!tileset.tilesLoaded && Date.now() < until); frame += 1) {
-    scene.render();
+    scene.render(NOON);
     await new Promise((done) => setTimeout(done, 10));
   }
-  scene.render();
+  scene.render(NOON);
   return tileset.tilesLoaded;
 }
 
