@@ -3,13 +3,11 @@
 mod common;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use common::{groundline, run_json, text, tiny_sample};
+use common::{Server, run_json, text, tiny_sample};
 
 #[test]
 fn the_demo_goes_from_a_recipe_to_a_picture_with_live_sensors() {
@@ -31,16 +29,6 @@ fn the_demo_goes_from_a_recipe_to_a_picture_with_live_sensors() {
     assert_eq!(again["import"]["version"], report["import"]["version"]);
 }
 
-/// One HTTP GET without a library: status line and body.
-fn get(address: &str, path: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
-}
-
 #[test]
 fn a_device_publishes_and_the_server_tells_its_latest_value() {
     let folder = tempfile::tempdir().unwrap();
@@ -52,23 +40,15 @@ fn a_device_publishes_and_the_server_tells_its_latest_value() {
     let sensor = &sensors[0];
     let (id, topic) = (sensor["id"].as_str().unwrap(), sensor["topic"].as_str().unwrap());
 
-    let mut server = groundline()
-        .args(["serve", text(&city), "--listen", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--json"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let told: serde_json::Value = serde_json::from_str(&line).expect("where it listens");
-    let http = told["http"].as_str().unwrap().to_owned();
-    let port = told["mqtt"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let server = Server::start(&city);
+    let port = server.told["mqtt"].as_str().unwrap().rsplit(':').next().unwrap();
 
     let payload = match &sensor["payload"] {
         serde_json::Value::String(_) => "0.25".to_owned(),
         _ => r#"{"v": 0.25}"#.to_owned(),
     };
     let sent = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", topic, "-m", &payload])
+        .args(["-h", "127.0.0.1", "-p", port, "-q", "1", "-t", topic, "-m", &payload])
         .status()
         .expect("mosquitto_pub (Debian package mosquitto-clients)");
     assert!(sent.success(), "the listener acknowledged nothing");
@@ -76,7 +56,7 @@ fn a_device_publishes_and_the_server_tells_its_latest_value() {
     let path = format!("/sensors/{}/latest", percent(id));
     let until = Instant::now() + Duration::from_secs(10);
     let body = loop {
-        let (status, body) = get(&http, &path);
+        let (status, body) = server.get(&path);
         assert!(status.contains("200"), "{status} {body}");
         if body.contains("0.25") || Instant::now() > until {
             break body;
@@ -84,10 +64,9 @@ fn a_device_publishes_and_the_server_tells_its_latest_value() {
         std::thread::sleep(Duration::from_millis(50));
     };
     assert!(body.contains("0.25"), "{body}");
-    assert!(get(&http, "/tileset.json").1.contains("\"1.1\""));
-    assert!(get(&http, "/tiles/../city.json").0.contains("404"));
-    server.kill().unwrap();
-    server.wait().unwrap();
+    assert!(server.get("/tileset.json").1.contains("\"1.1\""));
+    assert!(server.get("/tiles/../city.json").0.contains("404"));
+    drop(server);
     let kept: u64 =
         std::fs::read_dir(city.join("readings")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
     assert!(kept > 0, "an acknowledged reading is on the disk");

@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 /// The built command.
@@ -32,6 +34,50 @@ pub fn tiny_sample(folder: &Path) -> PathBuf {
     std::fs::create_dir_all(&files).expect("a folder");
     groundline_sample::make(&groundline_sample::Recipe::tiny(), &files, &mut |_| {}).expect("the sample city's files");
     files
+}
+
+/// `groundline serve` on a city, until it is dropped.
+pub struct Server {
+    child: Child,
+    /// What it said at its start: `http` and `mqtt`.
+    pub told: serde_json::Value,
+}
+
+impl Server {
+    /// Starts it on free ports.
+    pub fn start(city: &Path) -> Self {
+        let mut child = groundline()
+            .args(["serve", text(city), "--listen", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("a line");
+        Self { child, told: serde_json::from_str(&line).expect("where it listens") }
+    }
+
+    /// Its address.
+    pub fn http(&self) -> &str {
+        self.told["http"].as_str().expect("an address")
+    }
+
+    /// One HTTP GET without a library: status line and body.
+    pub fn get(&self, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(self.http().trim_start_matches("http://")).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+        (head.lines().next().expect("a status").to_owned(), body.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A path as text.
