@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
-use glam::{Mat4, Quat, Vec3, Vec4};
+use glam::{Mat4, Quat, Vec2, Vec3, Vec4};
 use gltf::json::{
     Index, Node, Root,
     mesh::{Mode, Primitive, Semantic},
     validation::Checked,
 };
+use groundline_engine::tile::glb::fall_m;
 use serde_json::Value;
 
 use crate::glb::{Glb, GlbError};
@@ -159,6 +160,14 @@ struct Instance {
     transform: Mat4,
     colour: Vec4,
     feature: Option<u32>,
+    /// Whether it is one of many of a model, so that the vertices are no places in the tile.
+    is_model: bool,
+}
+
+/// A place in the plane of the city, from one that follows the Earth.
+fn in_plane(place: [f32; 3]) -> Vec3 {
+    let place = Vec3::from_array(place);
+    place + Vec3::Y * fall_m(Vec2::new(place.x, place.z))
 }
 
 struct Builder<'a, 'b> {
@@ -193,7 +202,7 @@ impl Builder<'_, '_> {
     fn instances(&self, node: &Node, transform: Mat4) -> Result<Vec<Instance>, GlbError> {
         let extension = node.extensions.as_ref().and_then(|e| e.others.get("EXT_mesh_gpu_instancing"));
         let Some(attributes) = extension.and_then(|e| e.get("attributes")) else {
-            return Ok(vec![Instance { transform, colour: Vec4::ONE, feature: None }]);
+            return Ok(vec![Instance { transform, colour: Vec4::ONE, feature: None, is_model: false }]);
         };
         let accessor = |name: &str| {
             let index = attributes.get(name).and_then(Value::as_u64)?;
@@ -206,7 +215,7 @@ impl Builder<'_, '_> {
         let features = accessor("_FEATURE_ID_0").map(|a| self.glb.integers(a)).transpose()?.unwrap_or_default();
         let count = translations.len().max(rotations.len()).max(scales.len());
         let at = |i: usize| {
-            let translation = translations.get(i).copied().map_or(Vec3::ZERO, Vec3::from_array);
+            let translation = translations.get(i).copied().map_or(Vec3::ZERO, in_plane);
             let rotation = rotations.get(i).copied().map_or(Quat::IDENTITY, Quat::from_array);
             let rotation = if rotation.length_squared() > 1e-6 { rotation.normalize() } else { Quat::IDENTITY };
             let scale = scales.get(i).copied().map_or(Vec3::ONE, Vec3::from_array);
@@ -214,6 +223,7 @@ impl Builder<'_, '_> {
                 transform: transform * Mat4::from_scale_rotation_translation(scale, rotation, translation),
                 colour: colours.get(i).copied().map_or(Vec4::ONE, Vec4::from_array),
                 feature: features.get(i).copied(),
+                is_model: true,
             }
         };
         Ok((0..count).map(at).collect())
@@ -222,7 +232,11 @@ impl Builder<'_, '_> {
     fn add_primitive(&mut self, primitive: &Primitive, instances: &[Instance]) -> Result<(), GlbError> {
         let attribute = |semantic: Semantic| primitive.attributes.get(&Checked::Valid(semantic)).copied();
         let Some(positions) = attribute(Semantic::Positions) else { return Ok(()) };
-        let positions = self.glb.floats::<3>(positions)?;
+        let mut positions = self.glb.floats::<3>(positions)?;
+        // Places in the tile follow the Earth; the city is plane.
+        if instances.iter().all(|instance| !instance.is_model) {
+            positions.iter_mut().for_each(|place| *place = in_plane(*place).to_array());
+        }
         let count = positions.len();
         let colours = match attribute(Semantic::Colors(0)) {
             None => Vec::new(),

@@ -11,7 +11,7 @@ use groundline_engine::{
     live::{LiveState, now_ms},
     model::{Extent, HeightGrid, ObjectId, Payload, Reading, Sensor, Threshold, Vertical},
     tile::{
-        Ground, Refine, TileNode, TilesetBuilder,
+        Ground, TileNode, TilesetBuilder,
         glb::{FeatureTable, Material, TileContent, TileInstances, TileMesh},
     },
 };
@@ -235,13 +235,7 @@ fn layer(folder: &Path, name: &str, class: &str, content: &TileContent) -> Layer
     for instances in &content.instances {
         extent.merge(&Extent::around(instances.translations.iter().map(|place| ORIGIN + place.as_dvec3())));
     }
-    builder.add_root(TileNode {
-        extent,
-        geometric_error_m: 0.0,
-        content: Some(file),
-        origin: ORIGIN,
-        ..TileNode::default()
-    });
+    builder.add_root(TileNode::leaf(extent, file, ORIGIN));
     let tiles = builder.finish().expect("temporary folder");
     let tileset = folder.join(tiles.tileset.expect("has content"));
     let count = content.features.ids.len().max(1) as u64;

@@ -1,13 +1,11 @@
-// What the 3D Tiles validator, and the glTF validator through it, say about tilesets and all their content; then what the glTF
-// validator says about each GLB again with its buffers decompressed by meshoptimizer, since it does not look into compressed ones.
-// One JSON document: { FILE: { errors, warnings, issues } }.
-// usage: GROUNDLINE_WEB=FOLDER node validate.mjs FILE…; FOLDER has the node_modules of package.json, FILE is a tileset or a GLB.
+// What the glTF validator says about each GLB, as it is and again with its buffers decompressed by meshoptimizer, since it does not
+// look into compressed ones. One JSON document: { FILE: { errors, warnings, issues } }.
+// usage: GROUNDLINE_WEB=FOLDER node validate.mjs FILE…; FOLDER has the node_modules of package.json.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 
 const require = createRequire(path.join(process.env.GROUNDLINE_WEB, "package.json"));
-const { Validators } = require("3d-tiles-validator");
 const gltf = require("gltf-validator");
 const MeshoptDecoder = require("meshoptimizer/decoder.cjs");
 
@@ -64,18 +62,19 @@ function decompress(bytes) {
   return writeGlb(json, Buffer.concat(parts));
 }
 
-async function judgeTileset(file) {
-  const result = await Validators.validateTilesetFile(file);
-  const { issues = [] } = JSON.parse(result.serialize());
-  return { errors: result.numErrors, warnings: result.numWarnings, issues };
-}
-
-async function judgeGlb(file) {
-  const { issues } = await gltf.validateBytes(decompress(fs.readFileSync(file)));
-  return { errors: issues.numErrors, warnings: issues.numWarnings, issues: issues.messages };
+async function judge(file) {
+  const bytes = fs.readFileSync(file);
+  const verdict = { errors: 0, warnings: 0, issues: [] };
+  for (const form of [bytes, decompress(bytes)]) {
+    const { issues } = await gltf.validateBytes(new Uint8Array(form));
+    verdict.errors += issues.numErrors;
+    verdict.warnings += issues.numWarnings;
+    verdict.issues.push(...issues.messages);
+  }
+  return verdict;
 }
 
 await MeshoptDecoder.ready;
 const found = {};
-for (const file of process.argv.slice(2)) found[file] = await (file.endsWith(".glb") ? judgeGlb(file) : judgeTileset(file));
+for (const file of process.argv.slice(2)) found[file] = await judge(file);
 console.log(JSON.stringify(found, null, 1));

@@ -172,7 +172,7 @@ impl Change {
                     row.valid_from.get_or_insert(self.time_ms);
                 }
             }
-            self.delta.new(&object);
+            self.delta.comes(&object);
             self.count(&row, true);
             self.new.push(row);
         }
@@ -194,7 +194,7 @@ impl Change {
 
     fn end(&mut self, old: Old, origins: &mut Origins) -> Result<(), StoreError> {
         let object = old.row.object(origins).map_err(|e| StoreError::damaged(&self.paths[old.part], e))?;
-        self.delta.gone(&object);
+        self.delta.goes(&object);
         self.count(&old.row, false);
         self.gone.push(old);
         Ok(())
@@ -321,7 +321,7 @@ impl Change {
         }
         let path = folder.join("ended.new");
         let mut writer = ObjectsWriter::new(&path, crs.clone())?;
-        self.gone.sort_by(|a, b| (a.part, a.number).cmp(&(b.part, b.number)));
+        self.gone.sort_by_key(|old| (old.part, old.number));
         for old in &mut self.gone {
             old.row.valid_to = Some(old.row.valid_to.map_or(self.time_ms, |own| own.min(self.time_ms)));
             writer.push(&old.row)?;

@@ -86,9 +86,9 @@ fn a_change_of_a_few_objects_makes_the_tiles_that_a_whole_import_makes() {
     let mut city = city(&folder.path().join("changed"), &objects);
     let whole = |name: String, objects: &[CityObject]| self::city(&folder.path().join(name), objects);
     let mut chance = Chance(11);
-    let mut number = 10_000;
     let far = DVec2::new(540_000.0, 3_950_000.0);
     for step in 0..12 {
+        let number = 10_000 + step;
         let mut at = |objects: &[CityObject]| (chance.next() * objects.len() as f64) as usize;
         let (mut put, mut remove) = (Vec::new(), Vec::new());
         match step {
@@ -117,7 +117,6 @@ fn a_change_of_a_few_objects_makes_the_tiles_that_a_whole_import_makes() {
             10 => remove.extend(objects.iter().skip(60).map(|o| o.id.clone())),
             _ => remove.extend(objects.iter().map(|o| o.id.clone())),
         }
-        number += 1;
         let before = tiles(&city);
         objects.retain(|o| !remove.contains(&o.id) && put.iter().all(|new| new.id != o.id));
         objects.extend(put.iter().cloned());

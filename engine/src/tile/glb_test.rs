@@ -101,6 +101,15 @@ fn up_becomes_y_and_north_becomes_minus_z() {
 }
 
 #[test]
+fn places_follow_the_earth() {
+    for (x, y, fall_m) in [(0.0, 0.0, 0.0), (357.0, 0.0, 0.010), (0.0, -3570.0, 1.0), (500.0, 500.0, 0.039_24)] {
+        let place = Vec3::new(x, y, 12.0);
+        let fallen = on_earth(place);
+        assert!((12.0 - fallen.z - fall_m).abs() < 5e-4 && fallen.truncate() == place.truncate(), "{fallen}");
+    }
+}
+
+#[test]
 fn a_scaled_and_turned_instance_lands_where_it_should() {
     let (place, turn, scale) = (Vec3::new(5.0, 6.0, 7.0), Quat::from_rotation_x(0.7), Vec3::new(1.0, 2.0, 3.0));
     let corner = Vec3::new(0.5, -0.5, 1.0);
@@ -215,7 +224,7 @@ fn what_is_compressed_comes_back_within_half_a_millimetre() {
     }
     for (place, wanted) in places.chunks_exact(3).zip(&mesh.positions) {
         let found = Vec3::from_slice(place);
-        assert!((found - gltf_from_tile(*wanted)).abs().max_element() <= 0.000_25, "{found} {wanted}");
+        assert!((found - gltf_from_tile(on_earth(*wanted))).abs().max_element() <= 0.000_25, "{found} {wanted}");
     }
     let accessor = |name: &str| &json["accessors"][attributes[name].as_u64().unwrap() as usize];
     let normals = view(&json, &bin, &accessor("NORMAL")["bufferView"]);

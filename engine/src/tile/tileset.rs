@@ -82,6 +82,13 @@ pub struct TileNode {
     pub(super) page: Option<(String, Totals)>,
 }
 
+impl TileNode {
+    /// A tile that draws all that is in `extent`, with nothing below it.
+    pub fn leaf(extent: Extent, content: Content, origin: DVec3) -> Self {
+        Self { extent, content: Some(content), origin, ..Self::default() }
+    }
+}
+
 /// A content file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {

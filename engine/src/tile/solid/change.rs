@@ -25,12 +25,12 @@ pub(crate) struct Delta {
 
 impl Delta {
     /// An object is not there any more, or not as it was.
-    pub fn gone(&mut self, object: &CityObject) {
+    pub fn goes(&mut self, object: &CityObject) {
         self.gone.extend(weighed(object));
     }
 
     /// An object comes, or is there in another way.
-    pub fn new(&mut self, object: &CityObject) {
+    pub fn comes(&mut self, object: &CityObject) {
         self.new.extend(weighed(object));
     }
 }
