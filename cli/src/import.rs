@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use groundline_engine::{
     crs::Crs,
-    model::{Class, ImportReport, SourceReport, Stage},
+    model::{Class, ImportReport, ObjectId, SourceReport, Stage},
 };
 use groundline_importers::{
     FORMATS, Options,
@@ -20,7 +20,7 @@ use crate::outcome::{Ask, Outcome, StoppedError, Told, UsageError, bytes, groupe
 #[command(after_help = formats())]
 pub struct Args {
     /// Files, folders and .zip archives to read.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "remove")]
     sources: Vec<PathBuf>,
     /// Folder of the city; made when it holds none yet.
     #[arg(long)]
@@ -49,6 +49,12 @@ pub struct Args {
     /// Name of a city that is made.
     #[arg(long)]
     name: Option<String>,
+    /// The sources hold some objects of --layer: they take the place of those with the same ids or are new, all others stay.
+    #[arg(long, requires = "layer")]
+    update: bool,
+    /// With --update, or alone: ids of objects of --layer that are no more (repeatable, or separated by commas).
+    #[arg(long, requires = "layer", value_delimiter = ',', value_name = "ID")]
+    remove: Vec<String>,
     /// Read and report; write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -129,7 +135,14 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         dry_run: args.dry_run,
         stop: Stop::default(),
     };
+    if !args.remove.is_empty() && !args.update && !request.sources.is_empty() {
+        return Err(UsageError("--remove beside sources needs --update".into()).into());
+    }
     stop_when_asked(&request, ask);
+    if args.update || !args.remove.is_empty() {
+        let remove: Vec<ObjectId> = args.remove.into_iter().map(ObjectId).collect();
+        return told(&request, ask, |progress| intake::edit(&request, remove, progress));
+    }
     import(&request, ask)
 }
 
@@ -176,8 +189,17 @@ async fn asked_to_stop() -> Option<i32> {
 
 /// Imports, shows progress on a terminal, prints the account.
 pub fn import(request: &Request, ask: &Ask) -> Result<Outcome> {
+    told(request, ask, |progress| intake::import(request, progress))
+}
+
+/// Shows the progress of `act` and prints its account.
+fn told(
+    request: &Request,
+    ask: &Ask,
+    act: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<ImportReport, IntakeError>,
+) -> Result<Outcome> {
     let bar = progress_bar();
-    let result = intake::import(request, &mut |progress| show(&bar, &progress, ask));
+    let result = act(&mut |progress| show(&bar, &progress, ask));
     bar.finish_and_clear();
     match result {
         Ok(report) => {
@@ -273,11 +295,11 @@ fn print_report(report: &ImportReport, dry_run: bool, ask: &Ask) {
     for source in &report.sources {
         print_source(source, ask);
     }
-    if !dry_run && report.sources.iter().all(|s| s.error.is_some() || s.layer.is_empty()) {
+    let has_sources = !report.sources.is_empty();
+    if !dry_run && has_sources && report.sources.iter().all(|s| s.error.is_some() || s.layer.is_empty()) {
         return; // nothing came in; the error that follows says so
     }
-    let unchanged = !report.sources.is_empty()
-        && report.sources.iter().all(|s| s.unchanged || (s.objects == 0 && s.error.is_none()));
+    let unchanged = has_sources && report.sources.iter().all(|s| s.unchanged || (s.objects == 0 && s.error.is_none()));
     if unchanged && !dry_run {
         let text = ask.say(
             "nothing changed: the city already holds these sources as they are",

@@ -2,7 +2,9 @@
 
 mod check;
 mod demo;
+mod diff;
 mod doctor;
+mod gc;
 mod import;
 mod info;
 mod live;
@@ -52,6 +54,10 @@ enum What {
     Check(check::Args),
     /// Layers, counts, coordinate system, extent, versions, sensors.
     Info(info::Args),
+    /// Which objects differ between two versions of a city.
+    Diff(diff::Args),
+    /// Remove files that no version of a city names, and what stopped imports left for the next one.
+    Gc(gc::Args),
     /// Open the viewer.
     View(view::Args),
     /// The viewer's picture without a window, as PNG.
@@ -83,6 +89,8 @@ fn main() -> std::process::ExitCode {
         What::Import(args) => import::run(args, &ask),
         What::Check(args) => check::run(args, &ask),
         What::Info(args) => info::run(args, &ask),
+        What::Diff(args) => diff::run(args, &ask),
+        What::Gc(args) => gc::run(args, &ask),
         What::View(args) => view::run(args, &ask),
         What::Snapshot(args) => snapshot::run(args, &ask),
         What::Serve(args) => serve::run(args, &ask),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use glam::{DVec2, DVec3};
 
-use super::{City, Edit, SourceRef, StoreError};
+use super::{Change, City, Edit, SourceRef, StoreError, diff};
 use crate::{
     crs::Crs,
     model::{
@@ -185,6 +185,20 @@ fn a_changed_state_is_ended_and_an_equal_one_changes_nothing() {
     };
     assert_eq!(names(None), [Some("人民公园".to_owned())]);
     assert_eq!(names(Some(0)), [None], "as it was before");
+
+    let differing = diff(city.folder(), 1, 2, 10).unwrap();
+    let [layer] = &differing[..] else { panic!("{differing:?}") };
+    assert_eq!((layer.counts.added, layer.counts.changed, layer.counts.ended), (0, 1, 1));
+    let told: Vec<(&str, Change, Option<&str>)> =
+        layer.objects.iter().map(|o| (o.id.as_str(), o.change, o.name.as_deref())).collect();
+    let expected =
+        [(changed.id.as_str(), Change::Changed, Some("人民公园")), (objects[5].id.as_str(), Change::Removed, None)];
+    assert_eq!(told, expected);
+    let back = diff(city.folder(), 2, 1, 1).unwrap();
+    assert_eq!((back[0].counts.added, back[0].counts.changed, back[0].objects.len()), (1, 1, 1));
+    assert!(diff(city.folder(), 1, 1, 10).unwrap().is_empty());
+    assert_eq!(diff(city.folder(), 0, 2, 5).unwrap()[0].counts.added, 39);
+    assert!(matches!(diff(city.folder(), 1, 9, 1), Err(StoreError::NoVersion { version: 9, .. })));
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod aside;
 mod bytes;
 mod city;
+mod diff;
 mod disk;
 mod draft;
 mod edit;
@@ -49,6 +50,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Extent;
 
 pub use city::{City, Damage, Objects, VersionInfo};
+pub use diff::{Change, Changed, LayerDiff, diff};
 pub(crate) use disk::read_bounded;
 pub use draft::{Draft, LayerWriter, drop_staging};
 pub use edit::Edit;

@@ -3,6 +3,7 @@
 //!
 //! This is the one module of the crate that sees the store; importers see only [`Out`].
 
+mod edit;
 mod placed;
 mod plan;
 mod reading;
@@ -26,7 +27,7 @@ use groundline_engine::{
     store::{City, LayerWriter, Site, StoreError, begun_layers, is_anything_kept, kept_layers},
 };
 
-pub use self::watch::Progress;
+pub use self::{edit::edit, watch::Progress};
 use self::{
     placed::{Placed, city_crs, name_crs},
     plan::{Plan, plan},
