@@ -1,16 +1,22 @@
 //! `groundline query`.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+};
 
 use anyhow::Result;
 use glam::{DVec2, DVec3};
 use groundline_engine::{
     model::{Class, Domain},
-    query::{Coordinates, Filter, Query, Shape, parse_time, run as run_query, write_geojson},
+    query::{Coordinates, Filter, Query, Region, Shape, parse_time, run as run_query, write_geojson},
     store::City,
 };
 
 use crate::outcome::{Ask, Outcome, UsageError};
+
+/// Longest file of a geometry that is read; a longer text is refused as one.
+const MOST_GEOMETRY_BYTES: u64 = 8 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -51,6 +57,23 @@ enum What {
         /// Vertices.
         #[arg(required = true, num_args = 3.., allow_hyphen_values = true)]
         vertices: Vec<String>,
+    },
+    /// Objects near a line: x,y x,y … --distance METRES; distances are to the footprint or axis, in plan.
+    Corridor {
+        /// Vertices of the line.
+        #[arg(required = true, allow_hyphen_values = true)]
+        vertices: Vec<String>,
+        /// No farther than this, metres.
+        #[arg(long)]
+        distance: f64,
+    },
+    /// Objects in or near a geometry: WKT such as "POLYGON((…), (…))", GeoJSON, or a file that holds one of them.
+    Within {
+        /// The geometry in the city's coordinates, or the file.
+        geometry: String,
+        /// No farther than this, metres.
+        #[arg(long, default_value_t = 0.0)]
+        distance: f64,
     },
     /// Objects nearest to a place, nearest first: x,y.
     Near {
@@ -99,6 +122,18 @@ fn place(text: &str) -> Result<DVec2, UsageError> {
     }
 }
 
+fn places(texts: &[String]) -> Result<Vec<DVec2>, UsageError> {
+    texts.iter().map(|text| place(text)).collect()
+}
+
+/// A small file as text.
+fn read_text(path: &std::path::Path) -> Result<String, UsageError> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MOST_GEOMETRY_BYTES).read_to_string(&mut text));
+    read.map_err(|e| UsageError(format!("{}: {e}", path.display())))?;
+    Ok(text)
+}
+
 fn point(text: &str) -> Result<DVec3, UsageError> {
     match numbers(text, "x,y,z")?[..] {
         [x, y, z] => Ok(DVec3::new(x, y, z)),
@@ -136,7 +171,20 @@ fn question(args: &Args) -> Result<Query, UsageError> {
             query.shape = Shape::Box { min, max };
         }
         What::Polygon { vertices } => {
-            query.shape = Shape::Polygon(vertices.iter().map(|v| place(v)).collect::<Result<_, _>>()?);
+            let region = Region::polygon(places(vertices)?).map_err(|e| UsageError(e.to_string()))?;
+            query.shape = Shape::touching(region);
+        }
+        What::Corridor { vertices, distance } => {
+            let shape = Region::line(places(vertices)?).and_then(|region| Shape::within(region, *distance));
+            query.shape = shape.map_err(|e| UsageError(e.to_string()))?;
+        }
+        What::Within { geometry, distance } => {
+            let text = match std::path::Path::new(geometry) {
+                path if path.is_file() => read_text(path)?,
+                _ => geometry.clone(),
+            };
+            let shape = Region::parse(&text).and_then(|region| Shape::within(region, *distance));
+            query.shape = shape.map_err(|e| UsageError(format!("{geometry:.60}: {e}")))?;
         }
         What::Near { place: at, radius } => {
             let limit = args.limit.unwrap_or(20);

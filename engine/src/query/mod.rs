@@ -6,10 +6,12 @@
 mod filter;
 mod geojson;
 mod index;
+mod region;
 mod run;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod wkt;
 
 use glam::{DVec2, DVec3};
 
@@ -19,6 +21,7 @@ pub use filter::{Filter, FilterError};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
 pub use index::{LayerIndex, Nearest, Place};
 pub(crate) use index::{PartIndex, tree_of};
+pub use region::{Region, RegionError};
 pub use run::{Hits, run};
 pub use tree::BoxTree;
 
@@ -35,8 +38,14 @@ pub enum Shape {
         /// Highest corner; z may be ∞.
         max: DVec3,
     },
-    /// Objects whose footprint or axis shares a point with the polygon, in plan. The ring is not closed.
-    Polygon(Vec<DVec2>),
+    /// Objects whose footprint or axis lies within a distance of the region, in plan: a corridor (缓冲区) along a path; with
+    /// 0, those that share a point with it. The shape of a pipe is its axis here, whatever its diameter.
+    Within {
+        /// Places, paths, polygons.
+        region: Region,
+        /// No farther than this, metres; each hit says how far.
+        distance_m: f64,
+    },
     /// The nearest objects, nearest first, by the distance to their footprint or axis.
     Near {
         /// From where, in plan.
@@ -57,6 +66,19 @@ pub enum Shape {
         /// No farther than this, metres.
         max_m: f64,
     },
+}
+
+impl Shape {
+    /// Objects that share a point with the region.
+    pub fn touching(region: Region) -> Self {
+        Self::Within { region, distance_m: 0.0 }
+    }
+
+    /// Objects within a distance of the region.
+    pub fn within(region: Region, distance_m: f64) -> Result<Self, RegionError> {
+        let is_one = (0.0..=region::FARTHEST_M).contains(&distance_m);
+        if is_one { Ok(Self::Within { region, distance_m }) } else { Err(RegionError::BadDistance(distance_m)) }
+    }
 }
 
 /// A question to the city. Empty lists mean: any.
@@ -102,7 +124,7 @@ pub struct Found {
     pub parent: Option<String>,
     /// Box around it in the city's frame; empty when it has no place.
     pub extent: Extent,
-    /// Metres to it, for `Near` and `Ray`.
+    /// Metres to it, for `Near`, `Ray`, and `Within` a distance above 0.
     pub distance_m: Option<f64>,
     /// Since when it is as it is here, milliseconds since 1970 UTC; `None` where nobody knows.
     pub valid_from: Option<i64>,

@@ -7,7 +7,7 @@ use std::{
 
 use glam::{DVec2, DVec3};
 
-use super::{Found, Query, Shape, tree::entry};
+use super::{Found, LayerIndex, Query, Region, Shape, region::FARTHEST_M, tree::entry};
 use crate::{
     model::{Extent, Value},
     store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_values},
@@ -28,6 +28,7 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
     let mut hits = Hits {
         city,
         query,
+        boxed: region_of_box(&query.shape),
         layers,
         layer: String::new(),
         files: VecDeque::new(),
@@ -50,6 +51,8 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
 pub struct Hits<'a> {
     city: &'a City,
     query: &'a Query,
+    /// The box of the question as a region.
+    boxed: Option<Region>,
     layers: VecDeque<String>,
     layer: String,
     /// Files of the current layer still to be read, with the rows to read of each.
@@ -94,7 +97,7 @@ impl Hits<'_> {
     fn advance(&mut self) -> Result<Option<Found>, StoreError> {
         loop {
             while let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
-                if let Some(found) = accept(self.query, &self.layer, &row?, None)? {
+                if let Some(found) = accept(self.query, self.boxed.as_ref(), &self.layer, &row?, None)? {
                     return Ok(Some(found));
                 }
             }
@@ -133,13 +136,29 @@ fn with_ended(query: &Query) -> bool {
 fn box_of(shape: &Shape) -> Option<Extent> {
     match shape {
         Shape::Box { min, max } => Some(Extent { min: *min, max: *max }),
-        Shape::Polygon(ring) => {
-            let plan = Extent::around(ring.iter().map(|v| v.extend(0.0)));
-            let min = plan.min.truncate().extend(f64::NEG_INFINITY);
-            Some(Extent { min, max: plan.max.truncate().extend(f64::INFINITY) })
+        Shape::Within { region, distance_m } => {
+            let by = DVec2::splat(*distance_m).extend(0.0);
+            Some(Extent { min: region.extent().min - by, max: region.extent().max + by })
         }
         _ => None,
     }
+}
+
+/// Rows of the index that may be hits.
+fn rows_in(index: &LayerIndex, shape: &Shape, wanted: &Extent) -> Result<Vec<(usize, Vec<u32>)>, StoreError> {
+    let Shape::Within { region, distance_m } = shape else {
+        return index.in_box(wanted);
+    };
+    let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for wanted in region.boxes(*distance_m) {
+        index.each_in_box(&wanted, &mut |(part, row), _| rows.entry(part).or_default().push(row))?;
+    }
+    // Boxes along a path overlap.
+    for rows in rows.values_mut() {
+        rows.sort_unstable();
+        rows.dedup();
+    }
+    Ok(rows.into_iter().collect())
 }
 
 /// The files of a layer with the rows that may be hits.
@@ -151,20 +170,27 @@ fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathB
         return paths.map(|path| Ok((path?, None))).collect();
     };
     let index = city.index(layer, with_ended(query))?;
-    let found = index.in_box(&wanted)?;
+    let found = rows_in(&index, &query.shape, &wanted)?;
     Ok(found.into_iter().map(|(part, rows)| (index.path(part).to_path_buf(), Some(rows))).collect())
 }
 
 /// The row as a hit, when it is one.
-fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Result<Option<Found>, StoreError> {
+fn accept(
+    query: &Query,
+    boxed: Option<&Region>,
+    layer: &str,
+    row: &Row,
+    distance_m: Option<f64>,
+) -> Result<Option<Found>, StoreError> {
     let any = |empty: bool, held: bool| empty || held;
     let is_wanted = any(query.classes.is_empty(), query.classes.contains(&row.class))
         && any(query.stages.is_empty(), query.stages.contains(&row.stage))
         && any(query.domains.is_empty(), query.domains.contains(&row.domain))
         && query.at.is_none_or(|at| row.valid_from.is_none_or(|t| t <= at) && row.valid_to.is_none_or(|t| at < t));
-    if !is_wanted || !is_in_shape(&query.shape, row)? {
+    let in_shape = if is_wanted { is_in_shape(query, boxed, row)? } else { None };
+    let Some(distance_to_shape) = in_shape else {
         return Ok(None);
-    }
+    };
     let attributes = read_values(&row.attributes).map_err(|e| damaged(row, e))?;
     if let Some(filter) = &query.filter {
         let text = |t: &str| Some(Value::Text(t.into()));
@@ -195,7 +221,7 @@ fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Res
         name: row.name.clone(),
         parent: row.parent.clone(),
         extent: row.extent,
-        distance_m,
+        distance_m: distance_m.or(distance_to_shape),
         valid_from: row.valid_from,
         valid_to: row.valid_to,
         attributes,
@@ -212,32 +238,37 @@ fn footprint(row: &Row) -> Result<Footprint, StoreError> {
     read_footprint(&row.wkb).map_err(|e| damaged(row, e))
 }
 
-fn is_in_shape(shape: &Shape, row: &Row) -> Result<bool, StoreError> {
-    let Some(wanted) = box_of(shape) else {
-        return Ok(true);
+/// Whether the row lies in the shape; with its distance where that is asked for.
+fn is_in_shape(query: &Query, boxed: Option<&Region>, row: &Row) -> Result<Option<Option<f64>>, StoreError> {
+    let Some(wanted) = box_of(&query.shape) else {
+        return Ok(Some(None));
     };
     if row.extent.is_empty() || !row.extent.overlaps(&wanted) {
-        return Ok(false);
+        return Ok(None);
     }
-    let ring = match shape {
-        Shape::Polygon(ring) => ring.clone(),
-        _ => {
-            let (low, high) = (wanted.min.truncate(), wanted.max.truncate());
-            let holds_all = low.cmple(row.extent.min.truncate()).all() && high.cmpge(row.extent.max.truncate()).all();
-            if holds_all || !(low.is_finite() && high.is_finite()) {
-                return Ok(true);
-            }
-            vec![low, DVec2::new(high.x, low.y), high, DVec2::new(low.x, high.y)]
-        }
+    if let Shape::Within { region, distance_m } = &query.shape {
+        let distance = region.distance(&footprint(row)?, *distance_m);
+        return Ok(distance.map(|d| (*distance_m > 0.0).then_some(d)));
+    }
+    let (low, high) = (wanted.min.truncate(), wanted.max.truncate());
+    let holds_all = low.cmple(row.extent.min.truncate()).all() && high.cmpge(row.extent.max.truncate()).all();
+    let is_hit = match boxed {
+        Some(region) if !holds_all => region.distance(&footprint(row)?, 0.0).is_some(),
+        _ => true,
     };
-    // The edge of a polygon counts as either side for points; the edge of a box belongs to the box.
-    let footprint = footprint(row)?;
-    let on_edge = matches!(shape, Shape::Box { .. })
-        && footprint.points.iter().any(|p| {
-            let p = p.truncate();
-            wanted.min.truncate().cmple(p).all() && wanted.max.truncate().cmpge(p).all()
-        });
-    Ok(on_edge || footprint.touches(&ring))
+    Ok(is_hit.then_some(None))
+}
+
+/// A box in plan as a region; `None` where it has no end.
+fn region_of_box(shape: &Shape) -> Option<Region> {
+    let Shape::Box { min, max } = shape else { return None };
+    let limit = DVec2::splat(FARTHEST_M);
+    let (low, high) = (min.truncate(), max.truncate());
+    if !(low.is_finite() && high.is_finite()) {
+        return None;
+    }
+    let (low, high) = (low.clamp(-limit, limit), high.clamp(-limit, limit));
+    Region::polygon(vec![low, DVec2::new(high.x, low.y), high, DVec2::new(low.x, high.y)]).ok()
 }
 
 /// Exact distance to the row's footprint, with its z range when a height is given.
@@ -283,7 +314,7 @@ fn nearest(
                     let row = row?;
                     let distance_m = distance(&row, at, z)?;
                     if distance_m <= radius_m {
-                        best.extend(accept(query, &layer, &row, Some(distance_m))?);
+                        best.extend(accept(query, None, &layer, &row, Some(distance_m))?);
                     }
                 }
             }
@@ -322,7 +353,7 @@ fn on_ray(
                 let row = row?;
                 let entry = entry(row.extent.min, row.extent.max, origin, direction.recip());
                 if let Some(distance_m) = entry.filter(|t| *t <= max_m) {
-                    found.extend(accept(query, &layer, &row, Some(distance_m))?);
+                    found.extend(accept(query, None, &layer, &row, Some(distance_m))?);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use glam::{DVec2, DVec3};
 
-use super::{Coordinates, Filter, Query, Shape, run, write_geojson};
+use super::{Coordinates, Filter, Query, Region, Shape, run, write_geojson};
 use crate::{
     crs::Crs,
     model::{
@@ -99,9 +99,49 @@ fn a_box_holds_what_lies_in_it_and_not_what_only_its_box_meets() {
     let deep = Shape::Box { min: place(0.0, 0.0, -100.0), max: place(700.0, 700.0, 0.0) };
     let below = ids(&city, &Query { shape: deep, ..Query::default() });
     assert_eq!(below, ["p/1"], "heights count");
-    let triangle = Shape::Polygon(vec![CORNER, CORNER + DVec2::new(100.0, 0.0), CORNER + DVec2::new(0.0, 100.0)]);
-    let found = ids(&city, &Query { shape: triangle, layers: vec!["b".into()], ..Query::default() });
+    let corners = vec![CORNER, CORNER + DVec2::new(100.0, 0.0), CORNER + DVec2::new(0.0, 100.0)];
+    let triangle = Region::polygon(corners).unwrap();
+    let found = ids(&city, &Query { shape: Shape::touching(triangle), layers: vec!["b".into()], ..Query::default() });
     assert!(found.contains(&"b/0".into()) && !found.contains(&"b/124".into()), "{found:?}");
+}
+
+#[test]
+fn a_corridor_holds_what_is_near_its_line() {
+    let (_dir, city) = city();
+    let path = [(5.0, -20.0), (5.0, 255.0), (433.0, 255.0), (590.0, 580.0)];
+    let line: Vec<DVec2> = path.iter().map(|v| CORNER + DVec2::from(*v)).collect();
+    let shape = Shape::within(Region::line(line).unwrap(), 7.5).unwrap();
+    let query = Query { shape, layers: vec!["b".into(), "t".into()], ..Query::default() };
+    let found: Vec<_> = run(&city, &query).unwrap().map(|f| f.unwrap()).collect();
+    // Sampled along the line every centimetre: no exact distance is missed by more than that.
+    let walked: Vec<DVec2> = path
+        .windows(2)
+        .flat_map(|pair| {
+            let (a, b) = (DVec2::from(pair[0]), DVec2::from(pair[1]));
+            let count = (a.distance(b) * 100.0) as u32;
+            (0..=count).map(move |k| a.lerp(b, f64::from(k) / f64::from(count)))
+        })
+        .collect();
+    let sampled = |low: DVec2, size: f64| {
+        let gap = |at: &DVec2| (low - *at).max(*at - (low + size)).max(DVec2::ZERO).length();
+        walked.iter().map(gap).fold(f64::INFINITY, f64::min)
+    };
+    let buildings = (0..900u32).map(|n| {
+        let low = DVec2::new(f64::from(n % 30) * 20.0, f64::from(n / 30) * 20.0);
+        (format!("b/{n}"), sampled(low, 10.0))
+    });
+    let trees = (0..50).map(|n| (format!("t/{n}"), sampled(DVec2::new(f64::from(n) * 12.0, 300.0), 0.0)));
+    let truth: Vec<(String, f64)> = buildings.chain(trees).filter(|(_, d)| *d <= 7.5).collect();
+    assert!(truth.len() > 60 && found.len() == truth.len(), "{} and {}", found.len(), truth.len());
+    for (id, sampled) in truth {
+        let hit = found.iter().find(|f| f.id == id).unwrap_or_else(|| panic!("{id}"));
+        let distance = hit.distance_m.unwrap();
+        assert!(distance <= sampled + 1e-9 && sampled - distance < 0.01, "{id}: {distance} {sampled}");
+    }
+    let touching = Shape::touching(Region::parse("LINESTRING(500000 4000010, 500040 4000010)").unwrap());
+    let query = Query { shape: touching, layers: vec!["b".into()], ..Query::default() };
+    assert_eq!(ids(&city, &query).len(), 3, "along the northern edges");
+    assert!(Shape::within(Region::parse("POINT(0 0)").unwrap(), f64::NAN).is_err());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{Hall, Refusal, off_thread, root::percent_encode};
 use crate::{
     crs::Frame,
-    query::{self, Coordinates, Filter, Found, Query, Shape},
+    query::{self, Coordinates, Filter, Found, Query, Region, Shape},
     store::{City, LayerEntry},
 };
 
@@ -203,9 +203,8 @@ impl Asked {
         };
         let corners = [(west, south), (east, south), (east, north), (west, north)];
         let ring = (0..4).flat_map(|side| along(corners[side], corners[(side + 1) % 4]));
-        Shape::Polygon(
-            ring.map(|(lon, lat)| frame.city_from_geographic(DVec3::new(lon, lat, 0.0)).truncate()).collect(),
-        )
+        let ring = ring.map(|(lon, lat)| frame.city_from_geographic(DVec3::new(lon, lat, 0.0)).truncate()).collect();
+        Region::polygon(ring).map_or(Shape::All, Shape::touching)
     }
 
     fn is_in_period(&self, found: &Found) -> bool {

@@ -171,11 +171,34 @@ async fn questions_are_answered_and_bad_ones_refused() {
     assert_eq!(hits.json()["features"].as_array().unwrap().len(), 4, "three buildings and a sensor");
     let near = get(at, "/query?near=500005,4000005&radius=30&limit=2&layers=%E5%BB%BA%E7%AD%91&f=json", "").await;
     assert_eq!(near.body.iter().filter(|b| **b == b'\n').count(), 2);
+    let corridor = get(at, "/query?corridor=499990,4000015,500045,4000015&distance=5&crs=city", "").await.json();
+    assert_eq!(corridor["features"].as_array().unwrap().len(), 3, "the northern edges are just as far");
+    assert_eq!(corridor["features"][1]["properties"]["distance_m"], 5.0);
+    let ring = "POLYGON((499990%203999990,500050%203999990,500050%204000050,499990%204000050),\
+        (500019%203999999,500031%203999999,500031%204000011,500019%204000011))";
+    let holed = get(at, &format!("/query?within={ring}"), "").await.json();
+    assert_eq!(holed["features"].as_array().unwrap().len(), 3, "the second building is in the hole, the sensor is not");
+    let json = "%7B%22type%22:%22Point%22,%22coordinates%22:%5B500005,4000005%5D%7D";
+    let at_point = get(at, &format!("/query?within={json}&f=json"), "").await;
+    assert_eq!(at_point.json()["id"], "建筑/0");
     let all = get(at, "/query?bbox=119,35,121,37&limit=99", "").await.json();
     assert_eq!(all["features"].as_array().unwrap().len(), 41);
-    for bad in
-        ["box=1,2", "box=a,b,c,d", "where=a%20%3E", "limit=x", "boxes=1", "classes=castle", "near=1,2&box=1,2,3,4"]
-    {
+    for bad in [
+        "box=1,2",
+        "box=a,b,c,d",
+        "where=a%20%3E",
+        "limit=x",
+        "boxes=1",
+        "classes=castle",
+        "near=1,2&box=1,2,3,4",
+        "corridor=1,2,3",
+        "corridor=1e300,2,3,4&distance=5",
+        "corridor=1,2,3,4&distance=-5",
+        "near=1,2&distance=5",
+        "polygon=1,2,3,4",
+        "within=POLYGON((1%202))",
+        "within=%7B",
+    ] {
         let answer = get(at, &format!("/query?{bad}"), "").await;
         assert_eq!(answer.status, 400, "{bad}");
         assert!(answer.json()["error"].is_string());
