@@ -9,7 +9,7 @@ use anyhow::Result;
 use glam::{DVec2, DVec3};
 use groundline_engine::{
     model::{Class, Domain},
-    query::{Coordinates, Filter, Query, Region, Shape, parse_time, run as run_query, write_geojson},
+    query::{Coordinates, Filter, Query, Region, Search, Shape, parse_time, run as run_query, write_geojson},
     store::City,
 };
 
@@ -100,6 +100,12 @@ enum What {
     At {
         /// The time.
         time: String,
+    },
+    /// Objects by name or id, the best first: Chinese, pinyin in full or by first letters, English.
+    Search {
+        /// What is looked for; several words must all be found.
+        #[arg(required = true)]
+        text: Vec<String>,
     },
     /// Objects for which a condition on their attributes holds: "height_m > 24 and material = 'PE'".
     Where {
@@ -199,6 +205,11 @@ fn question(args: &Args) -> Result<Query, UsageError> {
         }
         What::At { time } => {
             query.at = Some(moment(time)?);
+        }
+        What::Search { text } => {
+            let search = Search::new(&text.join(" ")).map_err(|e| UsageError(e.to_string()))?;
+            query.search = Some(search);
+            query.limit = Some(args.limit.unwrap_or(20));
         }
         What::Where { condition } => {
             let filter = Filter::parse(condition)

@@ -6,8 +6,11 @@
 mod filter;
 mod geojson;
 mod index;
+mod names;
+mod ranked;
 mod region;
 mod run;
+mod search;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -21,8 +24,10 @@ pub use filter::{Filter, FilterError};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
 pub use index::{LayerIndex, Nearest, Place};
 pub(crate) use index::{PartIndex, tree_of};
+pub(crate) use names::Names;
 pub use region::{Region, RegionError};
 pub use run::{Hits, run};
+pub use search::{Search, SearchError};
 pub use tree::BoxTree;
 
 /// Where to look.
@@ -97,6 +102,8 @@ pub struct Query {
     /// Only what exists at this time, milliseconds since 1970 UTC; objects without a time always exist. States that later
     /// imports ended are found by it, and by it only.
     pub at: Option<i64>,
+    /// Only objects whose name or id fits: the best first, unless the shape has an order of its own.
+    pub search: Option<Search>,
     /// Only objects for which this is true.
     pub filter: Option<Filter>,
     /// Hits to pass over.

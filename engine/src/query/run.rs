@@ -7,14 +7,14 @@ use std::{
 
 use glam::{DVec2, DVec3};
 
-use super::{Found, LayerIndex, Query, Region, Shape, region::FARTHEST_M, tree::entry};
+use super::{Found, LayerIndex, Query, Region, Shape, ranked::Ranked, region::FARTHEST_M, tree::entry};
 use crate::{
     model::{Extent, Value},
     store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_values},
 };
 
-/// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`,
-/// else layer by layer in the order of their files. The index of a layer is made at its first question.
+/// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`, by how well
+/// they fit where names are searched, else layer by layer in the order of their files. The index of a layer is made at its first question.
 pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError> {
     let mut layers = VecDeque::new();
     for layer in city.layers().iter().filter(|layer| may_hold(query, layer)) {
@@ -34,6 +34,7 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
         files: VecDeque::new(),
         reader: None,
         sorted: None,
+        ranked: None,
         to_skip: query.offset,
         left: query.limit.unwrap_or(usize::MAX),
     };
@@ -42,7 +43,12 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
         Shape::Ray { origin, direction, max_m } => {
             hits.sorted = Some(on_ray(&mut hits, *origin, direction.normalize_or_zero(), *max_m)?);
         }
-        _ => {}
+        _ => {
+            if let Some(search) = &query.search {
+                let layers: Vec<String> = std::mem::take(&mut hits.layers).into();
+                hits.ranked = Some(Ranked::new(city, query, search, &layers)?);
+            }
+        }
     }
     Ok(hits)
 }
@@ -60,6 +66,8 @@ pub struct Hits<'a> {
     reader: Option<RowReader>,
     /// Answers by distance are made whole and handed out from here.
     sorted: Option<std::vec::IntoIter<Found>>,
+    /// Answers by how well their names fit come from here.
+    ranked: Option<Ranked<'a>>,
     to_skip: usize,
     left: usize,
 }
@@ -95,6 +103,10 @@ impl Iterator for Hits<'_> {
 impl Hits<'_> {
     /// The next hit in the order of layers and files.
     fn advance(&mut self) -> Result<Option<Found>, StoreError> {
+        if let Some(ranked) = &mut self.ranked {
+            let boxed = self.boxed.as_ref();
+            return ranked.next(&mut |layer, row| accept(self.query, boxed, layer, row, None));
+        }
         loop {
             while let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
                 if let Some(found) = accept(self.query, self.boxed.as_ref(), &self.layer, &row?, None)? {
@@ -128,7 +140,7 @@ fn may_hold(query: &Query, layer: &LayerEntry) -> bool {
 }
 
 /// Whether states that are not valid any more may be hits: only where a time is asked for.
-fn with_ended(query: &Query) -> bool {
+pub(super) fn with_ended(query: &Query) -> bool {
     query.at.is_some()
 }
 
@@ -187,6 +199,8 @@ fn accept(
         && any(query.stages.is_empty(), query.stages.contains(&row.stage))
         && any(query.domains.is_empty(), query.domains.contains(&row.domain))
         && query.at.is_none_or(|at| row.valid_from.is_none_or(|t| t <= at) && row.valid_to.is_none_or(|t| at < t));
+    let is_wanted = is_wanted
+        && query.search.as_ref().is_none_or(|search| search.finds_object(layer, &row.id, row.name.as_deref()));
     let in_shape = if is_wanted { is_in_shape(query, boxed, row)? } else { None };
     let Some(distance_to_shape) = in_shape else {
         return Ok(None);

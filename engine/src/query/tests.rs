@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use glam::{DVec2, DVec3};
 
-use super::{Coordinates, Filter, Query, Region, Shape, run, write_geojson};
+use super::{Coordinates, Filter, Query, Region, Search, Shape, run, write_geojson};
 use crate::{
     crs::Crs,
     model::{
@@ -199,6 +199,41 @@ fn filters_words_times_and_limits() {
     assert_eq!(all(&page), whole[100..107]);
     assert_eq!(all(&Query::default()), whole, "the order is always the same");
     assert!(run(&city, &Query { layers: vec!["nothing".into()], ..Query::default() }).is_err());
+}
+
+#[test]
+fn names_are_searched_the_best_first() {
+    let (_dir, city) = city();
+    let search = |text: &str| Query { search: Some(Search::new(text).unwrap()), ..Query::default() };
+    assert_eq!(ids(&city, &search("中山路10号")), ["b/10"]);
+    assert_eq!(ids(&city, &search("zhongshanlu 10 hao"))[0], "b/10");
+    assert_eq!(ids(&city, &search("zsl10h")), ["b/10"]);
+    assert_eq!(ids(&city, &search("p/1")), ["p/1"]);
+    // Every object, compared one by one.
+    let whole: Vec<(String, Option<String>)> =
+        run(&city, &Query::default()).unwrap().map(|f| f.unwrap()).map(|f| (f.id, f.name)).collect();
+    for text in ["haibin", "hb1", "路 8", "1", "t/1", "sl"] {
+        let one = Search::new(text).unwrap();
+        let truth: BTreeSet<String> = whole
+            .iter()
+            .filter(|(id, name)| one.finds_object(id.split('/').next().unwrap(), id, name.as_deref()))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let found = ids(&city, &search(text));
+        assert_eq!(found.len(), truth.len(), "{text}");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), truth, "{text}");
+    }
+    assert_eq!(ids(&city, &search("haibin")).len(), 450);
+    let place = Shape::Box { min: place(0.0, 0.0, f64::NEG_INFINITY), max: place(95.0, 5.0, f64::INFINITY) };
+    let query = Query { shape: place, ..search("haibin") };
+    assert_eq!(ids(&city, &query), ["b/1", "b/3"], "all else that is asked for counts too");
+    let near = Shape::Near { at: CORNER, z: None, radius_m: 100.0, limit: 3 };
+    let query = Query { shape: near, ..search("haibin") };
+    assert_eq!(ids(&city, &query)[0], "b/1", "the nearest of them");
+    let page = Query { offset: 2, limit: Some(3), ..search("haibin") };
+    assert_eq!(ids(&city, &page), ids(&city, &search("haibin"))[2..5]);
+    let held = city.names().held_bytes();
+    assert!((10_000..200_000).contains(&held), "{held}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use super::{Hall, MOST_HITS, Refusal, USUAL_HITS, off_thread};
 use crate::{
     model::{Class, Domain, ObjectId, Stage},
-    query::{self, Coordinates, Filter, Query, Region, RegionError, Shape},
+    query::{self, Coordinates, Filter, Query, Region, RegionError, Search, Shape},
     store::{City, StoreError},
 };
 
@@ -114,7 +114,7 @@ pub(super) async fn latest(State(hall): State<Arc<Hall>>, Path(path): Path<Strin
 /// `GET /query`: hits as GeoJSON in longitude and latitude, sent while they are found. Parameters:
 /// `box=xmin,ymin,xmax,ymax` or six numbers, `bbox=` the same in degrees, `polygon=x,y,x,y,…`, `corridor=x,y,x,y,…` with
 /// `distance=`, `within=` WKT or a GeoJSON geometry with or without `distance=`, `near=x,y` or `x,y,z` with `radius=`, `ray=x,y,z,dx,dy,dz` with `radius=`, `where=`, `layers=`, `classes=`,
-/// `stages=`, `domains=`, `at=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
+/// `search=` (names and ids, best first), `stages=`, `domains=`, `at=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
 /// `f=json` for hits without geometry, one in a line.
 pub(super) async fn query(
     State(hall): State<Arc<Hall>>,
@@ -157,9 +157,9 @@ struct Asked {
     in_city_crs: bool,
 }
 
-const PARAMETERS: [&str; 19] = [
-    "box", "bbox", "polygon", "corridor", "within", "distance", "near", "ray", "radius", "where", "layers", "classes",
-    "stages", "domains", "at", "limit", "offset", "crs", "f",
+const PARAMETERS: [&str; 20] = [
+    "search", "box", "bbox", "polygon", "corridor", "within", "distance", "near", "ray", "radius", "where", "layers",
+    "classes", "stages", "domains", "at", "limit", "offset", "crs", "f",
 ];
 /// Of them, those that say where; one of them may be given.
 const PLACES: [&str; 7] = ["box", "bbox", "polygon", "corridor", "within", "near", "ray"];
@@ -189,8 +189,10 @@ impl Asked {
             Some(text) => Some(numbers("bbox", text)?.try_into().map_err(|_| bad("bbox takes west,south,east,north"))?),
             None => None,
         };
+        let search = given("search").map(Search::new).transpose().map_err(|e| bad(format!("search: {e}")))?;
         let query = Query {
             shape: shape(&given, limit)?,
+            search,
             layers: layers.clone(),
             classes: words("classes", &list("classes"), Class::parse)?,
             stages: words("stages", &list("stages"), Stage::parse)?,
@@ -199,6 +201,7 @@ impl Asked {
             filter,
             offset: whole("offset", 0)?,
             limit: Some(limit),
+            ..Query::default()
         };
         let is_geojson = match given("f") {
             None | Some("geojson") => true,

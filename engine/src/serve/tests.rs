@@ -181,6 +181,9 @@ async fn questions_are_answered_and_bad_ones_refused() {
     let json = "%7B%22type%22:%22Point%22,%22coordinates%22:%5B500005,4000005%5D%7D";
     let at_point = get(at, &format!("/query?within={json}&f=json"), "").await;
     assert_eq!(at_point.json()["id"], "建筑/0");
+    let named = get(at, "/query?search=yewei&f=json", "").await;
+    assert_eq!(named.json()["name"], "液位");
+    assert_eq!(get(at, "/query?search=--", "").await.status, 400);
     let all = get(at, "/query?bbox=119,35,121,37&limit=99", "").await.json();
     assert_eq!(all["features"].as_array().unwrap().len(), 41);
     for bad in [

@@ -54,7 +54,7 @@ pub use site::Site;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
-pub(crate) use read::{RowReader, Rows};
+pub(crate) use read::{RowReader, Rows, read_texts};
 pub(crate) use row::{Row, hilbert, read_time};
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
