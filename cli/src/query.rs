@@ -84,7 +84,7 @@ enum What {
         #[arg(long, default_value_t = 100.0)]
         radius: f64,
     },
-    /// Objects whose box a ray enters, first entered first: x,y,z dx,dy,dz.
+    /// Objects that a ray meets, first met first: x,y,z dx,dy,dz. Of BIM and scans, whose shapes are in the tiles alone, the box.
     Ray {
         /// Start.
         #[arg(allow_hyphen_values = true)]
@@ -238,7 +238,11 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         let name = found.name.as_deref().unwrap_or("");
         let class = ask.say(found.class.word(), found.class.zh());
         let distance = found.distance_m.map(|d| format!("  {d:.1} m")).unwrap_or_default();
-        println!("{}  {class}  {name}{distance}", found.id);
+        let boxed = match found.exact {
+            Some(false) => ask.say("  (its box)", "  （外包盒）"),
+            _ => "",
+        };
+        println!("{}  {class}  {name}{distance}{boxed}", found.id);
         count += 1;
     }
     eprintln!("{count} {}", ask.say("objects", "个对象"));

@@ -8,6 +8,7 @@ mod geojson;
 mod index;
 mod names;
 mod ranked;
+mod ray;
 mod region;
 mod run;
 mod search;
@@ -18,9 +19,13 @@ mod wkt;
 
 use glam::{DVec2, DVec3};
 
-use crate::model::{Class, Domain, Extent, Stage, Value};
+use crate::{
+    model::{Class, Domain, Extent, Stage, Value},
+    store::{City, StoreError},
+};
 
-pub use filter::{Filter, FilterError};
+pub use filter::{Filter, FilterError, Subject};
+pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
 pub use index::{LayerIndex, Nearest, Place};
 pub(crate) use index::{PartIndex, tree_of};
@@ -62,7 +67,8 @@ pub enum Shape {
         /// No more than this.
         limit: usize,
     },
-    /// Objects whose box the ray enters, first entered first.
+    /// Objects that the ray enters, first entered first: their bodies where the store holds them (extruded footprints, pipes,
+    /// shafts, surfaces), else their boxes; [`Found::exact`] says which.
     Ray {
         /// Start.
         origin: DVec3,
@@ -99,6 +105,8 @@ pub struct Query {
     pub stages: Vec<Stage>,
     /// On which sides of the ground.
     pub domains: Vec<Domain>,
+    /// At this version of the city; `None`: at the one that is open.
+    pub version: Option<u64>,
     /// Only what exists at this time, milliseconds since 1970 UTC; objects without a time always exist. States that later
     /// imports ended are found by it, and by it only.
     pub at: Option<i64>,
@@ -133,6 +141,9 @@ pub struct Found {
     pub extent: Extent,
     /// Metres to it, for `Near`, `Ray`, and `Within` a distance above 0.
     pub distance_m: Option<f64>,
+    /// For `Ray`: whether the shape itself was hit. It is only the box of what is in the tiles alone (BIM, scans) or drawn as a
+    /// model, and an upright body around roofs that slope and around what stands on sloping ground.
+    pub exact: Option<bool>,
     /// Since when it is as it is here, milliseconds since 1970 UTC; `None` where nobody knows.
     pub valid_from: Option<i64>,
     /// Up to when it was.
@@ -143,6 +154,13 @@ pub struct Found {
     pub assumed: Vec<(std::sync::Arc<str>, std::sync::Arc<str>)>,
     /// Its footprint or axis as ISO WKB in the city's frame; empty when it has none.
     pub footprint_wkb: Vec<u8>,
+}
+
+impl Query {
+    /// The city in `folder` at the version that is asked for.
+    pub fn open(&self, folder: &std::path::Path) -> Result<City, StoreError> {
+        self.version.map_or_else(|| City::open(folder), |version| City::open_version(folder, version))
+    }
 }
 
 /// Milliseconds since 1970 of `2024-05-01`, an RFC 3339 time, or a number of milliseconds.

@@ -45,6 +45,7 @@ impl Names {
     }
 
     /// Bytes that are held.
+    #[cfg(test)]
     pub fn held_bytes(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }

@@ -1,21 +1,32 @@
 //! A question answered.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
+    sync::Arc,
 };
 
 use glam::{DVec2, DVec3};
 
-use super::{Found, LayerIndex, Query, Region, Shape, ranked::Ranked, region::FARTHEST_M, tree::entry};
+use super::{
+    Filter, Found, LayerIndex, Query, Region, Shape, Subject, geojson::time_text, ranked::Ranked, ray::Ray,
+    region::FARTHEST_M,
+};
 use crate::{
     model::{Extent, Value},
-    store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_values},
+    store::{
+        City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_shape,
+        read_values,
+    },
 };
 
 /// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`, by how well
 /// they fit where names are searched, else layer by layer in the order of their files. The index of a layer is made at its first question.
 pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError> {
+    if let Some(version) = query.version.filter(|version| *version != city.version()) {
+        return Err(StoreError::NoVersion { city: city.folder().to_path_buf(), version });
+    }
     let mut layers = VecDeque::new();
     for layer in city.layers().iter().filter(|layer| may_hold(query, layer)) {
         layers.push_back(layer.name.clone());
@@ -41,7 +52,8 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
     match &query.shape {
         Shape::Near { at, z, radius_m, limit } => hits.sorted = Some(nearest(&mut hits, *at, *z, *radius_m, *limit)?),
         Shape::Ray { origin, direction, max_m } => {
-            hits.sorted = Some(on_ray(&mut hits, *origin, direction.normalize_or_zero(), *max_m)?);
+            let direction = direction.normalize_or_zero();
+            hits.sorted = Some(on_ray(&mut hits, Ray { origin: *origin, direction, max_m: *max_m })?);
         }
         _ => {
             if let Some(search) = &query.search {
@@ -175,7 +187,8 @@ fn rows_in(index: &LayerIndex, shape: &Shape, wanted: &Extent) -> Result<Vec<(us
 
 /// The files of a layer with the rows that may be hits.
 fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
-    let Some(wanted) = box_of(&query.shape) else {
+    let in_filter = query.filter.as_ref().and_then(Filter::bounds);
+    let Some(wanted) = box_of(&query.shape).or(in_filter) else {
         let entry = city.layer(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
         let ended = entry.ended_files.iter().filter(|_| with_ended(query));
         let paths = entry.object_files.iter().chain(ended).map(|f| crate::store::join_inside(city.folder(), f));
@@ -207,22 +220,12 @@ fn accept(
     };
     let attributes = read_values(&row.attributes).map_err(|e| damaged(row, e))?;
     if let Some(filter) = &query.filter {
-        let text = |t: &str| Some(Value::Text(t.into()));
-        let own = |field: &str| match field {
-            "id" => text(&row.id),
-            "layer" => text(layer),
-            "class" => text(row.class.word()),
-            "stage" => text(row.stage.word()),
-            "domain" => text(row.domain.word()),
-            "name" => row.name.as_deref().and_then(text),
-            "parent" => row.parent.as_deref().and_then(text),
-            "z_min" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.min.z)),
-            "z_max" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.max.z)),
-            _ => None,
-        };
-        let value =
-            |field: &str| own(field).or_else(|| Some(attributes.iter().find(|(key, _)| &**key == field)?.1.clone()));
-        if !filter.is_true(&value) {
+        let asked = AskedRow { layer, row, attributes: &attributes, footprint: OnceCell::new() };
+        let holds = filter.holds(&asked);
+        if let Some(Err(error)) = asked.footprint.into_inner() {
+            return Err(error);
+        }
+        if !holds {
             return Ok(None);
         }
     }
@@ -236,12 +239,56 @@ fn accept(
         parent: row.parent.clone(),
         extent: row.extent,
         distance_m: distance_m.or(distance_to_shape),
+        exact: None,
         valid_from: row.valid_from,
         valid_to: row.valid_to,
         attributes,
         assumed: read_assumed(&row.provenance).map_err(|e| damaged(row, e))?,
         footprint_wkb: row.wkb.clone(),
     }))
+}
+
+/// A row that a condition is asked about.
+struct AskedRow<'a> {
+    layer: &'a str,
+    row: &'a Row,
+    attributes: &'a [(Arc<str>, Value)],
+    /// Read when the condition comes to a place.
+    footprint: OnceCell<Result<Footprint, StoreError>>,
+}
+
+impl Subject for AskedRow<'_> {
+    fn value(&self, field: &str) -> Option<Value> {
+        let row = self.row;
+        let text = |t: &str| Some(Value::Text(t.into()));
+        let time = |ms: Option<i64>| ms.and_then(time_text).map(Value::Text);
+        let own = match field {
+            "id" => text(&row.id),
+            "layer" => text(self.layer),
+            "class" => text(row.class.word()),
+            "stage" => text(row.stage.word()),
+            "domain" => text(row.domain.word()),
+            "name" => row.name.as_deref().and_then(text),
+            "parent" => row.parent.as_deref().and_then(text),
+            "z_min" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.min.z)),
+            "z_max" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.max.z)),
+            "valid_from" => time(row.valid_from),
+            "valid_to" => time(row.valid_to),
+            _ => None,
+        };
+        own.or_else(|| Some(self.attributes.iter().find(|(key, _)| &**key == field)?.1.clone()))
+    }
+
+    fn meets(&self, region: &Region) -> Option<bool> {
+        if self.row.extent.is_empty() {
+            return None;
+        }
+        if !self.row.extent.overlaps(region.extent()) {
+            return Some(false);
+        }
+        let footprint = self.footprint.get_or_init(|| footprint(self.row)).as_ref().ok()?;
+        Some(region.distance(footprint, 0.0).is_some())
+    }
 }
 
 fn damaged(row: &Row, reason: impl std::fmt::Display) -> StoreError {
@@ -349,25 +396,37 @@ fn by_distance(a: &Found, b: &Found) -> std::cmp::Ordering {
     key(a).total_cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
 }
 
-fn on_ray(
-    hits: &mut Hits<'_>,
-    origin: DVec3,
-    direction: DVec3,
-    max_m: f64,
-) -> Result<std::vec::IntoIter<Found>, StoreError> {
+fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Found>, StoreError> {
     let (city, query) = (hits.city, hits.query);
     let mut found = Vec::new();
-    if direction == DVec3::ZERO {
+    if ray.direction == DVec3::ZERO {
         return Ok(found.into_iter());
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
-        for (part, rows) in index.on_ray(origin, direction, max_m)? {
-            for row in RowReader::open_without_shape(index.path(part), Rows::These(&rows))? {
+        for (part, rows) in index.on_ray(ray.origin, ray.direction, ray.max_m)? {
+            // First who is wanted, by box and words; then their shapes alone, since one may be megabytes of a DEM.
+            let (mut boxed, mut numbers) = (Vec::new(), Vec::new());
+            let reader = RowReader::open_without_shape(index.path(part), Rows::These(&rows))?;
+            for (row, number) in reader.zip(&rows) {
                 let row = row?;
-                let entry = entry(row.extent.min, row.extent.max, origin, direction.recip());
-                if let Some(distance_m) = entry.filter(|t| *t <= max_m) {
-                    found.extend(accept(query, None, &layer, &row, Some(distance_m))?);
+                let Some(distance_m) = ray.enter_box(&row.extent) else { continue };
+                let Some(hit) = accept(query, None, &layer, &row, Some(distance_m))? else { continue };
+                if row.kind.is_in_tiles_only() || row.kind.has_parts() {
+                    found.push(Found { exact: Some(false), ..hit });
+                } else {
+                    boxed.push(hit);
+                    numbers.push(*number);
+                }
+            }
+            if boxed.is_empty() {
+                continue;
+            }
+            for (row, hit) in RowReader::open(index.path(part), Rows::These(&numbers))?.zip(boxed) {
+                let row = row?;
+                let shape = read_shape(row.kind, &row.shape).map_err(|e| damaged(&row, e))?;
+                if let Some(met) = ray.enter(&shape, &row.extent) {
+                    found.push(Found { distance_m: Some(met.distance_m), exact: Some(met.is_exact), ..hit });
                 }
             }
         }

@@ -179,7 +179,20 @@ fn a_ray_meets_buildings_in_their_order() {
     let shape = Shape::Ray { origin: place(-50.0, 5.0, 6.0), direction: DVec3::X * 3.0, max_m: 100.0 };
     let found: Vec<_> = run(&city, &Query { shape, ..Query::default() }).unwrap().map(|f| f.unwrap()).collect();
     assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["b/0", "b/1", "b/2"]);
-    assert_eq!(found[1].distance_m, Some(70.0));
+    assert_eq!((found[1].distance_m, found[1].exact), (Some(70.0), Some(true)));
+    // The box of the pipe is all around; the pipe itself is met 3.5 m below the ground, 250 mm from its axis.
+    let down = |x: f64, y: f64| {
+        let shape = Shape::Ray { origin: place(x, y, 0.0), direction: DVec3::NEG_Z, max_m: 100.0 };
+        let query = Query { shape, layers: vec!["p".into()], ..Query::default() };
+        run(&city, &query).unwrap().map(|f| f.unwrap()).collect::<Vec<_>>()
+    };
+    assert!(down(100.0, 500.0).is_empty());
+    let met = down(150.0, 150.0);
+    assert!((met[0].distance_m.unwrap() - 3.25).abs() < 1e-4 && met[0].exact == Some(true), "{:?}", met[0]);
+    let tree = Shape::Ray { origin: place(-50.0, 300.0, 6.0), direction: DVec3::X, max_m: 55.0 };
+    let query = Query { shape: tree, layers: vec!["t".into()], ..Query::default() };
+    let met: Vec<_> = run(&city, &query).unwrap().map(|f| f.unwrap()).collect();
+    assert_eq!((met.len(), met[0].exact), (1, Some(false)), "a model is met by its box");
 }
 
 #[test]

@@ -56,6 +56,7 @@ pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
 pub(crate) use read::{RowReader, Rows, read_texts};
 pub(crate) use row::{Row, hilbert, read_time};
+pub(crate) use shape::decode as read_shape;
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
 /// A source that went into a layer.
