@@ -10,7 +10,6 @@ use glam::{DVec2, DVec3};
 use groundline_engine::{
     model::{Class, Domain},
     query::{Coordinates, Filter, Query, Region, Search, Shape, parse_time, run as run_query, write_geojson},
-    store::City,
 };
 
 use crate::outcome::{Ask, Outcome, UsageError};
@@ -39,6 +38,9 @@ pub struct Args {
     /// Only what exists at this time: 2026-01-31 or RFC 3339. States that were ended by later imports are found by it.
     #[arg(long = "at", global = true, value_name = "TIME")]
     time: Option<String>,
+    /// At this version of the city instead of the current one; `info` lists them.
+    #[arg(long = "version", global = true, value_name = "N")]
+    at_version: Option<u64>,
     /// Coordinates as longitude and latitude (WGS 84) instead of the city's.
     #[arg(long, global = true)]
     lonlat: bool,
@@ -152,7 +154,8 @@ fn moment(text: &str) -> Result<i64, UsageError> {
 }
 
 fn question(args: &Args) -> Result<Query, UsageError> {
-    let mut query = Query { layers: args.layers.clone(), limit: args.limit, ..Query::default() };
+    let mut query =
+        Query { layers: args.layers.clone(), limit: args.limit, version: args.at_version, ..Query::default() };
     if let Some(time) = &args.time {
         query.at = Some(moment(time)?);
     }
@@ -212,8 +215,7 @@ fn question(args: &Args) -> Result<Query, UsageError> {
             query.limit = Some(args.limit.unwrap_or(20));
         }
         What::Where { condition } => {
-            let filter = Filter::parse(condition)
-                .map_err(|e| UsageError(format!("{condition}: at character {}: {}", e.position, e.reason)))?;
+            let filter = Filter::parse(condition).map_err(|e| UsageError(format!("{condition}: {e}")))?;
             query.filter = Some(filter);
         }
     }
@@ -222,7 +224,7 @@ fn question(args: &Args) -> Result<Query, UsageError> {
 
 pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let query = question(&args)?;
-    let city = City::open(&args.city)?;
+    let city = query.open(&args.city)?;
     let hits = run_query(&city, &query)?;
     if ask.json {
         let frame = city.frame()?;

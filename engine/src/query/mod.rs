@@ -3,6 +3,7 @@
 //! A question goes through three sieves: the layers (their extents and classes), the packed index of boxes,
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
+mod fields;
 mod filter;
 mod geojson;
 mod index;
@@ -24,6 +25,7 @@ use crate::{
     store::{City, StoreError},
 };
 
+pub use fields::{FieldKind, LayerFields};
 pub use filter::{Filter, FilterError, Subject};
 pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
@@ -52,7 +54,7 @@ pub enum Shape {
     /// 0, those that share a point with it. The shape of a pipe is its axis here, whatever its diameter.
     Within {
         /// Places, paths, polygons.
-        region: Region,
+        region: Box<Region>,
         /// No farther than this, metres; each hit says how far.
         distance_m: f64,
     },
@@ -82,13 +84,17 @@ pub enum Shape {
 impl Shape {
     /// Objects that share a point with the region.
     pub fn touching(region: Region) -> Self {
-        Self::Within { region, distance_m: 0.0 }
+        Self::Within { region: Box::new(region), distance_m: 0.0 }
     }
 
     /// Objects within a distance of the region.
     pub fn within(region: Region, distance_m: f64) -> Result<Self, RegionError> {
         let is_one = (0.0..=region::FARTHEST_M).contains(&distance_m);
-        if is_one { Ok(Self::Within { region, distance_m }) } else { Err(RegionError::BadDistance(distance_m)) }
+        if is_one {
+            Ok(Self::Within { region: Box::new(region), distance_m })
+        } else {
+            Err(RegionError::BadDistance(distance_m))
+        }
     }
 }
 

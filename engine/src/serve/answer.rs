@@ -114,7 +114,7 @@ pub(super) async fn latest(State(hall): State<Arc<Hall>>, Path(path): Path<Strin
 /// `GET /query`: hits as GeoJSON in longitude and latitude, sent while they are found. Parameters:
 /// `box=xmin,ymin,xmax,ymax` or six numbers, `bbox=` the same in degrees, `polygon=x,y,x,y,…`, `corridor=x,y,x,y,…` with
 /// `distance=`, `within=` WKT or a GeoJSON geometry with or without `distance=`, `near=x,y` or `x,y,z` with `radius=`, `ray=x,y,z,dx,dy,dz` with `radius=`, `where=`, `layers=`, `classes=`,
-/// `search=` (names and ids, best first), `stages=`, `domains=`, `at=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
+/// `search=` (names and ids, best first), `stages=`, `domains=`, `at=`, `version=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
 /// `f=json` for hits without geometry, one in a line.
 pub(super) async fn query(
     State(hall): State<Arc<Hall>>,
@@ -123,7 +123,8 @@ pub(super) async fn query(
     let asked = Asked::read(&parameters)?;
     let (sender, receiver) = mpsc::channel(4);
     let media_type = if asked.is_geojson { "application/geo+json" } else { "application/x-ndjson" };
-    let city = off_thread(hall, |hall| Ok(hall.city()?)).await?;
+    let version = asked.query.version;
+    let city = off_thread(hall, move |hall| Ok(hall.city_at(version)?)).await?;
     // What can be refused is refused before the first byte is sent.
     for layer in &asked.layers {
         if city.layer(layer).is_none() {
@@ -157,9 +158,9 @@ struct Asked {
     in_city_crs: bool,
 }
 
-const PARAMETERS: [&str; 20] = [
-    "search", "box", "bbox", "polygon", "corridor", "within", "distance", "near", "ray", "radius", "where", "layers",
-    "classes", "stages", "domains", "at", "limit", "offset", "crs", "f",
+const PARAMETERS: [&str; 21] = [
+    "search", "version", "box", "bbox", "polygon", "corridor", "within", "distance", "near", "ray", "radius", "where",
+    "layers", "classes", "stages", "domains", "at", "limit", "offset", "crs", "f",
 ];
 /// Of them, those that say where; one of them may be given.
 const PLACES: [&str; 7] = ["box", "bbox", "polygon", "corridor", "within", "near", "ray"];
@@ -199,9 +200,9 @@ impl Asked {
             domains: words("domains", &list("domains"), Domain::parse)?,
             at,
             filter,
+            version: given("version").map(|_| whole("version", 0)).transpose()?.map(|version| version as u64),
             offset: whole("offset", 0)?,
             limit: Some(limit),
-            ..Query::default()
         };
         let is_geojson = match given("f") {
             None | Some("geojson") => true,

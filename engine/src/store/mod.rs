@@ -45,6 +45,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Extent;
 
+pub(crate) use bytes::Broken;
 pub use city::{City, Damage, Objects, VersionInfo};
 pub(crate) use disk::read_bounded;
 pub use draft::{Draft, LayerWriter, drop_staging};
