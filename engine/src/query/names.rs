@@ -20,7 +20,7 @@ use super::search::{Rank, Search, fold, local, mask_of};
 use crate::store::{City, StoreError, join_inside, read_texts};
 
 /// Bytes of names that a city holds at the same time.
-const HELD_BYTES: usize = 256 << 20;
+const HELD_BYTES: usize = 512 << 20;
 
 /// The names of a city's parts, by file.
 #[derive(Debug, Default)]
@@ -121,8 +121,11 @@ impl PartNames {
             sum += *end;
             *end = sum;
         }
-        part.names.text.shrink_to_fit();
-        part.ids.text.shrink_to_fit();
+        for texts in [&mut part.names, &mut part.ids] {
+            texts.text.shrink_to_fit();
+            texts.ends.shrink_to_fit();
+        }
+        part.masks.shrink_to_fit();
         Ok(part)
     }
 

@@ -4,7 +4,10 @@
 //! and mixtures such as `海wan`; of a character with several readings any may be meant (`重庆路`: `chongqing`, `zhongqing`).
 //! Several words must all be found, in any order.
 
+use std::sync::LazyLock;
+
 use pinyin::ToPinyinMulti;
+use rustc_hash::FxHashMap;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Longest text that is looked for, characters.
@@ -243,9 +246,20 @@ pub(crate) fn mask_of(name: &str) -> u64 {
     })
 }
 
-fn readings(c: char) -> impl Iterator<Item = &'static str> {
-    let multi = if is_chinese(c) { c.to_pinyin_multi() } else { None };
-    multi.into_iter().flatten().map(pinyin::Pinyin::plain)
+/// Readings without tones, each once. Made at the first search: some 45 000 characters, three megabytes.
+static READINGS: LazyLock<FxHashMap<char, Box<[&'static str]>>> = LazyLock::new(|| {
+    let all = ('\u{3400}'..='\u{3ffff}').filter(|c| is_chinese(*c));
+    let readings = all.filter_map(|c| {
+        let mut readings: Vec<&str> = c.to_pinyin_multi()?.into_iter().map(pinyin::Pinyin::plain).collect();
+        readings.sort_unstable();
+        readings.dedup();
+        Some((c, readings.into_boxed_slice()))
+    });
+    readings.collect()
+});
+
+fn readings(c: char) -> &'static [&'static str] {
+    if c.is_ascii() { &[] } else { READINGS.get(&c).map_or(&[], |readings| readings) }
 }
 
 /// Where a text stands in a name, as both are written.
@@ -281,7 +295,9 @@ fn spoken_in(word: &[char], name: &[char]) -> Option<(Place, Reading)> {
     if let Some((is_to_end, reading)) = spoken_from(word, &name[first..]) {
         return Some((if is_to_end { Place::Whole } else { Place::Start }, reading));
     }
-    let starts = (first + 1..name.len()).filter(|at| name[*at].is_alphanumeric());
+    let begins =
+        |c: char| c == word[0] || readings(c).iter().any(|r| r.chars().next().is_some_and(|c| sounds(c, word[0])));
+    let starts = (first + 1..name.len()).filter(|at| begins(name[*at]));
     let found = starts.filter_map(|at| {
         let (_, reading) = spoken_from(word, &name[at..])?;
         let place = if begins_word(name[at - 1], name[at]) { Place::StartOfWord } else { Place::Within };
@@ -312,7 +328,7 @@ fn spoken_from(word: &[char], name: &[char]) -> Option<(bool, Reading)> {
                 next_full |= is_full << (used + 1);
                 next_short |= is_short << (used + 1);
             }
-            for reading in readings(*c) {
+            for &reading in readings(*c) {
                 let same = reading.chars().zip(rest).take_while(|(a, b)| sounds(*a, **b)).count();
                 if same == reading.chars().count() {
                     next_full |= is_full << (used + same);
