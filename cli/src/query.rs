@@ -56,14 +56,14 @@ enum What {
     },
     /// Objects in a polygon: x,y x,y x,y …
     Polygon {
-        /// Vertices.
-        #[arg(required = true, num_args = 3.., allow_hyphen_values = true)]
+        /// Vertices; negative ones behind `--`, after all options.
+        #[arg(required = true, num_args = 3..)]
         vertices: Vec<String>,
     },
     /// Objects near a line: x,y x,y … --distance METRES; distances are to the footprint or axis, in plan.
     Corridor {
-        /// Vertices of the line.
-        #[arg(required = true, allow_hyphen_values = true)]
+        /// Vertices of the line; negative ones behind `--`, after all options.
+        #[arg(required = true)]
         vertices: Vec<String>,
         /// No farther than this, metres.
         #[arg(long)]
@@ -249,4 +249,35 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     }
     eprintln!("{count} {}", ask.say("objects", "个对象"));
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn asked(line: &str) -> Query {
+        let words = std::iter::once("query").chain(line.split_whitespace());
+        question(&Line::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}")).args).unwrap()
+    }
+
+    #[test]
+    fn options_may_stand_behind_vertices() {
+        let query = asked("c.city corridor 0,0 9,0 9,9 --distance 5 --limit 3 --version 2");
+        assert_eq!((query.limit, query.version), (Some(3), Some(2)));
+        assert!(matches!(query.shape, Shape::Within { distance_m: 5.0, .. }));
+        let query = asked("c.city corridor --distance 5 -- -1,-2 3,4");
+        assert!(matches!(query.shape, Shape::Within { region, .. } if region.extent().min.x == -1.0));
+        let query = asked("c.city polygon 0,0 9,0 9,9 --layers a,b");
+        assert_eq!(query.layers, ["a", "b"]);
+        let query = asked("c.city search zhong shan lu");
+        assert_eq!((query.search.unwrap().text(), query.limit), ("zhong shan lu", Some(20)));
+    }
 }

@@ -1,6 +1,11 @@
 //! Which attributes the objects of a layer have.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rayon::prelude::*;
 
 use crate::{
     model::Value,
@@ -8,7 +13,7 @@ use crate::{
 };
 
 /// Rows that are looked at: all of a smaller layer, some of each of its parts of a larger one.
-const MOST_ROWS: usize = 65_536;
+const MOST_ROWS: usize = 262_144;
 /// Parts of a larger layer that are looked at.
 const MOST_PARTS: usize = 64;
 /// Most different attributes.
@@ -62,6 +67,28 @@ impl LayerFields {
         Ok(fields)
     }
 
+    /// Whether any object has the attribute; where some were not looked at, they are now.
+    pub fn has(&self, city: &City, layer: &str, key: &str) -> Result<bool, StoreError> {
+        if self.kinds.contains_key(key) || self.is_complete {
+            return Ok(self.kinds.contains_key(key));
+        }
+        // As it is written; within a text a quote is never plain.
+        let written = format!("{}:", serde_json::Value::from(key));
+        let finder = memchr::memmem::Finder::new(&written);
+        let entry = city.layer(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
+        let files: Vec<&String> = entry.object_files.iter().chain(&entry.ended_files).collect();
+        let found = AtomicBool::new(false);
+        files.par_iter().try_for_each(|file| {
+            read_texts(&join_inside(city.folder(), file)?, &["attributes"], &mut |texts| {
+                if texts[0].is_some_and(|text| finder.find(text.as_bytes()).is_some()) {
+                    found.store(true, Ordering::Relaxed);
+                }
+                !found.load(Ordering::Relaxed)
+            })
+        })?;
+        Ok(found.into_inner())
+    }
+
     fn add(&mut self, attributes: &str) -> Result<(), Broken> {
         for (key, value) in read_values(attributes)? {
             let kind = match value {
@@ -82,5 +109,47 @@ impl LayerFields {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crs::Crs,
+        model::{Attribute, CityObject, Class, Geometry, ImportReport, ObjectId},
+        store::SourceRef,
+    };
+
+    #[test]
+    fn attributes_are_known_by_their_values() {
+        let dir = tempfile::tempdir().unwrap();
+        let city = City::create(&dir.path().join("f.city"), "f", &Crs::from_epsg(4549).unwrap(), None).unwrap();
+        let mut draft = city.begin().unwrap();
+        draft.replace_layer("a", vec![SourceRef::default()]).unwrap();
+        for n in 0..50 {
+            let mut object = CityObject::new(ObjectId::new("a", n), Class::Building, Geometry::None);
+            let mut put = |key: &str, value| object.attributes.push(Attribute::read(&key.into(), value));
+            put("whole", Value::Int(n.into()));
+            put("number", if n == 7 { Value::Real(0.5) } else { Value::Int(1) });
+            put("mixed", if n == 7 { Value::Bool(true) } else { Value::Text("\"rare\":1".into()) });
+            if n == 49 {
+                put("管径 \"", Value::Int(1));
+            }
+            draft.push("a", object).unwrap();
+        }
+        draft.commit(&mut ImportReport::default()).unwrap();
+        let city = City::open(city.folder()).unwrap();
+        let fields = LayerFields::read(&city, "a").unwrap();
+        let kinds: Vec<(&str, FieldKind)> = fields.kinds.iter().map(|(key, kind)| (key.as_str(), *kind)).collect();
+        use FieldKind::{Int, Mixed, Real};
+        assert_eq!(kinds, [("mixed", Mixed), ("number", Real), ("whole", Int), ("管径 \"", Int)]);
+        assert!(fields.is_complete);
+        // As if it were a large layer of which little was looked at.
+        let sampled = LayerFields::default();
+        for (key, is_there) in [("whole", true), ("管径 \"", true), ("rare", false), ("hole", false)] {
+            assert_eq!(sampled.has(&city, "a", key).unwrap(), is_there, "{key}");
+            assert_eq!(fields.has(&city, "a", key).unwrap(), is_there, "{key}");
+        }
     }
 }

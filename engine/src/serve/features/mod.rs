@@ -302,17 +302,21 @@ pub(super) async fn item(
     .await
 }
 
-/// A filter that names what no object has is a mistake, where that can be known.
+/// A filter that names what no object has is a mistake.
 fn check_fields(hall: &Hall, city: &City, layer: &str, filter: &Filter) -> Result<(), Refusal> {
-    let foreign: Vec<&str> = filter.fields().into_iter().filter(|f| !OWN_FIELDS.contains(f)).collect();
+    let mut foreign: Vec<&str> = filter.fields().into_iter().filter(|f| !OWN_FIELDS.contains(f)).collect();
+    foreign.sort_unstable();
+    foreign.dedup();
     if foreign.is_empty() {
         return Ok(());
     }
     let fields = hall.fields(city, layer)?;
-    match foreign.into_iter().find(|name| !fields.kinds.contains_key(*name)) {
-        Some(name) if fields.is_complete => Err(bad(format!("filter: no object here has {name:.60?}; see queryables"))),
-        _ => Ok(()),
+    for name in foreign {
+        if !fields.has(city, layer, name)? {
+            return Err(bad(format!("filter: no object here has {name:.60?}; see queryables")));
+        }
     }
+    Ok(())
 }
 
 fn geojson(value: &Value, system: &System) -> Response {
