@@ -28,7 +28,7 @@ pub enum RegionError {
     #[error("more than {MOST_VERTICES} vertices")]
     TooLarge,
     /// No place on the Earth.
-    #[error("{0}, {1} is no place on the Earth")]
+    #[error("{0:.6e}, {1:.6e} is no place on the Earth")]
     OffEarth(f64, f64),
     /// A distance that is none.
     #[error("{0} m is no distance")]
