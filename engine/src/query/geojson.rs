@@ -19,6 +19,8 @@ pub enum Coordinates<'a> {
     City,
     /// Longitude and latitude in degrees, WGS 84, as GeoJSON (RFC 7946) wants them.
     Geographic(&'a Frame),
+    /// As the function gives them for a place in the city.
+    By(&'a dyn Fn(DVec3) -> DVec3),
 }
 
 impl Coordinates<'_> {
@@ -26,6 +28,7 @@ impl Coordinates<'_> {
         let at = match self {
             Coordinates::City => at,
             Coordinates::Geographic(frame) => frame.geographic_from_city(at),
+            Coordinates::By(place) => place(at),
         };
         if has_z { json!([at.x, at.y, at.z]) } else { json!([at.x, at.y]) }
     }
@@ -34,7 +37,7 @@ impl Coordinates<'_> {
 /// The hit as one JSON object, without its geometry.
 pub fn to_json(found: &Found) -> Json {
     let attributes: Map<String, Json> = found.attributes.iter().map(|(k, v)| (k.to_string(), of_value(v))).collect();
-    json!({
+    let mut object = json!({
         "id": found.id,
         "layer": found.layer,
         "class": found.class,
@@ -48,7 +51,11 @@ pub fn to_json(found: &Found) -> Json {
         "valid_to": found.valid_to.and_then(time_text),
         "attributes": attributes,
         "assumed": assumed(found),
-    })
+    });
+    if let Some(exact) = found.exact {
+        object["exact"] = json!(exact);
+    }
+    object
 }
 
 /// The attributes that nobody delivered, with what was assumed and why.
@@ -57,7 +64,7 @@ fn assumed(found: &Found) -> Json {
 }
 
 /// A time as RFC 3339 in UTC.
-fn time_text(ms: i64) -> Option<String> {
+pub(super) fn time_text(ms: i64) -> Option<String> {
     let time = chrono::DateTime::from_timestamp_millis(ms)?;
     Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
@@ -72,7 +79,7 @@ fn of_value(value: &Value) -> Json {
 }
 
 /// The hit as a GeoJSON feature: footprint or axis as geometry, attributes as properties beside `class`, `layer`,
-/// `stage`, `domain`, `name`, `z_min`, `z_max`, `distance_m` and, where they are known, `valid_from` and `valid_to`; `assumed` says of
+/// `stage`, `domain`, `name`, `z_min`, `z_max`, `distance_m`, `exact` and, where they are known, `valid_from` and `valid_to`; `assumed` says of
 /// which attributes the value was assumed, and why.
 pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
     let mut properties = Map::new();
@@ -99,6 +106,9 @@ pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, Stor
     }
     if let Some(distance_m) = found.distance_m {
         properties.insert("distance_m".into(), json!(distance_m));
+    }
+    if let Some(exact) = found.exact {
+        properties.insert("exact".into(), json!(exact));
     }
     for (key, ms) in [("valid_from", found.valid_from), ("valid_to", found.valid_to)] {
         // What the source said stays as it said it, as long as that is the period of this state.

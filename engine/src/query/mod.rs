@@ -3,23 +3,38 @@
 //! A question goes through three sieves: the layers (their extents and classes), the packed index of boxes,
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
+mod fields;
 mod filter;
 mod geojson;
 mod index;
+mod names;
+mod ranked;
+mod ray;
+mod region;
 mod run;
+mod search;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod wkt;
 
 use glam::{DVec2, DVec3};
 
-use crate::model::{Class, Domain, Extent, Stage, Value};
+use crate::{
+    model::{Class, Domain, Extent, Stage, Value},
+    store::{City, StoreError},
+};
 
-pub use filter::{Filter, FilterError};
+pub use fields::{FieldKind, LayerFields};
+pub use filter::{Filter, FilterError, Subject};
+pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
 pub use index::{LayerIndex, Nearest, Place};
 pub(crate) use index::{PartIndex, tree_of};
+pub(crate) use names::Names;
+pub use region::{Region, RegionError};
 pub use run::{Hits, run};
+pub use search::{Search, SearchError};
 pub use tree::BoxTree;
 
 /// Where to look.
@@ -35,8 +50,14 @@ pub enum Shape {
         /// Highest corner; z may be ∞.
         max: DVec3,
     },
-    /// Objects whose footprint or axis shares a point with the polygon, in plan. The ring is not closed.
-    Polygon(Vec<DVec2>),
+    /// Objects whose footprint or axis lies within a distance of the region, in plan: a corridor (缓冲区) along a path; with
+    /// 0, those that share a point with it. The shape of a pipe is its axis here, whatever its diameter.
+    Within {
+        /// Places, paths, polygons.
+        region: Box<Region>,
+        /// No farther than this, metres; each hit says how far.
+        distance_m: f64,
+    },
     /// The nearest objects, nearest first, by the distance to their footprint or axis.
     Near {
         /// From where, in plan.
@@ -48,7 +69,8 @@ pub enum Shape {
         /// No more than this.
         limit: usize,
     },
-    /// Objects whose box the ray enters, first entered first.
+    /// Objects that the ray enters, first entered first: their bodies where the store holds them (extruded footprints, pipes,
+    /// shafts, surfaces), else their boxes; [`Found::exact`] says which.
     Ray {
         /// Start.
         origin: DVec3,
@@ -57,6 +79,23 @@ pub enum Shape {
         /// No farther than this, metres.
         max_m: f64,
     },
+}
+
+impl Shape {
+    /// Objects that share a point with the region.
+    pub fn touching(region: Region) -> Self {
+        Self::Within { region: Box::new(region), distance_m: 0.0 }
+    }
+
+    /// Objects within a distance of the region.
+    pub fn within(region: Region, distance_m: f64) -> Result<Self, RegionError> {
+        let is_one = (0.0..=region::FARTHEST_M).contains(&distance_m);
+        if is_one {
+            Ok(Self::Within { region: Box::new(region), distance_m })
+        } else {
+            Err(RegionError::BadDistance(distance_m))
+        }
+    }
 }
 
 /// A question to the city. Empty lists mean: any.
@@ -72,9 +111,13 @@ pub struct Query {
     pub stages: Vec<Stage>,
     /// On which sides of the ground.
     pub domains: Vec<Domain>,
+    /// At this version of the city; `None`: at the one that is open.
+    pub version: Option<u64>,
     /// Only what exists at this time, milliseconds since 1970 UTC; objects without a time always exist. States that later
     /// imports ended are found by it, and by it only.
     pub at: Option<i64>,
+    /// Only objects whose name or id fits: the best first, unless the shape has an order of its own.
+    pub search: Option<Search>,
     /// Only objects for which this is true.
     pub filter: Option<Filter>,
     /// Hits to pass over.
@@ -102,8 +145,11 @@ pub struct Found {
     pub parent: Option<String>,
     /// Box around it in the city's frame; empty when it has no place.
     pub extent: Extent,
-    /// Metres to it, for `Near` and `Ray`.
+    /// Metres to it, for `Near`, `Ray`, and `Within` a distance above 0.
     pub distance_m: Option<f64>,
+    /// For `Ray`: whether the shape itself was hit. It is only the box of what is in the tiles alone (BIM, scans) or drawn as a
+    /// model, and an upright body around roofs that slope and around what stands on sloping ground.
+    pub exact: Option<bool>,
     /// Since when it is as it is here, milliseconds since 1970 UTC; `None` where nobody knows.
     pub valid_from: Option<i64>,
     /// Up to when it was.
@@ -114,6 +160,13 @@ pub struct Found {
     pub assumed: Vec<(std::sync::Arc<str>, std::sync::Arc<str>)>,
     /// Its footprint or axis as ISO WKB in the city's frame; empty when it has none.
     pub footprint_wkb: Vec<u8>,
+}
+
+impl Query {
+    /// The city in `folder` at the version that is asked for.
+    pub fn open(&self, folder: &std::path::Path) -> Result<City, StoreError> {
+        self.version.map_or_else(|| City::open(folder), |version| City::open_version(folder, version))
+    }
 }
 
 /// Milliseconds since 1970 of `2024-05-01`, an RFC 3339 time, or a number of milliseconds.

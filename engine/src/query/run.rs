@@ -1,21 +1,32 @@
 //! A question answered.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
+    sync::Arc,
 };
 
 use glam::{DVec2, DVec3};
 
-use super::{Found, Query, Shape, tree::entry};
+use super::{
+    Filter, Found, LayerIndex, Query, Region, Shape, Subject, geojson::time_text, ranked::Ranked, ray::Ray,
+    region::FARTHEST_M,
+};
 use crate::{
     model::{Extent, Value},
-    store::{City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_values},
+    store::{
+        City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_shape,
+        read_values,
+    },
 };
 
-/// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`,
-/// else layer by layer in the order of their files. The index of a layer is made at its first question.
+/// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`, by how well
+/// they fit where names are searched, else layer by layer in the order of their files. The index of a layer is made at its first question.
 pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError> {
+    if let Some(version) = query.version.filter(|version| *version != city.version()) {
+        return Err(StoreError::NoVersion { city: city.folder().to_path_buf(), version });
+    }
     let mut layers = VecDeque::new();
     for layer in city.layers().iter().filter(|layer| may_hold(query, layer)) {
         layers.push_back(layer.name.clone());
@@ -28,20 +39,28 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
     let mut hits = Hits {
         city,
         query,
+        boxed: region_of_box(&query.shape),
         layers,
         layer: String::new(),
         files: VecDeque::new(),
         reader: None,
         sorted: None,
+        ranked: None,
         to_skip: query.offset,
         left: query.limit.unwrap_or(usize::MAX),
     };
     match &query.shape {
         Shape::Near { at, z, radius_m, limit } => hits.sorted = Some(nearest(&mut hits, *at, *z, *radius_m, *limit)?),
         Shape::Ray { origin, direction, max_m } => {
-            hits.sorted = Some(on_ray(&mut hits, *origin, direction.normalize_or_zero(), *max_m)?);
+            let direction = direction.normalize_or_zero();
+            hits.sorted = Some(on_ray(&mut hits, Ray { origin: *origin, direction, max_m: *max_m })?);
         }
-        _ => {}
+        _ => {
+            if let Some(search) = &query.search {
+                let layers: Vec<String> = std::mem::take(&mut hits.layers).into();
+                hits.ranked = Some(Ranked::new(city, query, search, &layers)?);
+            }
+        }
     }
     Ok(hits)
 }
@@ -50,6 +69,8 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
 pub struct Hits<'a> {
     city: &'a City,
     query: &'a Query,
+    /// The box of the question as a region.
+    boxed: Option<Region>,
     layers: VecDeque<String>,
     layer: String,
     /// Files of the current layer still to be read, with the rows to read of each.
@@ -57,6 +78,8 @@ pub struct Hits<'a> {
     reader: Option<RowReader>,
     /// Answers by distance are made whole and handed out from here.
     sorted: Option<std::vec::IntoIter<Found>>,
+    /// Answers by how well their names fit come from here.
+    ranked: Option<Ranked<'a>>,
     to_skip: usize,
     left: usize,
 }
@@ -92,9 +115,13 @@ impl Iterator for Hits<'_> {
 impl Hits<'_> {
     /// The next hit in the order of layers and files.
     fn advance(&mut self) -> Result<Option<Found>, StoreError> {
+        if let Some(ranked) = &mut self.ranked {
+            let boxed = self.boxed.as_ref();
+            return ranked.next(&mut |layer, row| accept(self.query, boxed, layer, row, None));
+        }
         loop {
             while let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
-                if let Some(found) = accept(self.query, &self.layer, &row?, None)? {
+                if let Some(found) = accept(self.query, self.boxed.as_ref(), &self.layer, &row?, None)? {
                     return Ok(Some(found));
                 }
             }
@@ -125,7 +152,7 @@ fn may_hold(query: &Query, layer: &LayerEntry) -> bool {
 }
 
 /// Whether states that are not valid any more may be hits: only where a time is asked for.
-fn with_ended(query: &Query) -> bool {
+pub(super) fn with_ended(query: &Query) -> bool {
     query.at.is_some()
 }
 
@@ -133,56 +160,72 @@ fn with_ended(query: &Query) -> bool {
 fn box_of(shape: &Shape) -> Option<Extent> {
     match shape {
         Shape::Box { min, max } => Some(Extent { min: *min, max: *max }),
-        Shape::Polygon(ring) => {
-            let plan = Extent::around(ring.iter().map(|v| v.extend(0.0)));
-            let min = plan.min.truncate().extend(f64::NEG_INFINITY);
-            Some(Extent { min, max: plan.max.truncate().extend(f64::INFINITY) })
+        Shape::Within { region, distance_m } => {
+            let by = DVec2::splat(*distance_m).extend(0.0);
+            Some(Extent { min: region.extent().min - by, max: region.extent().max + by })
         }
         _ => None,
     }
 }
 
+/// Rows of the index that may be hits.
+fn rows_in(index: &LayerIndex, shape: &Shape, wanted: &Extent) -> Result<Vec<(usize, Vec<u32>)>, StoreError> {
+    let Shape::Within { region, distance_m } = shape else {
+        return index.in_box(wanted);
+    };
+    let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for wanted in region.boxes(*distance_m) {
+        index.each_in_box(&wanted, &mut |(part, row), _| rows.entry(part).or_default().push(row))?;
+    }
+    // Boxes along a path overlap.
+    for rows in rows.values_mut() {
+        rows.sort_unstable();
+        rows.dedup();
+    }
+    Ok(rows.into_iter().collect())
+}
+
 /// The files of a layer with the rows that may be hits.
 fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
-    let Some(wanted) = box_of(&query.shape) else {
+    let in_filter = query.filter.as_ref().and_then(Filter::bounds);
+    let Some(wanted) = box_of(&query.shape).or(in_filter) else {
         let entry = city.layer(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
         let ended = entry.ended_files.iter().filter(|_| with_ended(query));
         let paths = entry.object_files.iter().chain(ended).map(|f| crate::store::join_inside(city.folder(), f));
         return paths.map(|path| Ok((path?, None))).collect();
     };
     let index = city.index(layer, with_ended(query))?;
-    let found = index.in_box(&wanted)?;
+    let found = rows_in(&index, &query.shape, &wanted)?;
     Ok(found.into_iter().map(|(part, rows)| (index.path(part).to_path_buf(), Some(rows))).collect())
 }
 
 /// The row as a hit, when it is one.
-fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Result<Option<Found>, StoreError> {
+fn accept(
+    query: &Query,
+    boxed: Option<&Region>,
+    layer: &str,
+    row: &Row,
+    distance_m: Option<f64>,
+) -> Result<Option<Found>, StoreError> {
     let any = |empty: bool, held: bool| empty || held;
     let is_wanted = any(query.classes.is_empty(), query.classes.contains(&row.class))
         && any(query.stages.is_empty(), query.stages.contains(&row.stage))
         && any(query.domains.is_empty(), query.domains.contains(&row.domain))
         && query.at.is_none_or(|at| row.valid_from.is_none_or(|t| t <= at) && row.valid_to.is_none_or(|t| at < t));
-    if !is_wanted || !is_in_shape(&query.shape, row)? {
+    let is_wanted = is_wanted
+        && query.search.as_ref().is_none_or(|search| search.finds_object(layer, &row.id, row.name.as_deref()));
+    let in_shape = if is_wanted { is_in_shape(query, boxed, row)? } else { None };
+    let Some(distance_to_shape) = in_shape else {
         return Ok(None);
-    }
+    };
     let attributes = read_values(&row.attributes).map_err(|e| damaged(row, e))?;
     if let Some(filter) = &query.filter {
-        let text = |t: &str| Some(Value::Text(t.into()));
-        let own = |field: &str| match field {
-            "id" => text(&row.id),
-            "layer" => text(layer),
-            "class" => text(row.class.word()),
-            "stage" => text(row.stage.word()),
-            "domain" => text(row.domain.word()),
-            "name" => row.name.as_deref().and_then(text),
-            "parent" => row.parent.as_deref().and_then(text),
-            "z_min" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.min.z)),
-            "z_max" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.max.z)),
-            _ => None,
-        };
-        let value =
-            |field: &str| own(field).or_else(|| Some(attributes.iter().find(|(key, _)| &**key == field)?.1.clone()));
-        if !filter.is_true(&value) {
+        let asked = AskedRow { layer, row, attributes: &attributes, footprint: OnceCell::new() };
+        let holds = filter.holds(&asked);
+        if let Some(Err(error)) = asked.footprint.into_inner() {
+            return Err(error);
+        }
+        if !holds {
             return Ok(None);
         }
     }
@@ -195,13 +238,57 @@ fn accept(query: &Query, layer: &str, row: &Row, distance_m: Option<f64>) -> Res
         name: row.name.clone(),
         parent: row.parent.clone(),
         extent: row.extent,
-        distance_m,
+        distance_m: distance_m.or(distance_to_shape),
+        exact: None,
         valid_from: row.valid_from,
         valid_to: row.valid_to,
         attributes,
         assumed: read_assumed(&row.provenance).map_err(|e| damaged(row, e))?,
         footprint_wkb: row.wkb.clone(),
     }))
+}
+
+/// A row that a condition is asked about.
+struct AskedRow<'a> {
+    layer: &'a str,
+    row: &'a Row,
+    attributes: &'a [(Arc<str>, Value)],
+    /// Read when the condition comes to a place.
+    footprint: OnceCell<Result<Footprint, StoreError>>,
+}
+
+impl Subject for AskedRow<'_> {
+    fn value(&self, field: &str) -> Option<Value> {
+        let row = self.row;
+        let text = |t: &str| Some(Value::Text(t.into()));
+        let time = |ms: Option<i64>| ms.and_then(time_text).map(Value::Text);
+        let own = match field {
+            "id" => text(&row.id),
+            "layer" => text(self.layer),
+            "class" => text(row.class.word()),
+            "stage" => text(row.stage.word()),
+            "domain" => text(row.domain.word()),
+            "name" => row.name.as_deref().and_then(text),
+            "parent" => row.parent.as_deref().and_then(text),
+            "z_min" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.min.z)),
+            "z_max" => (!row.extent.is_empty()).then_some(Value::Real(row.extent.max.z)),
+            "valid_from" => time(row.valid_from),
+            "valid_to" => time(row.valid_to),
+            _ => None,
+        };
+        own.or_else(|| Some(self.attributes.iter().find(|(key, _)| &**key == field)?.1.clone()))
+    }
+
+    fn meets(&self, region: &Region) -> Option<bool> {
+        if self.row.extent.is_empty() {
+            return None;
+        }
+        if !self.row.extent.overlaps(region.extent()) {
+            return Some(false);
+        }
+        let footprint = self.footprint.get_or_init(|| footprint(self.row)).as_ref().ok()?;
+        Some(region.distance(footprint, 0.0).is_some())
+    }
 }
 
 fn damaged(row: &Row, reason: impl std::fmt::Display) -> StoreError {
@@ -212,32 +299,37 @@ fn footprint(row: &Row) -> Result<Footprint, StoreError> {
     read_footprint(&row.wkb).map_err(|e| damaged(row, e))
 }
 
-fn is_in_shape(shape: &Shape, row: &Row) -> Result<bool, StoreError> {
-    let Some(wanted) = box_of(shape) else {
-        return Ok(true);
+/// Whether the row lies in the shape; with its distance where that is asked for.
+fn is_in_shape(query: &Query, boxed: Option<&Region>, row: &Row) -> Result<Option<Option<f64>>, StoreError> {
+    let Some(wanted) = box_of(&query.shape) else {
+        return Ok(Some(None));
     };
     if row.extent.is_empty() || !row.extent.overlaps(&wanted) {
-        return Ok(false);
+        return Ok(None);
     }
-    let ring = match shape {
-        Shape::Polygon(ring) => ring.clone(),
-        _ => {
-            let (low, high) = (wanted.min.truncate(), wanted.max.truncate());
-            let holds_all = low.cmple(row.extent.min.truncate()).all() && high.cmpge(row.extent.max.truncate()).all();
-            if holds_all || !(low.is_finite() && high.is_finite()) {
-                return Ok(true);
-            }
-            vec![low, DVec2::new(high.x, low.y), high, DVec2::new(low.x, high.y)]
-        }
+    if let Shape::Within { region, distance_m } = &query.shape {
+        let distance = region.distance(&footprint(row)?, *distance_m);
+        return Ok(distance.map(|d| (*distance_m > 0.0).then_some(d)));
+    }
+    let (low, high) = (wanted.min.truncate(), wanted.max.truncate());
+    let holds_all = low.cmple(row.extent.min.truncate()).all() && high.cmpge(row.extent.max.truncate()).all();
+    let is_hit = match boxed {
+        Some(region) if !holds_all => region.distance(&footprint(row)?, 0.0).is_some(),
+        _ => true,
     };
-    // The edge of a polygon counts as either side for points; the edge of a box belongs to the box.
-    let footprint = footprint(row)?;
-    let on_edge = matches!(shape, Shape::Box { .. })
-        && footprint.points.iter().any(|p| {
-            let p = p.truncate();
-            wanted.min.truncate().cmple(p).all() && wanted.max.truncate().cmpge(p).all()
-        });
-    Ok(on_edge || footprint.touches(&ring))
+    Ok(is_hit.then_some(None))
+}
+
+/// A box in plan as a region; `None` where it has no end.
+fn region_of_box(shape: &Shape) -> Option<Region> {
+    let Shape::Box { min, max } = shape else { return None };
+    let limit = DVec2::splat(FARTHEST_M);
+    let (low, high) = (min.truncate(), max.truncate());
+    if !(low.is_finite() && high.is_finite()) {
+        return None;
+    }
+    let (low, high) = (low.clamp(-limit, limit), high.clamp(-limit, limit));
+    Region::polygon(vec![low, DVec2::new(high.x, low.y), high, DVec2::new(low.x, high.y)]).ok()
 }
 
 /// Exact distance to the row's footprint, with its z range when a height is given.
@@ -283,7 +375,7 @@ fn nearest(
                     let row = row?;
                     let distance_m = distance(&row, at, z)?;
                     if distance_m <= radius_m {
-                        best.extend(accept(query, &layer, &row, Some(distance_m))?);
+                        best.extend(accept(query, None, &layer, &row, Some(distance_m))?);
                     }
                 }
             }
@@ -304,25 +396,37 @@ fn by_distance(a: &Found, b: &Found) -> std::cmp::Ordering {
     key(a).total_cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
 }
 
-fn on_ray(
-    hits: &mut Hits<'_>,
-    origin: DVec3,
-    direction: DVec3,
-    max_m: f64,
-) -> Result<std::vec::IntoIter<Found>, StoreError> {
+fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Found>, StoreError> {
     let (city, query) = (hits.city, hits.query);
     let mut found = Vec::new();
-    if direction == DVec3::ZERO {
+    if ray.direction == DVec3::ZERO {
         return Ok(found.into_iter());
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
-        for (part, rows) in index.on_ray(origin, direction, max_m)? {
-            for row in RowReader::open_without_shape(index.path(part), Rows::These(&rows))? {
+        for (part, rows) in index.on_ray(ray.origin, ray.direction, ray.max_m)? {
+            // First who is wanted, by box and words; then their shapes alone, since one may be megabytes of a DEM.
+            let (mut boxed, mut numbers) = (Vec::new(), Vec::new());
+            let reader = RowReader::open_without_shape(index.path(part), Rows::These(&rows))?;
+            for (row, number) in reader.zip(&rows) {
                 let row = row?;
-                let entry = entry(row.extent.min, row.extent.max, origin, direction.recip());
-                if let Some(distance_m) = entry.filter(|t| *t <= max_m) {
-                    found.extend(accept(query, &layer, &row, Some(distance_m))?);
+                let Some(distance_m) = ray.enter_box(&row.extent) else { continue };
+                let Some(hit) = accept(query, None, &layer, &row, Some(distance_m))? else { continue };
+                if row.kind.is_in_tiles_only() || row.kind.has_parts() {
+                    found.push(Found { exact: Some(false), ..hit });
+                } else {
+                    boxed.push(hit);
+                    numbers.push(*number);
+                }
+            }
+            if boxed.is_empty() {
+                continue;
+            }
+            for (row, hit) in RowReader::open(index.path(part), Rows::These(&numbers))?.zip(boxed) {
+                let row = row?;
+                let shape = read_shape(row.kind, &row.shape).map_err(|e| damaged(&row, e))?;
+                if let Some(met) = ray.enter(&shape, &row.extent) {
+                    found.push(Found { distance_m: Some(met.distance_m), exact: Some(met.is_exact), ..hit });
                 }
             }
         }

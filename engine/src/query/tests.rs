@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use glam::{DVec2, DVec3};
 
-use super::{Coordinates, Filter, Query, Shape, run, write_geojson};
+use super::{Coordinates, Filter, Query, Region, Search, Shape, run, write_geojson};
 use crate::{
     crs::Crs,
     model::{
@@ -99,9 +99,49 @@ fn a_box_holds_what_lies_in_it_and_not_what_only_its_box_meets() {
     let deep = Shape::Box { min: place(0.0, 0.0, -100.0), max: place(700.0, 700.0, 0.0) };
     let below = ids(&city, &Query { shape: deep, ..Query::default() });
     assert_eq!(below, ["p/1"], "heights count");
-    let triangle = Shape::Polygon(vec![CORNER, CORNER + DVec2::new(100.0, 0.0), CORNER + DVec2::new(0.0, 100.0)]);
-    let found = ids(&city, &Query { shape: triangle, layers: vec!["b".into()], ..Query::default() });
+    let corners = vec![CORNER, CORNER + DVec2::new(100.0, 0.0), CORNER + DVec2::new(0.0, 100.0)];
+    let triangle = Region::polygon(corners).unwrap();
+    let found = ids(&city, &Query { shape: Shape::touching(triangle), layers: vec!["b".into()], ..Query::default() });
     assert!(found.contains(&"b/0".into()) && !found.contains(&"b/124".into()), "{found:?}");
+}
+
+#[test]
+fn a_corridor_holds_what_is_near_its_line() {
+    let (_dir, city) = city();
+    let path = [(5.0, -20.0), (5.0, 255.0), (433.0, 255.0), (590.0, 580.0)];
+    let line: Vec<DVec2> = path.iter().map(|v| CORNER + DVec2::from(*v)).collect();
+    let shape = Shape::within(Region::line(line).unwrap(), 7.5).unwrap();
+    let query = Query { shape, layers: vec!["b".into(), "t".into()], ..Query::default() };
+    let found: Vec<_> = run(&city, &query).unwrap().map(|f| f.unwrap()).collect();
+    // Sampled along the line every centimetre: no exact distance is missed by more than that.
+    let walked: Vec<DVec2> = path
+        .windows(2)
+        .flat_map(|pair| {
+            let (a, b) = (DVec2::from(pair[0]), DVec2::from(pair[1]));
+            let count = (a.distance(b) * 100.0) as u32;
+            (0..=count).map(move |k| a.lerp(b, f64::from(k) / f64::from(count)))
+        })
+        .collect();
+    let sampled = |low: DVec2, size: f64| {
+        let gap = |at: &DVec2| (low - *at).max(*at - (low + size)).max(DVec2::ZERO).length();
+        walked.iter().map(gap).fold(f64::INFINITY, f64::min)
+    };
+    let buildings = (0..900u32).map(|n| {
+        let low = DVec2::new(f64::from(n % 30) * 20.0, f64::from(n / 30) * 20.0);
+        (format!("b/{n}"), sampled(low, 10.0))
+    });
+    let trees = (0..50).map(|n| (format!("t/{n}"), sampled(DVec2::new(f64::from(n) * 12.0, 300.0), 0.0)));
+    let truth: Vec<(String, f64)> = buildings.chain(trees).filter(|(_, d)| *d <= 7.5).collect();
+    assert!(truth.len() > 60 && found.len() == truth.len(), "{} and {}", found.len(), truth.len());
+    for (id, sampled) in truth {
+        let hit = found.iter().find(|f| f.id == id).unwrap_or_else(|| panic!("{id}"));
+        let distance = hit.distance_m.unwrap();
+        assert!(distance <= sampled + 1e-9 && sampled - distance < 0.01, "{id}: {distance} {sampled}");
+    }
+    let touching = Shape::touching(Region::parse("LINESTRING(500000 4000010, 500040 4000010)").unwrap());
+    let query = Query { shape: touching, layers: vec!["b".into()], ..Query::default() };
+    assert_eq!(ids(&city, &query).len(), 3, "along the northern edges");
+    assert!(Shape::within(Region::parse("POINT(0 0)").unwrap(), f64::NAN).is_err());
 }
 
 #[test]
@@ -139,7 +179,20 @@ fn a_ray_meets_buildings_in_their_order() {
     let shape = Shape::Ray { origin: place(-50.0, 5.0, 6.0), direction: DVec3::X * 3.0, max_m: 100.0 };
     let found: Vec<_> = run(&city, &Query { shape, ..Query::default() }).unwrap().map(|f| f.unwrap()).collect();
     assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["b/0", "b/1", "b/2"]);
-    assert_eq!(found[1].distance_m, Some(70.0));
+    assert_eq!((found[1].distance_m, found[1].exact), (Some(70.0), Some(true)));
+    // The box of the pipe is all around; the pipe itself is met 3.5 m below the ground, 250 mm from its axis.
+    let down = |x: f64, y: f64| {
+        let shape = Shape::Ray { origin: place(x, y, 0.0), direction: DVec3::NEG_Z, max_m: 100.0 };
+        let query = Query { shape, layers: vec!["p".into()], ..Query::default() };
+        run(&city, &query).unwrap().map(|f| f.unwrap()).collect::<Vec<_>>()
+    };
+    assert!(down(100.0, 500.0).is_empty());
+    let met = down(150.0, 150.0);
+    assert!((met[0].distance_m.unwrap() - 3.25).abs() < 1e-4 && met[0].exact == Some(true), "{:?}", met[0]);
+    let tree = Shape::Ray { origin: place(-50.0, 300.0, 6.0), direction: DVec3::X, max_m: 55.0 };
+    let query = Query { shape: tree, layers: vec!["t".into()], ..Query::default() };
+    let met: Vec<_> = run(&city, &query).unwrap().map(|f| f.unwrap()).collect();
+    assert_eq!((met.len(), met[0].exact), (1, Some(false)), "a model is met by its box");
 }
 
 #[test]
@@ -159,6 +212,41 @@ fn filters_words_times_and_limits() {
     assert_eq!(all(&page), whole[100..107]);
     assert_eq!(all(&Query::default()), whole, "the order is always the same");
     assert!(run(&city, &Query { layers: vec!["nothing".into()], ..Query::default() }).is_err());
+}
+
+#[test]
+fn names_are_searched_the_best_first() {
+    let (_dir, city) = city();
+    let search = |text: &str| Query { search: Some(Search::new(text).unwrap()), ..Query::default() };
+    assert_eq!(ids(&city, &search("中山路10号")), ["b/10"]);
+    assert_eq!(ids(&city, &search("zhongshanlu 10 hao"))[0], "b/10");
+    assert_eq!(ids(&city, &search("zsl10h")), ["b/10"]);
+    assert_eq!(ids(&city, &search("p/1")), ["p/1"]);
+    // Every object, compared one by one.
+    let whole: Vec<(String, Option<String>)> =
+        run(&city, &Query::default()).unwrap().map(|f| f.unwrap()).map(|f| (f.id, f.name)).collect();
+    for text in ["haibin", "hb1", "路 8", "1", "t/1", "sl"] {
+        let one = Search::new(text).unwrap();
+        let truth: BTreeSet<String> = whole
+            .iter()
+            .filter(|(id, name)| one.finds_object(id.split('/').next().unwrap(), id, name.as_deref()))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let found = ids(&city, &search(text));
+        assert_eq!(found.len(), truth.len(), "{text}");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), truth, "{text}");
+    }
+    assert_eq!(ids(&city, &search("haibin")).len(), 450);
+    let place = Shape::Box { min: place(0.0, 0.0, f64::NEG_INFINITY), max: place(95.0, 5.0, f64::INFINITY) };
+    let query = Query { shape: place, ..search("haibin") };
+    assert_eq!(ids(&city, &query), ["b/1", "b/3"], "all else that is asked for counts too");
+    let near = Shape::Near { at: CORNER, z: None, radius_m: 100.0, limit: 3 };
+    let query = Query { shape: near, ..search("haibin") };
+    assert_eq!(ids(&city, &query)[0], "b/1", "the nearest of them");
+    let page = Query { offset: 2, limit: Some(3), ..search("haibin") };
+    assert_eq!(ids(&city, &page), ids(&city, &search("haibin"))[2..5]);
+    let held = city.names().held_bytes();
+    assert!((10_000..200_000).contains(&held), "{held}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use super::{Hall, MOST_HITS, Refusal, USUAL_HITS, off_thread};
 use crate::{
     model::{Class, Domain, ObjectId, Stage},
-    query::{self, Coordinates, Filter, Query, Shape},
+    query::{self, Coordinates, Filter, Query, Region, RegionError, Search, Shape},
     store::{City, StoreError},
 };
 
@@ -112,9 +112,9 @@ pub(super) async fn latest(State(hall): State<Arc<Hall>>, Path(path): Path<Strin
 }
 
 /// `GET /query`: hits as GeoJSON in longitude and latitude, sent while they are found. Parameters:
-/// `box=xmin,ymin,xmax,ymax` or six numbers, `bbox=` the same in degrees, `polygon=x,y,x,y,…`,
-/// `near=x,y` or `x,y,z` with `radius=`, `ray=x,y,z,dx,dy,dz` with `radius=`, `where=`, `layers=`, `classes=`,
-/// `stages=`, `domains=`, `at=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
+/// `box=xmin,ymin,xmax,ymax` or six numbers, `bbox=` the same in degrees, `polygon=x,y,x,y,…`, `corridor=x,y,x,y,…` with
+/// `distance=`, `within=` WKT or a GeoJSON geometry with or without `distance=`, `near=x,y` or `x,y,z` with `radius=`, `ray=x,y,z,dx,dy,dz` with `radius=`, `where=`, `layers=`, `classes=`,
+/// `search=` (names and ids, best first), `stages=`, `domains=`, `at=`, `version=`, `limit=`, `offset=`, `crs=city` for the city's own coordinates,
 /// `f=json` for hits without geometry, one in a line.
 pub(super) async fn query(
     State(hall): State<Arc<Hall>>,
@@ -123,7 +123,8 @@ pub(super) async fn query(
     let asked = Asked::read(&parameters)?;
     let (sender, receiver) = mpsc::channel(4);
     let media_type = if asked.is_geojson { "application/geo+json" } else { "application/x-ndjson" };
-    let city = off_thread(hall, |hall| Ok(hall.city()?)).await?;
+    let version = asked.query.version;
+    let city = off_thread(hall, move |hall| Ok(hall.city_at(version)?)).await?;
     // What can be refused is refused before the first byte is sent.
     for layer in &asked.layers {
         if city.layer(layer).is_none() {
@@ -157,10 +158,12 @@ struct Asked {
     in_city_crs: bool,
 }
 
-const PARAMETERS: [&str; 16] = [
-    "box", "bbox", "polygon", "near", "ray", "radius", "where", "layers", "classes", "stages", "domains", "at",
-    "limit", "offset", "crs", "f",
+const PARAMETERS: [&str; 21] = [
+    "search", "version", "box", "bbox", "polygon", "corridor", "within", "distance", "near", "ray", "radius", "where",
+    "layers", "classes", "stages", "domains", "at", "limit", "offset", "crs", "f",
 ];
+/// Of them, those that say where; one of them may be given.
+const PLACES: [&str; 7] = ["box", "bbox", "polygon", "corridor", "within", "near", "ray"];
 
 impl Asked {
     fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
@@ -187,14 +190,17 @@ impl Asked {
             Some(text) => Some(numbers("bbox", text)?.try_into().map_err(|_| bad("bbox takes west,south,east,north"))?),
             None => None,
         };
+        let search = given("search").map(Search::new).transpose().map_err(|e| bad(format!("search: {e}")))?;
         let query = Query {
             shape: shape(&given, limit)?,
+            search,
             layers: layers.clone(),
             classes: words("classes", &list("classes"), Class::parse)?,
             stages: words("stages", &list("stages"), Stage::parse)?,
             domains: words("domains", &list("domains"), Domain::parse)?,
             at,
             filter,
+            version: given("version").map(|_| whole("version", 0)).transpose()?.map(|version| version as u64),
             offset: whole("offset", 0)?,
             limit: Some(limit),
         };
@@ -217,7 +223,12 @@ impl Asked {
         if let Some([west, south, east, north]) = self.bbox_deg {
             let corners = [(west, south), (east, south), (east, north), (west, north)];
             let corner = |(lon, lat): (f64, f64)| frame.city_from_geographic(DVec3::new(lon, lat, 0.0)).truncate();
-            self.query.shape = Shape::Polygon(corners.map(corner).to_vec());
+            let region = Region::polygon(corners.map(corner).to_vec());
+            self.query.shape = match region {
+                Ok(region) => Shape::touching(region),
+                // Where the city's projection ends there is nothing of the city.
+                Err(_) => return Ok(()),
+            };
         }
         let hits = query::run(city, &self.query)?;
         if self.is_geojson {
@@ -245,22 +256,33 @@ fn words<T>(name: &str, words: &[String], parse: impl Fn(&str) -> Option<T>) -> 
 }
 
 fn shape<'a>(given: &impl Fn(&str) -> Option<&'a str>, limit: usize) -> Result<Shape, Refusal> {
-    let named: Vec<&str> =
-        ["box", "bbox", "polygon", "near", "ray"].into_iter().filter(|n| given(n).is_some()).collect();
+    let named: Vec<&str> = PLACES.into_iter().filter(|n| given(n).is_some()).collect();
     if named.len() > 1 {
         return Err(bad(format!("{} cannot be asked together", named.join(" and "))));
     }
-    let radius = match given("radius") {
+    let length = |name: &str| match given(name) {
         Some(word) => {
-            let radius = word.parse::<f64>().ok().filter(|r| r.is_finite() && *r >= 0.0);
-            Some(radius.ok_or_else(|| bad(format!("radius={word} is no length")))?)
+            let length = word.parse::<f64>().ok().filter(|r| r.is_finite() && *r >= 0.0);
+            length.map(Some).ok_or_else(|| bad(format!("{name}={word:.40} is no length")))
         }
-        None => None,
+        None => Ok(None),
     };
+    let (radius, distance) = (length("radius")?, length("distance")?);
     let Some(name) = named.first().copied() else {
         return Ok(Shape::All);
     };
+    if distance.is_some() && !matches!(name, "polygon" | "corridor" | "within") {
+        return Err(bad(format!("distance goes with corridor, within or polygon, not with {name}")));
+    }
+    let within = |region: Result<Region, RegionError>| {
+        let shape = region.and_then(|region| Shape::within(region, distance.unwrap_or(0.0)));
+        shape.map_err(|e| bad(format!("{name}: {e}")))
+    };
+    if name == "within" {
+        return within(Region::parse(given(name).unwrap_or_default()));
+    }
     let list = numbers(name, given(name).unwrap_or_default())?;
+    let vertices = || list.chunks_exact(2).map(|v| DVec2::new(v[0], v[1])).collect();
     Ok(match (name, list.as_slice()) {
         ("box", [x0, y0, x1, y1]) => {
             Shape::Box { min: DVec3::new(*x0, *y0, f64::NEG_INFINITY), max: DVec3::new(*x1, *y1, f64::INFINITY) }
@@ -269,9 +291,8 @@ fn shape<'a>(given: &impl Fn(&str) -> Option<&'a str>, limit: usize) -> Result<S
             Shape::Box { min: DVec3::new(*x0, *y0, *z0), max: DVec3::new(*x1, *y1, *z1) }
         }
         ("bbox", [_, _, _, _]) => Shape::All,
-        ("polygon", vertices) if vertices.len() >= 6 && vertices.len().is_multiple_of(2) => {
-            Shape::Polygon(vertices.chunks_exact(2).map(|v| DVec2::new(v[0], v[1])).collect())
-        }
+        ("polygon", list) if list.len().is_multiple_of(2) => within(Region::polygon(vertices()))?,
+        ("corridor", list) if list.len().is_multiple_of(2) => within(Region::line(vertices()))?,
         ("near", [x, y, z @ ..]) if z.len() <= 1 => Shape::Near {
             at: DVec2::new(*x, *y),
             z: z.first().copied(),

@@ -4,7 +4,7 @@
 //! GET /                         a page with the layers
 //! GET /city.json                the city as on disk        GET /layers, /versions, /versions/{n}
 //! GET /tileset.json             3D Tiles 1.1 over all layers    GET /tiles/…   files, with ranges
-//! GET /objects/{id}             one object                 GET /query?box=&near=&where=&layers=&limit=
+//! GET /objects/{id}             one object                 GET /query?box=&near=&search=&where=&layers=&version=&limit=
 //! GET /ogc                      OGC API – Features: collections, items, one item, OpenAPI
 //! GET /sensors                  the sensors                GET /sensors/{id}/latest
 //! ```
@@ -20,6 +20,7 @@ mod page;
 mod root;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -38,6 +39,7 @@ use tower_http::{compression::CompressionLayer, cors::CorsLayer, limit::RequestB
 use crate::{
     live::{Latest, LiveState},
     model::ObjectId,
+    query::LayerFields,
     store::{City, StoreError},
 };
 
@@ -49,6 +51,11 @@ const MOST_BODY_BYTES: usize = 64 << 10;
 const MOST_HITS: usize = 100_000;
 /// Hits of one answer when the question names no limit.
 const USUAL_HITS: usize = 1_000;
+
+/// The system of the places in an answer.
+const CONTENT_CRS: header::HeaderName = header::HeaderName::from_static("content-crs");
+/// Earlier versions that are held open.
+const MOST_EARLIER: usize = 4;
 
 /// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -149,13 +156,20 @@ fn router(hall: Arc<Hall>) -> Router {
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([header::RANGE, header::IF_NONE_MATCH])
-        .expose_headers([header::CONTENT_RANGE, header::ACCEPT_RANGES, header::ETAG, header::CONTENT_LENGTH]);
+        .expose_headers([
+            header::CONTENT_RANGE,
+            header::ACCEPT_RANGES,
+            header::ETAG,
+            header::CONTENT_LENGTH,
+            CONTENT_CRS,
+        ]);
     let features = Router::new()
         .route("/", get(features::landing))
         .route("/api", get(features::api))
         .route("/conformance", get(features::conformance))
         .route("/collections", get(features::collections))
         .route("/collections/{layer}", get(features::collection))
+        .route("/collections/{layer}/queryables", get(features::queryables))
         .route("/collections/{layer}/items", get(features::items))
         .route("/collections/{layer}/items/{*id}", get(features::item))
         .layer(CompressionLayer::new());
@@ -185,6 +199,10 @@ struct Hall {
     live: Option<Arc<dyn LatestValues>>,
     /// The open city, and what `city.json` looked like when it was opened.
     city: Mutex<(Arc<City>, Stamp)>,
+    /// Earlier versions that were asked for, the last one last.
+    earlier: Mutex<Vec<Arc<City>>>,
+    /// Attributes of layers of the version with this number.
+    fields: Mutex<(u64, BTreeMap<String, Arc<LayerFields>>)>,
 }
 
 type Stamp = Option<(SystemTime, u64)>;
@@ -193,7 +211,45 @@ impl Hall {
     fn open(folder: &Path, live: Option<Arc<dyn LatestValues>>) -> Result<Self, StoreError> {
         let stamp = stamp(folder);
         let city = Arc::new(City::open(folder)?);
-        Ok(Self { folder: folder.to_path_buf(), live, city: Mutex::new((city, stamp)) })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            live,
+            city: Mutex::new((city, stamp)),
+            earlier: Mutex::default(),
+            fields: Mutex::default(),
+        })
+    }
+
+    /// The city at a version; the current one when none is named.
+    fn city_at(&self, version: Option<u64>) -> Result<Arc<City>, StoreError> {
+        let current = self.city()?;
+        let Some(version) = version.filter(|version| *version != current.version()) else { return Ok(current) };
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = earlier.iter().position(|city| city.version() == version) {
+            let city = earlier.remove(at);
+            earlier.push(city.clone());
+            return Ok(city);
+        }
+        let city = Arc::new(City::open_version(&self.folder, version)?);
+        if earlier.len() == MOST_EARLIER {
+            earlier.remove(0);
+        }
+        earlier.push(city.clone());
+        Ok(city)
+    }
+
+    /// Attributes of the objects of a layer.
+    fn fields(&self, city: &City, layer: &str) -> Result<Arc<LayerFields>, StoreError> {
+        let mut held = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0 != city.version() {
+            *held = (city.version(), BTreeMap::new());
+        }
+        if let Some(fields) = held.1.get(layer) {
+            return Ok(fields.clone());
+        }
+        let fields = Arc::new(LayerFields::read(city, layer)?);
+        held.1.insert(layer.to_owned(), fields.clone());
+        Ok(fields)
     }
 
     /// The current version. Looks at `city.json` each time, which costs one system call.

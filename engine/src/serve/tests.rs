@@ -164,6 +164,10 @@ async fn questions_are_answered_and_bad_ones_refused() {
     assert_eq!(get(at, "/city.json", "").await.json()["version"], 1);
     assert_eq!(get(at, "/versions/1", "").await.json()["version"], 1);
     assert_eq!(get(at, "/versions", "").await.json().as_array().unwrap().len(), 2);
+    let earlier = get(at, "/query?version=0&f=json", "").await;
+    assert_eq!((earlier.status, earlier.body.len()), (200, 0), "the city was empty");
+    assert_eq!(get(at, "/query?version=7", "").await.status, 404);
+    assert_eq!(get(at, "/query?version=x", "").await.status, 400);
     let object = get(at, "/objects/%E5%BB%BA%E7%AD%91/3", "").await.json();
     assert_eq!(object["class"], "building");
     let hits = get(at, "/query?box=500000,3999990,500045,4000020&crs=city", "").await;
@@ -172,11 +176,37 @@ async fn questions_are_answered_and_bad_ones_refused() {
     assert_eq!(hits.json()["features"].as_array().unwrap().len(), 4, "three buildings and a sensor");
     let near = get(at, "/query?near=500005,4000005&radius=30&limit=2&layers=%E5%BB%BA%E7%AD%91&f=json", "").await;
     assert_eq!(near.body.iter().filter(|b| **b == b'\n').count(), 2);
+    let corridor = get(at, "/query?corridor=499990,4000015,500045,4000015&distance=5&crs=city", "").await.json();
+    assert_eq!(corridor["features"].as_array().unwrap().len(), 3, "the northern edges are just as far");
+    assert_eq!(corridor["features"][1]["properties"]["distance_m"], 5.0);
+    let ring = "POLYGON((499990%203999990,500050%203999990,500050%204000050,499990%204000050),\
+        (500019%203999999,500031%203999999,500031%204000011,500019%204000011))";
+    let holed = get(at, &format!("/query?within={ring}"), "").await.json();
+    assert_eq!(holed["features"].as_array().unwrap().len(), 3, "the second building is in the hole, the sensor is not");
+    let json = "%7B%22type%22:%22Point%22,%22coordinates%22:%5B500005,4000005%5D%7D";
+    let at_point = get(at, &format!("/query?within={json}&f=json"), "").await;
+    assert_eq!(at_point.json()["id"], "建筑/0");
+    let named = get(at, "/query?search=yewei&f=json", "").await;
+    assert_eq!(named.json()["name"], "液位");
+    assert_eq!(get(at, "/query?search=--", "").await.status, 400);
     let all = get(at, "/query?bbox=119,35,121,37&limit=99", "").await.json();
     assert_eq!(all["features"].as_array().unwrap().len(), 41);
-    for bad in
-        ["box=1,2", "box=a,b,c,d", "where=a%20%3E", "limit=x", "boxes=1", "classes=castle", "near=1,2&box=1,2,3,4"]
-    {
+    for bad in [
+        "box=1,2",
+        "box=a,b,c,d",
+        "where=a%20%3E",
+        "limit=x",
+        "boxes=1",
+        "classes=castle",
+        "near=1,2&box=1,2,3,4",
+        "corridor=1,2,3",
+        "corridor=1e300,2,3,4&distance=5",
+        "corridor=1,2,3,4&distance=-5",
+        "near=1,2&distance=5",
+        "polygon=1,2,3,4",
+        "within=POLYGON((1%202))",
+        "within=%7B",
+    ] {
         let answer = get(at, &format!("/query?{bad}"), "").await;
         assert_eq!(answer.status, 400, "{bad}");
         assert!(answer.json()["error"].is_string());
@@ -193,6 +223,8 @@ async fn questions_are_answered_and_bad_ones_refused() {
     draft.remove_layer("建筑").unwrap();
     draft.commit(&mut ImportReport::default()).unwrap();
     assert_eq!(get(at, "/layers", "").await.json()["version"], 2);
+    let count = async |path: &str| get(at, path, "").await.body.iter().filter(|b| **b == b'\n').count();
+    assert_eq!((count("/query?f=json").await, count("/query?f=json&version=1").await), (1, 41), "both can be asked");
     server.stop().await.unwrap();
     assert!(TcpStream::connect(at).await.is_err(), "stopped");
 }
@@ -265,6 +297,15 @@ async fn features_are_served_as_the_ogc_says() {
         "datetime=2021-01-01/2020-01-01",
         "filter=a%20%3E",
         "filter-lang=cql-json",
+        "bbox-crs=http://www.opengis.net/def/crs/EPSG/0/2326",
+        "crs=EPSG:4326",
+        "filter-crs=x&filter=id%20is%20null",
+        "filter=nothing%20%3D%201",
+        "filter=S_INTERSECTS(geometry,POLYGON((1%202,3%204)))",
+        "filter=S_INTERSECTS(geometry,CIRCLE(1%202))",
+        "filter=S_INTERSECTS(name,POINT(1%202))",
+        "filter=%7B%22op%22:%22boom%22,%22args%22:%5B%5D%7D&filter-lang=cql2-json",
+        "search=--",
         "unknown=1",
         "f=xml",
     ] {
@@ -280,5 +321,126 @@ async fn features_are_served_as_the_ogc_says() {
     // A name that is no host's is not repeated in links.
     let odd = get(at, "/ogc", "Host: a<script>\r\n").await.json();
     assert!(!odd.to_string().contains("<script"));
+    server.stop().await.unwrap();
+}
+
+/// Every place of a geometry.
+fn places(geometry: &serde_json::Value) -> Vec<(f64, f64)> {
+    match geometry.as_array() {
+        Some(list) if list[0].is_number() => vec![(list[0].as_f64().unwrap(), list[1].as_f64().unwrap())],
+        Some(list) => list.iter().flat_map(places).collect(),
+        None => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn features_come_in_the_system_that_is_asked_for() {
+    let (_dir, city, server) = start().await;
+    let at = server.address();
+    let items = format!("/ogc/collections/{}/items", super::root::percent_encode("建筑"));
+    let collection = get(at, items.strip_suffix("/items").unwrap(), "").await.json();
+    assert_eq!(collection["storageCrs"], "http://www.opengis.net/def/crs/EPSG/0/4549");
+    let epsg = |code: u32| format!("http://www.opengis.net/def/crs/EPSG/0/{code}");
+    let frame = city.frame().unwrap();
+    let lon_lat = frame.geographic_from_city(DVec3::new(500_060.0, 4_000_000.0, 0.0));
+    let radius = 6_378_137.0;
+    let web = (
+        lon_lat.x.to_radians() * radius,
+        (std::f64::consts::FRAC_PI_4 + lon_lat.y.to_radians() / 2.0).tan().ln() * radius,
+    );
+    // The first corner of the fourth building, in the order of each system's axes, with a box around it.
+    for (crs, first, second, half) in [
+        ("http://www.opengis.net/def/crs/OGC/1.3/CRS84".to_owned(), lon_lat.x, lon_lat.y, 5e-6),
+        (epsg(4326), lon_lat.y, lon_lat.x, 5e-6),
+        (epsg(4549), 4_000_000.0, 500_060.0, 1.0),
+        (epsg(3857), web.0, web.1, 1.0),
+    ] {
+        assert!(collection["crs"].as_array().unwrap().iter().any(|c| *c == crs), "{crs}");
+        let corners = format!("{},{},{},{}", first - half, second - half, first + half, second + half);
+        let answer = get(at, &format!("{items}?bbox={corners}&bbox-crs={crs}&crs={crs}"), "").await;
+        assert_eq!(answer.header("content-crs").unwrap(), format!("<{crs}>"));
+        let found = answer.json();
+        assert_eq!(
+            (found["numberReturned"].as_u64(), found["features"][0]["id"].as_str()),
+            (Some(1), Some("建筑/3")),
+            "{crs}"
+        );
+        let corner = places(&found["features"][0]["geometry"]["coordinates"])[0];
+        assert!((corner.0 - first).abs() < half * 0.01 && (corner.1 - second).abs() < half * 0.01, "{crs}: {corner:?}");
+        let ring = format!("BBOX({corners})");
+        let filtered =
+            get(at, &format!("{items}?filter=S_INTERSECTS(geometry,{ring})&filter-crs={crs}"), "").await.json();
+        assert_eq!(filtered["features"][0]["id"], "建筑/3", "{crs}: {filtered}");
+        assert_eq!(filtered["numberReturned"], 1);
+        let one = format!("{items}/{}?crs={crs}", super::root::percent_encode("建筑/3"));
+        let one = get(at, &one, "").await;
+        assert_eq!(one.header("content-crs").unwrap(), format!("<{crs}>"));
+        assert_eq!(places(&one.json()["geometry"]["coordinates"])[0], corner);
+    }
+    let world = get(at, &format!("{items}?bbox=-180,-90,180,90&limit=99"), "").await.json();
+    assert_eq!(world["numberReturned"], 40);
+    let half = get(at, &format!("{items}?bbox=-60,-90,{},90&limit=99", lon_lat.x + 1e-6), "").await.json();
+    assert_eq!(half["numberReturned"], 4, "up to the fourth");
+    assert_eq!(get(at, &format!("{items}?bbox=0,0,20,20"), "").await.json()["numberReturned"], 0);
+    let high = get(at, &format!("{items}?bbox=119,35,20,121,37,30&limit=99"), "").await.json();
+    assert_eq!(high["numberReturned"], 0, "they end 10 m high");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn filters_say_what_may_be_asked_and_hostile_ones_are_refused_quickly() {
+    let (_dir, _city, server) = start().await;
+    let at = server.address();
+    let base = format!("/ogc/collections/{}", super::root::percent_encode("sensors"));
+    let schema = get(at, &format!("{base}/queryables"), "").await;
+    assert_eq!(schema.header("content-type").unwrap(), "application/schema+json");
+    let schema = schema.json();
+    assert_eq!(schema["properties"]["range_high"]["type"], "number");
+    assert_eq!(schema["properties"]["topic"]["type"], "string");
+    assert_eq!(schema["properties"]["geometry"]["x-ogc-role"], "primary-geometry");
+    assert_eq!(schema["additionalProperties"], false);
+    let count = async |query: &str| {
+        let answer = get(at, &format!("{base}/items?{query}"), "").await;
+        assert_eq!(answer.status, 200, "{query}: {}", String::from_utf8_lossy(&answer.body));
+        answer.json()["numberReturned"].as_u64().unwrap()
+    };
+    assert_eq!(count("filter=range_high%20BETWEEN%201%20AND%2010%20AND%20topic%20LIKE%20%27w/%25%27").await, 1);
+    assert_eq!(count("filter=range_high%20IN%20(1,2)%20OR%20topic%20IS%20NULL").await, 0);
+    let json = "%7B%22op%22:%22%3E%3D%22,%22args%22:%5B%7B%22property%22:%22range_high%22%7D,10%5D%7D";
+    assert_eq!(count(&format!("filter={json}&filter-lang=cql2-json")).await, 1);
+    let pin = "%7B%22op%22:%22s_intersects%22,%22args%22:%5B%7B%22property%22:%22geometry%22%7D,%7B%22bbox%22:%5B119,35,121,37%5D%7D%5D%7D";
+    assert_eq!(count(&format!("filter={pin}&filter-lang=cql2-json")).await, 1);
+    assert_eq!(count("search=yw").await, 1);
+
+    let begin = std::time::Instant::now();
+    let deep = format!("{}1{}", "%5B".repeat(9_000), "%5D".repeat(9_000));
+    for hostile in [
+        "(".repeat(9_000),
+        "NOT%20".repeat(9_000),
+        format!("topic%20IN%20({}", "1,".repeat(9_000)),
+        format!("a=1{}", "%20OR%20a=1".repeat(5_000)),
+        format!("S_INTERSECTS(geometry,{}", "GEOMETRYCOLLECTION(".repeat(2_000)),
+        format!("S_INTERSECTS(geometry,POLYGON(({})))", "1%202,".repeat(9_000)),
+        format!("S_INTERSECTS(geometry,LINESTRING({}1%201e400))", "1%202,".repeat(2_000)),
+        "%F0%9F%98%80".repeat(4_000),
+        format!("{deep}&filter-lang=cql2-json"),
+        format!("{}&filter-lang=cql2-json", "%7B%22op%22:%22not%22,%22args%22:%5B".repeat(1_500)),
+    ] {
+        let answer = get(at, &format!("{base}/items?filter={hostile}"), "").await;
+        assert_eq!(answer.status, 400, "{}", &hostile[..30]);
+        let sentence = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(sentence.starts_with("filter: ") && sentence.len() < 400, "{sentence}");
+    }
+    // More than the server reads of a request line.
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let _ =
+        stream.write_all(format!("GET {base}/items?filter={} HTTP/1.0\r\n\r\n", "x".repeat(1 << 20)).as_bytes()).await;
+    let mut head = [0; 12];
+    // It may hang up while the rest is still being sent.
+    if stream.read_exact(&mut head).await.is_ok() {
+        assert_eq!(&head[9..10], b"4", "{}", String::from_utf8_lossy(&head));
+    }
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    assert_eq!(count("limit=1").await, 1, "the server still answers");
     server.stop().await.unwrap();
 }

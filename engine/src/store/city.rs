@@ -21,7 +21,7 @@ use super::{
 use crate::{
     crs::{Crs, Frame},
     model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture, Sensor},
-    query::{LayerIndex, PartIndex, tree_of},
+    query::{LayerIndex, Names, PartIndex, tree_of},
     tile::{Ground, raster::HeightRaster},
 };
 
@@ -37,6 +37,8 @@ pub struct City {
     layers: Vec<LayerEntry>,
     /// By layer, and whether ended states are in it.
     indexes: Mutex<BTreeMap<(String, bool), Arc<LayerIndex>>>,
+    /// What its objects are called, as far as anyone searched.
+    names: Names,
 }
 
 /// A version of the city, as its manifest tells.
@@ -128,7 +130,14 @@ impl City {
 
     fn new(folder: &Path, head: Head, manifest: Manifest) -> Self {
         let layers = manifest.layers.iter().map(LayerRecord::entry).collect();
-        Self { folder: folder.to_path_buf(), head, manifest, layers, indexes: Mutex::default() }
+        Self {
+            folder: folder.to_path_buf(),
+            head,
+            manifest,
+            layers,
+            indexes: Mutex::default(),
+            names: Names::default(),
+        }
     }
 
     /// Folder of the city.
@@ -394,6 +403,11 @@ impl City {
         let index = Arc::new(LayerIndex::new(parts));
         indexes.insert(key, index.clone());
         Ok(index)
+    }
+
+    /// What its objects are called.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     fn record(&self, layer: &str) -> Result<&LayerRecord, StoreError> {

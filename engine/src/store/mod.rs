@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Extent;
 
+pub(crate) use bytes::Broken;
 pub use city::{City, Damage, Objects, VersionInfo};
 pub use diff::{Change, Changed, LayerDiff, diff};
 pub(crate) use disk::read_bounded;
@@ -60,8 +61,9 @@ pub use site::Site;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
-pub(crate) use read::{RowReader, Rows};
+pub(crate) use read::{RowReader, Rows, read_texts};
 pub(crate) use row::{Row, read_time};
+pub(crate) use shape::decode as read_shape;
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
 /// A source that went into a layer.

@@ -227,6 +227,28 @@ pub(crate) fn read_boxes(path: &Path) -> Result<Vec<Extent>, StoreError> {
     Ok(boxes)
 }
 
+/// Hands over text columns row by row, read without the others, until `each` says that it has enough.
+pub(crate) fn read_texts(
+    path: &Path,
+    columns: &[&str],
+    each: &mut dyn FnMut(&[Option<&str>]) -> bool,
+) -> Result<(), StoreError> {
+    let mut reader = open(path, &Rows::All, Some(columns))?;
+    while let Some(batch) = next_batch(path, &mut reader)? {
+        let mut row = vec![None; columns.len()];
+        for at in 0..batch.num_rows() {
+            for (text_of, name) in row.iter_mut().zip(columns) {
+                *text_of =
+                    text(&batch, name, at).ok_or_else(|| StoreError::damaged(path, "a text is not understood"))?;
+            }
+            if !each(&row) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Row numbers of the rows with this kind of shape.
 pub(crate) fn rows_of_kind(path: &Path, wanted: Kind) -> Result<Vec<u32>, StoreError> {
     rows_with_word(path, "shape_kind", wanted.word())

@@ -154,28 +154,6 @@ impl Footprint {
         }
         if self.polygons.iter().any(|rings| is_inside(rings, place)) { 0.0 } else { best }
     }
-
-    /// Whether it shares a point in plan with the polygon `ring` (first vertex not repeated, no holes).
-    pub(crate) fn touches(&self, ring: &[DVec2]) -> bool {
-        let outer: Vec<DVec3> = ring.iter().chain(ring.first()).map(|v| v.extend(0.0)).collect();
-        let area = [outer];
-        if self.points.iter().any(|p| is_inside(&area, p.truncate())) {
-            return true;
-        }
-        let edges = |line: &[DVec3]| {
-            line.iter().any(|v| is_inside(&area, v.truncate()))
-                || line.windows(2).any(|a| {
-                    area[0]
-                        .windows(2)
-                        .any(|b| segments_cross(a[0].truncate(), a[1].truncate(), b[0].truncate(), b[1].truncate()))
-                })
-        };
-        self.lines.iter().any(|line| edges(line))
-            || self
-                .polygons
-                .iter()
-                .any(|rings| rings.iter().any(|r| edges(r)) || ring.first().is_some_and(|v| is_inside(rings, *v)))
-    }
 }
 
 fn distance_to_segment(place: DVec2, a: DVec2, b: DVec2) -> f64 {
@@ -194,20 +172,6 @@ fn is_inside(rings: &[Vec<DVec3>], place: DVec2) -> bool {
         }
     }
     inside
-}
-
-/// Whether two segments share a point, ends included.
-fn segments_cross(a: DVec2, b: DVec2, c: DVec2, d: DVec2) -> bool {
-    let side = |p: DVec2, q: DVec2, r: DVec2| (q - p).perp_dot(r - p);
-    let within = |p: DVec2, q: DVec2, r: DVec2| p.min(q).cmple(r).all() && p.max(q).cmpge(r).all();
-    let (s1, s2, s3, s4) = (side(a, b, c), side(a, b, d), side(c, d, a), side(c, d, b));
-    if s1 * s2 < 0.0 && s3 * s4 < 0.0 {
-        return true;
-    }
-    (s1 == 0.0 && within(a, b, c))
-        || (s2 == 0.0 && within(a, b, d))
-        || (s3 == 0.0 && within(c, d, a))
-        || (s4 == 0.0 && within(c, d, b))
 }
 
 /// Reads a WKB value as this module writes it: little-endian, one level of multi-types.
@@ -267,7 +231,7 @@ fn take_one(from: &mut Source<'_>, code: u32, z: bool, into: &mut Footprint) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Area, Line};
+    use crate::model::Area;
 
     fn square(at: f64, size: f64) -> Vec<DVec3> {
         [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
@@ -290,18 +254,5 @@ mod tests {
         for cut in 0..wkb.len() {
             assert!(cut == 0 || decode(&wkb[..cut]).is_err());
         }
-    }
-
-    #[test]
-    fn a_diagonal_line_touches_only_what_it_crosses() {
-        let line = Line {
-            paths: vec![vec![DVec3::ZERO, DVec3::new(10.0, 10.0, 0.0)]],
-            vertical: Vertical::AboveTerrain,
-            width_m: 1.0,
-        };
-        let back = decode(&encode(&Geometry::Line(line))).unwrap();
-        let boxed = |x: f64, y: f64| [(0., 0.), (1., 0.), (1., 1.), (0., 1.)].map(|(u, v)| DVec2::new(x + u, y + v));
-        assert!(back.touches(&boxed(4.5, 4.5)));
-        assert!(!back.touches(&boxed(8.0, 1.0)), "inside its box, beside the line");
     }
 }
