@@ -13,6 +13,7 @@ mod memory;
 mod read;
 mod resume;
 mod run;
+mod scale;
 
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;
+    }
+    if is_wanted("scale") {
+        scale::scale(&bench.groundline, work.path())?;
     }
     if is_wanted("resume") {
         resume::resume(&bench.groundline, work.path())?;

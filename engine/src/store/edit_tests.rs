@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, path::Path};
 
 use glam::{DVec2, DVec3};
 
-use super::{Change, City, Edit, SourceRef, StoreError, diff};
+use super::{
+    Change, City, Edit, SourceRef, StoreError, diff,
+    disk::{FAIL_AT, Step},
+    tests::files,
+};
 use crate::{
     crs::Crs,
     model::{
@@ -220,4 +224,52 @@ fn what_cannot_be_changed_alone_is_refused_and_nothing_happens() {
     refused(vec![model], Vec::new(), "cannot be changed alone");
     let error = city.edit("trees", Edit::default(), &mut ImportReport::default()).unwrap_err();
     assert!(matches!(error, StoreError::NoLayer(_)), "{error}");
+}
+
+#[test]
+fn a_failure_at_any_step_of_a_change_leaves_the_old_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = greens(30);
+    let city = city(folder.path(), &objects);
+    let clean = files(folder.path());
+    let mut changed = objects[4].clone();
+    changed.name = Some("人民公园".into());
+    for step in [Step::Objects, Step::Tiles, Step::Staged, Step::Moving, Step::Moved, Step::Reported, Step::Manifested]
+    {
+        FAIL_AT.set(Some(step));
+        let failed = edited(&city, vec![changed.clone()], vec![objects[5].id.clone()]);
+        FAIL_AT.set(None);
+        assert!(matches!(failed.err(), Some(StoreError::Io { .. })), "{step:?}");
+        let opened = City::open(folder.path()).unwrap();
+        assert_eq!((opened.version(), opened.verify().unwrap()), (1, Vec::new()), "{step:?}");
+        opened.collect_garbage().unwrap();
+        assert_eq!(files(folder.path()), clean, "{step:?}: what was left is cleaned");
+    }
+    let (next, _) = edited(&city, vec![changed], vec![objects[5].id.clone()]).unwrap();
+    assert_eq!((next.version(), next.verify().unwrap()), (2, Vec::new()));
+}
+
+#[test]
+fn a_flipped_bit_in_any_file_is_found_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = greens(900);
+    let (city, _) = edited(&city(folder.path(), &objects), Vec::new(), vec![objects[5].id.clone()]).unwrap();
+    let mut named = 0;
+    for (name, bytes) in files(folder.path()) {
+        let path = folder.path().join(&name);
+        // Those of the version before, the accounts and the lock belong to nothing that is verified here.
+        let is_ours = city.layers()[0].object_files.contains(&name) || tiles(&city).contains(&name);
+        if !is_ours || bytes.is_empty() {
+            continue;
+        }
+        let mut damaged = bytes.clone();
+        let at = bytes.len() * 2 / 3;
+        damaged[at] ^= 0x10;
+        std::fs::write(&path, &damaged).unwrap();
+        let found: Vec<String> = city.verify().unwrap().into_iter().map(|damage| damage.path).collect();
+        assert!(found.len() == 1 && found[0] == name, "{name}: {found:?}");
+        std::fs::write(&path, bytes).unwrap();
+        named += 1;
+    }
+    assert!(named > 30 && city.verify().unwrap().is_empty(), "{named}");
 }

@@ -20,6 +20,7 @@ mod edit;
 #[cfg(test)]
 mod edit_tests;
 mod error;
+mod footers;
 mod ids;
 mod json;
 mod layer_draft;

@@ -11,13 +11,10 @@ use arrow_array::{
 use glam::DVec3;
 use parquet::arrow::{
     ProjectionMask,
-    arrow_reader::{
-        ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-    },
+    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
 };
-use parquet::file::metadata::PageIndexPolicy;
 
-use super::{StoreError, objects, row::Row, shape::Kind};
+use super::{StoreError, footers, objects, row::Row, shape::Kind};
 use crate::model::{Class, Domain, Extent, Stage};
 
 /// Bytes of rows that are unpacked at a time, as far as they are about equally large.
@@ -79,13 +76,14 @@ fn open_unguarded(
     columns: Option<&[&str]>,
 ) -> Result<ParquetRecordBatchReader, StoreError> {
     let file = File::open(path).map_err(StoreError::at(path))?;
-    let mut options = ArrowReaderOptions::new();
-    if matches!(rows, Rows::These(_)) {
-        // With the offset index only the pages of the wanted rows are read.
-        options = options.with_offset_index_policy(PageIndexPolicy::Optional);
-    }
-    let mut builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(StoreError::parquet(path))?;
+    // With the places of the pages, only those of the wanted rows are read.
+    let builder = match rows {
+        Rows::All => ParquetRecordBatchReaderBuilder::try_new(file),
+        Rows::These(_) => {
+            footers::of(path, &file).map(|footer| ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
+        }
+    };
+    let mut builder = builder.map_err(StoreError::parquet(path))?;
     let (found, known) = (builder.schema(), objects::schema());
     let same = found.fields().len() == known.fields().len()
         && found

@@ -8,8 +8,8 @@
 //! - vertex (x, y, z) becomes (x, z, -y); the implicit turn of 3D Tiles (y-up to z-up) restores it;
 //! - `COLOR_0` and `_COLOR_0` are normalized u8 and **linear**, as glTF asks, though colours here are sRGB;
 //! - `_FEATURE_ID_0` is u16 (padded to four bytes) up to 65 536 features and f32 above;
-//! - instances are one node each with `EXT_mesh_gpu_instancing` (`TRANSLATION`, `ROTATION`, `SCALE`,
-//!   `_FEATURE_ID_0`, `_COLOR_0`) and `EXT_instance_features`;
+//! - instances of a model are one node for each of a few colours, or one with `_COLOR_0`, with `EXT_mesh_gpu_instancing` (`TRANSLATION`,
+//!   `ROTATION`, `SCALE`, `_FEATURE_ID_0`) and `EXT_instance_features`;
 //! - points are a primitive of mode 0 with an unlit material;
 //! - normals are bytes (`KHR_mesh_quantization`); vertex data, instances and indices are compressed
 //!   (`EXT_meshopt_compression`, without a fallback).
@@ -17,95 +17,11 @@
 use glam::{Quat, Vec2, Vec3};
 use serde_json::{Map, Value, json};
 
-use super::meshopt::{self, Filter};
-
-/// How a surface looks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Material {
-    /// Name, by which the viewer picks its own shading: `facade_residential`, `roof`, `terrain`, `road`, `water`, …
-    pub name: String,
-    /// Base colour, linear RGBA 0..1; multiplied with vertex colours and texture.
-    pub base_colour: [f32; 4],
-    /// 0 = metal-free.
-    pub metallic: f32,
-    /// 1 = fully rough.
-    pub roughness: f32,
-    /// Encoded PNG or JPEG for the base colour; repeats.
-    pub texture: Option<Vec<u8>>,
-    /// Whether both sides are seen.
-    pub double_sided: bool,
-}
-
-/// Triangles of one material.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TileMesh {
-    /// Index into the content's materials.
-    pub material: usize,
-    /// Vertices.
-    pub positions: Vec<Vec3>,
-    /// Normals, one a vertex.
-    pub normals: Vec<Vec3>,
-    /// Texture coordinates, one a vertex, or none.
-    pub uvs: Vec<Vec2>,
-    /// sRGB colours with alpha, one a vertex, or none.
-    pub colours: Vec<[u8; 4]>,
-    /// Row of the property table, one a vertex, or none.
-    pub features: Vec<u32>,
-    /// Three a triangle, counter-clockwise from outside.
-    pub indices: Vec<u32>,
-}
-
-/// One mesh drawn many times (`EXT_mesh_gpu_instancing`). The mesh's `features` are empty.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TileInstances {
-    /// What is drawn.
-    pub mesh: TileMesh,
-    /// Place of each.
-    pub translations: Vec<Vec3>,
-    /// Turn of each.
-    pub rotations: Vec<Quat>,
-    /// Scale of each.
-    pub scales: Vec<Vec3>,
-    /// Colour of each, sRGB with alpha (`_COLOR_0`-style instance attribute), or none.
-    pub colours: Vec<[u8; 4]>,
-    /// Row of the property table, one an instance.
-    pub features: Vec<u32>,
-}
-
-/// Points of a scan.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TilePoints {
-    /// Places.
-    pub positions: Vec<Vec3>,
-    /// sRGB colours, one a point.
-    pub colours: Vec<[u8; 3]>,
-}
-
-/// What each feature is: rows of the `EXT_structural_metadata` property table.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FeatureTable {
-    /// Object ids.
-    pub ids: Vec<String>,
-    /// Class words.
-    pub classes: Vec<&'static str>,
-    /// Names; empty text when unnamed.
-    pub names: Vec<String>,
-}
-
-/// Everything one tile draws.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TileContent {
-    /// Materials.
-    pub materials: Vec<Material>,
-    /// Meshes.
-    pub meshes: Vec<TileMesh>,
-    /// Instances.
-    pub instances: Vec<TileInstances>,
-    /// Points.
-    pub points: Option<TilePoints>,
-    /// Features.
-    pub features: FeatureTable,
-}
+pub use super::content::{FeatureTable, Material, TileContent, TileInstances, TileMesh, TilePoints};
+use super::{
+    content::tinted,
+    meshopt::{self, Filter},
+};
 
 /// The content as one GLB file (glTF 2.0 binary). Same content, same bytes.
 ///
@@ -134,6 +50,12 @@ const FINEST_TURN: i32 = 20;
 const LEAST_PACKED: usize = 256;
 
 /// z-up to glTF's y-up.
+/// Colours of a model's instances in a tile up to which each gets a node of its own.
+const MOST_TINTS: usize = 8;
+
+/// In the extras of a GLB's asset: whether its places are lower than in the plane of the city by [`fall_m`]. Those of earlier releases are not.
+pub const FOLLOWS_EARTH: &str = "follows_earth";
+
 /// Twice the radius with which tiles follow the Earth, metres. Its curvature differs from this mean by 0.5 % at most.
 const TWICE_EARTH_RADIUS_M: f32 = 2.0 * 6_371_000.0;
 
@@ -263,7 +185,8 @@ impl<'a> Writer<'a> {
         let metadata = self.structural_metadata();
 
         let mut root = Map::new();
-        root.insert("asset".into(), json!({"version": "2.0", "generator": "Groundline"}));
+        let extras = json!({FOLLOWS_EARTH: true});
+        root.insert("asset".into(), json!({"version": "2.0", "generator": "Groundline", "extras": extras}));
         let insert_list = |root: &mut Map<String, Value>, key: &str, list: Vec<Value>| {
             if !list.is_empty() {
                 root.insert(key.into(), Value::Array(list));
@@ -510,7 +433,25 @@ impl<'a> Writer<'a> {
         self.nodes.push(node);
     }
 
+    /// Instances of few colours become nodes of one colour each, with that colour at the vertices: readers of other people do not know
+    /// colours of instances.
     fn add_instances(&mut self, instances: &TileInstances) {
+        let mut tints: Vec<[u8; 4]> = Vec::new();
+        for tint in &instances.colours {
+            if tints.len() <= MOST_TINTS && !tints.contains(tint) {
+                tints.push(*tint);
+            }
+        }
+        if instances.colours.len() != instances.translations.len() || tints.len() > MOST_TINTS {
+            self.add_instances_of_colours(instances);
+            return;
+        }
+        for tint in tints {
+            self.add_instances_of_colours(&tinted(instances, tint));
+        }
+    }
+
+    fn add_instances_of_colours(&mut self, instances: &TileInstances) {
         let count = instances.translations.len();
         if count == 0 {
             return;

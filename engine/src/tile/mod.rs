@@ -12,6 +12,7 @@
 
 mod album;
 mod cloud;
+mod content;
 mod curve;
 pub mod glb;
 mod ground;
