@@ -20,7 +20,9 @@ use crate::model::Extent;
 /// Rows of a row group: what a reader may skip at once. A part of a layer has fewer.
 const GROUP_ROWS: usize = 65_536;
 /// Rows of a page: what is decoded to read one object.
-const PAGE_ROWS: usize = 2_048;
+const PAGE_ROWS: usize = 512;
+/// Bytes of a column's dictionary, beyond which its values stand for themselves.
+const MOST_DICTIONARY_BYTES: usize = 32 << 10;
 /// A batch is handed to the writer when it has this many rows or bytes.
 const BATCH_ROWS: usize = 4_096;
 const BATCH_BYTES: usize = 32 << 20;
@@ -77,10 +79,10 @@ impl<'a> ObjectsWriter<'a> {
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(PAGE_ROWS / 2);
-        // Values that never repeat gain nothing from a dictionary.
-        for column in ["id", "geometry", "shape", "bbox.xmin", "bbox.ymin", "bbox.xmax", "bbox.ymax"] {
-            let column = ColumnPath::new(column.split('.').map(String::from).collect());
-            properties = properties.set_column_dictionary_enabled(column, false);
+        // A dictionary is read whole for a single row: only what has few values gets one.
+        properties = properties.set_dictionary_enabled(false).set_dictionary_page_size_limit(MOST_DICTIONARY_BYTES);
+        for column in ["class", "stage", "domain", "shape_kind", "provenance"] {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), true);
         }
         let writer =
             ArrowWriter::try_new(file, schema(), Some(properties.build())).map_err(StoreError::parquet(path))?;

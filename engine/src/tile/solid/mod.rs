@@ -17,6 +17,7 @@ mod plan;
 mod tests;
 
 use std::{
+    borrow::Borrow,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -76,6 +77,12 @@ struct Entry {
     weighed: Weighed,
     offset: u64,
     length: u32,
+}
+
+impl Borrow<Weighed> for Entry {
+    fn borrow(&self) -> &Weighed {
+        &self.weighed
+    }
 }
 
 impl Entry {
@@ -235,9 +242,7 @@ impl SolidTiler {
             return Ok(undrawn);
         }
         self.entries.sort_unstable_by_key(|e| (e.weighed.curve, e.weighed.key, e.offset));
-        let weighed: Vec<Weighed> = self.entries.iter().map(|entry| entry.weighed).collect();
-        let (plans, root) = plan(&weighed);
-        drop(weighed);
+        let (plans, root) = plan(&self.entries);
         let pen = Pen { ground: around.ground, album: &self.album, tileset };
         let drawn = self.draw_all(&plans, pen)?;
         let mut nodes: Vec<Option<TileNode>> = Vec::new();

@@ -1,6 +1,6 @@
 //! Which tile draws which objects: a pure function of what the objects cost and how large they are.
 
-use std::ops::Range;
+use std::{borrow::Borrow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
@@ -103,20 +103,20 @@ pub fn far_detail(note: &Note) -> Detail {
 }
 
 /// The plans of the tiles over objects that are sorted along the curve, and the place of the first tile among them.
-pub fn plan(objects: &[Weighed]) -> (Vec<Plan>, usize) {
+pub fn plan<T: Borrow<Weighed>>(objects: &[T]) -> (Vec<Plan>, usize) {
     let mut planner = Planner { objects, plans: Vec::new() };
     let root = planner.plan(0..objects.len());
     (planner.plans, root)
 }
 
-struct Planner<'a> {
-    objects: &'a [Weighed],
+struct Planner<'a, T> {
+    objects: &'a [T],
     plans: Vec<Plan>,
 }
 
-impl Planner<'_> {
+impl<T: Borrow<Weighed>> Planner<'_, T> {
     fn plan(&mut self, range: Range<usize>) -> usize {
-        let note = note_of(self.objects[range.clone()].iter());
+        let note = note_of(self.objects[range.clone()].iter().map(Borrow::borrow));
         if is_leaf(&note) {
             return self.push(range.collect(), Detail::Full, note, Vec::new());
         }
@@ -134,14 +134,14 @@ impl Planner<'_> {
         let below = children.iter().map(|child| &self.plans[*child]);
         let known_m = below.clone().map(|plan| plan.note.left_out_m).fold(0.0, f32::max);
         let candidates = below.flat_map(|plan| &plan.picks).copied().collect();
-        let (picks, left_out_m) = largest(candidates, |i| self.objects[*i]);
+        let (picks, left_out_m) = largest(candidates, |i| *self.objects[*i].borrow());
         let number = self.push(picks, detail, Note { left_out_m: left_out_m.max(known_m), ..note }, children);
         self.plans[number].leaves_out = true;
         number
     }
 
     fn plan_leaves(&mut self, range: Range<usize>, leaves: &mut Vec<usize>) {
-        let note = note_of(self.objects[range.clone()].iter());
+        let note = note_of(self.objects[range.clone()].iter().map(Borrow::borrow));
         if is_leaf(&note) {
             leaves.push(self.push(range.collect(), Detail::Full, note, Vec::new()));
             return;
@@ -162,7 +162,7 @@ impl Planner<'_> {
         let mut start = range.start;
         for quarter in (Square { level: note.level, key: note.curve }).quarters() {
             let end = *quarter.keys().end();
-            let length = self.objects[start..range.end].partition_point(|o| o.curve <= end);
+            let length = self.objects[start..range.end].partition_point(|o| o.borrow().curve <= end);
             if length > 0 {
                 ranges.push(start..start + length);
             }
