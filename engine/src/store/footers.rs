@@ -15,8 +15,8 @@ use parquet::{
     file::metadata::PageIndexPolicy,
 };
 
-/// Footers that are held at most; one of a full part takes some hundred kilobytes.
-const MOST_HELD: usize = 128;
+/// Bytes of footers that are held at most.
+const MOST_BYTES: usize = 128 << 20;
 
 /// A file as it was when its footer was read. Files of a city never change; a damaged one that was put right does.
 type Key = (PathBuf, u64, Option<SystemTime>);
@@ -24,8 +24,25 @@ type Key = (PathBuf, u64, Option<SystemTime>);
 #[derive(Default)]
 struct Footers {
     held: HashMap<Key, (ArrowReaderMetadata, u64)>,
+    bytes: usize,
     /// Counts uses, to tell the latest.
     clock: u64,
+}
+
+impl Footers {
+    fn keep(&mut self, key: Key, footer: ArrowReaderMetadata, most_bytes: usize) {
+        let bytes = footer.metadata().memory_size();
+        while self.bytes + bytes > most_bytes
+            && let Some(oldest) = self.held.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
+        {
+            let gone = self.held.remove(&oldest).map_or(0, |(footer, _)| footer.metadata().memory_size());
+            self.bytes = self.bytes.saturating_sub(gone);
+        }
+        self.bytes += bytes;
+        if let Some((other, _)) = self.held.insert(key, (footer, self.clock)) {
+            self.bytes = self.bytes.saturating_sub(other.metadata().memory_size());
+        }
+    }
 }
 
 static FOOTERS: LazyLock<Mutex<Footers>> = LazyLock::new(Mutex::default);
@@ -45,13 +62,32 @@ pub(super) fn of(path: &Path, file: &File) -> Result<ArrowReaderMetadata, Parque
     }
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
     let footer = ArrowReaderMetadata::load(file, options)?;
-    let mut footers = FOOTERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = footers.clock;
-    if footers.held.len() >= MOST_HELD
-        && let Some(oldest) = footers.held.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
-    {
-        footers.held.remove(&oldest);
-    }
-    footers.held.insert(key, (footer.clone(), now));
+    FOOTERS.lock().unwrap_or_else(PoisonError::into_inner).keep(key, footer.clone(), MOST_BYTES);
     Ok(footer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{objects::ObjectsWriter, tests::crs};
+
+    #[test]
+    fn the_footers_used_last_are_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        ObjectsWriter::new(&path, crate::store::projjson::projjson(&crs())).unwrap().finish().unwrap();
+        let footer = of(&path, &File::open(&path).unwrap()).unwrap();
+        let each = footer.metadata().memory_size();
+        let key = |number: u64| (path.clone(), number, None);
+        let mut footers = Footers::default();
+        for number in 0..5 {
+            footers.clock = number;
+            footers.keep(key(number), footer.clone(), each * 3);
+            footers.keep(key(number), footer.clone(), each * 3);
+        }
+        let mut left: Vec<u64> = footers.held.keys().map(|(_, number, _)| *number).collect();
+        left.sort_unstable();
+        assert!(left.ends_with(&[3, 4]) && left.len() <= 3, "{left:?}");
+        assert_eq!(footers.bytes, each * left.len());
+    }
 }
