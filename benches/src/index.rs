@@ -16,10 +16,12 @@ const QUESTIONS: usize = 100_000;
 const ROUNDS: usize = 5;
 const SIDE_M: f64 = 100.0;
 
-struct Dice(u64);
+/// Numbers that look like chance and are always the same; of a seed above 0.
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self) -> f64 {
+    /// From 0 to 1.
+    pub fn roll(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

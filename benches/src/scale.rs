@@ -14,6 +14,7 @@ use groundline_engine::{
 use serde_json::json;
 
 use crate::{
+    index::Dice,
     large,
     run::{Run, median},
     text,
@@ -131,13 +132,4 @@ fn times_ms(ask: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<(f64, f64)> {
     }
     times.sort_by(f64::total_cmp);
     Ok((times[QUESTIONS / 2], times[QUESTIONS * 99 / 100]))
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
 }

@@ -70,8 +70,8 @@ impl City {
         if has_tile_shapes(&record) || is_ground {
             return Err(refused("its shapes are in its tiles alone, or are the ground; import its source again"));
         }
-        if record.object_parts.len() != record.parquet().count() || record.tile_files.len() > 1 {
-            return Err(refused("an earlier Groundline wrote it; import it again once"));
+        if !record.is_current() {
+            return Err(refused("an earlier Groundline wrote it; import its sources into a new city first"));
         }
         let mut change = Change::new(draft, record, layer)?;
         change.prepare(edit, &refused)?;

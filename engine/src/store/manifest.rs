@@ -159,6 +159,11 @@ impl LayerRecord {
         self.object_files.iter().chain(&self.tile_files).chain(&self.ended_files)
     }
 
+    /// Whether it is as this Groundline writes layers, so that single objects of it can be changed.
+    pub(crate) fn is_current(&self) -> bool {
+        self.object_parts.len() == self.parquet().count() && self.tile_files.len() <= 1
+    }
+
     /// Its GeoParquet files.
     pub(crate) fn parquet(&self) -> impl Iterator<Item = &FileRecord> {
         self.object_files.iter().filter(|f| f.path.ends_with(".parquet"))

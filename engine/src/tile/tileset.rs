@@ -191,7 +191,6 @@ impl<'a> TilesetBuilder<'a> {
         settle(&mut root);
         self.cut(&mut root, None, 0)?;
         let mut totals = totals(&root);
-        // A change may leave no more than one page.
         let tree = self.tile_json(&root, None);
         let (name, bytes) = self.write_tileset(&root, tree, ROOT)?;
         totals.add_file(bytes);

@@ -144,9 +144,7 @@ impl Change<'_> {
         if picks.is_empty() {
             return Ok(None);
         }
-        picks.sort_by(|a, b| {
-            (a.weighed.curve, a.weighed.key, &a.record).cmp(&(b.weighed.curve, b.weighed.key, &b.record))
-        });
+        picks.sort_by(Pick::by_place);
         let weighed: Vec<Weighed> = picks.iter().map(|pick| pick.weighed).collect();
         let (plans, root) = plan(&weighed);
         let mut nodes = Vec::with_capacity(plans.len());

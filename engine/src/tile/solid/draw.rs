@@ -31,6 +31,14 @@ pub struct Pick {
     pub record: Vec<u8>,
 }
 
+impl Pick {
+    /// Along the curve; those of one place in an order that does not depend on how they came.
+    pub fn by_place(&self, other: &Self) -> std::cmp::Ordering {
+        let key = |pick: &Self| (pick.weighed.curve, pick.weighed.key);
+        key(self).cmp(&key(other)).then_with(|| self.record.cmp(&other.record))
+    }
+}
+
 /// What becomes of a plan.
 #[derive(Serialize, Deserialize)]
 pub struct Drawn {
@@ -61,9 +69,7 @@ impl Pen<'_> {
         mut picks: Vec<Pick>,
     ) -> Result<Drawn, TileError> {
         // The same content whatever the order of arrival.
-        picks.sort_by(|a, b| {
-            (a.weighed.curve, a.weighed.key, &a.record).cmp(&(b.weighed.curve, b.weighed.key, &b.record))
-        });
+        picks.sort_by(Pick::by_place);
         let centres = Extent::around(picks.iter().map(|pick| pick.weighed.centre));
         let middle = centres.centre().truncate();
         let z = match self.ground.is_empty() {
