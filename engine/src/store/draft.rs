@@ -186,7 +186,8 @@ impl Draft {
     }
 
     /// Whether `layer` of the current version was made from exactly `sources`, so that nothing need be done.
-    /// Sources are the same when their hashes are; where the files lie and in which order they were named does not matter.
+    /// Sources are the same when their hashes are; where the files lie and in which order they were named does not matter. A layer
+    /// that an earlier Groundline wrote is made anew, once, where its objects can be changed one by one then.
     pub fn is_unchanged(&self, layer: &str, sources: &[SourceRef]) -> bool {
         let hashes = |sources: &[SourceRef]| {
             let mut hashes: Vec<String> = sources.iter().map(|s| s.hash.clone()).collect();
@@ -194,7 +195,7 @@ impl Draft {
             hashes
         };
         let found = self.base.layers.iter().find(|l| l.name == layer);
-        found.is_some_and(|l| hashes(&l.sources) == hashes(sources))
+        found.is_some_and(|l| (l.is_current() || !is_editable(l)) && hashes(&l.sources) == hashes(sources))
     }
 
     /// Whether `layer` may stand on a terrain that was replaced since: it stands on terrain and cannot be made again from what the
@@ -409,6 +410,12 @@ impl Draft {
         }
         Ok((grids, pictures))
     }
+}
+
+/// Whether single objects of the layer can be changed: their shapes are with them, and they are not the ground.
+pub(super) fn is_editable(record: &LayerRecord) -> bool {
+    let is_ground = [Kind::Heights, Kind::Picture].iter().any(|k| record.shapes.contains_key(k.word()));
+    !has_tile_shapes(record) && !is_ground
 }
 
 /// Whether shapes of the layer are in its tiles alone.

@@ -11,7 +11,7 @@ use std::{
 use super::{
     City, Draft, StoreError,
     disk::{Step, pass},
-    draft::has_tile_shapes,
+    draft::is_editable,
     ids,
     json::Origins,
     layer_draft::{Chunk, PART_ROWS, PartWriter, record_of, with_tiles},
@@ -66,12 +66,11 @@ impl City {
         let draft = Draft::begin(self.folder())?;
         let record = draft.base.layers.iter().find(|l| l.name == layer);
         let record = record.cloned().ok_or_else(|| StoreError::NoLayer(layer.into()))?;
-        let is_ground = [Kind::Heights, Kind::Picture].iter().any(|k| record.shapes.contains_key(k.word()));
-        if has_tile_shapes(&record) || is_ground {
+        if !is_editable(&record) {
             return Err(refused("its shapes are in its tiles alone, or are the ground; import its source again"));
         }
         if !record.is_current() {
-            return Err(refused("an earlier Groundline wrote it; import its sources into a new city first"));
+            return Err(refused("an earlier Groundline wrote it; import its sources again once"));
         }
         let mut change = Change::new(draft, record, layer)?;
         change.prepare(edit, &refused)?;

@@ -227,6 +227,31 @@ fn what_cannot_be_changed_alone_is_refused_and_nothing_happens() {
 }
 
 #[test]
+fn a_layer_of_an_earlier_release_is_refused_until_it_is_imported_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = greens(20);
+    let city = city(folder.path(), &objects);
+    let sources = city.layers()[0].sources.clone();
+    assert!(city.begin().unwrap().is_unchanged("greens", &sources));
+    // As format 1 had it: nothing is known of the parts.
+    let path = folder.path().join("versions/000001.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["format_version"] = 1.into();
+    manifest["layers"][0].as_object_mut().unwrap().remove("object_parts");
+    let text = serde_json::to_vec(&manifest).unwrap();
+    std::fs::write(&path, &text).unwrap();
+    let head = folder.path().join("city.json");
+    let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&head).unwrap()).unwrap();
+    value["manifest"] = blake3::hash(&text).to_hex().to_string().into();
+    std::fs::write(&head, value.to_string()).unwrap();
+
+    let error = edited(&city, Vec::new(), vec![objects[0].id.clone()]).err().unwrap().to_string();
+    assert!(error.contains("import its sources again once"), "{error}");
+    assert!(!City::open(folder.path()).unwrap().begin().unwrap().is_unchanged("greens", &sources));
+    assert_eq!(held(&City::open(folder.path()).unwrap()).len(), 20);
+}
+
+#[test]
 fn a_failure_at_any_step_of_a_change_leaves_the_old_version() {
     let folder = tempfile::tempdir().unwrap();
     let objects = greens(30);

@@ -315,7 +315,11 @@ fn import_into(
     let mut draft = city.begin()?;
     draft.keep_finished();
     let mut plans = plan(&draft, city, &mut sources, request)?;
-    if plans.iter().all(|p| p.is_unchanged && !draft.may_stand_on_old_terrain(&p.layer)) {
+    let is_as_it_should = |p: &Plan| {
+        let is_written_anew = p.is_whole && !draft.is_unchanged(&p.layer, &p.refs);
+        p.is_unchanged && !is_written_anew && !draft.may_stand_on_old_terrain(&p.layer)
+    };
+    if plans.iter().all(is_as_it_should) {
         // Nothing but hashes was looked at, and nothing else need be.
         draft.forget_kept();
         let members = plans.iter().flat_map(|p| &p.members);
