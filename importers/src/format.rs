@@ -58,6 +58,9 @@ pub struct Format {
     pub probe: fn(&Path, &Options) -> Result<Option<Probe>, ImportError>,
     /// Reads it all, emits objects, accounts for every record.
     pub read: fn(&Job<'_>, &mut dyn Out, &mut SourceReport) -> Result<(), ImportError>,
+    /// Memory for each byte of a file, of the reader and of the layer that it fills: what large inputs took (benches/README.md),
+    /// rounded up; a packed file counts by what it unpacks to. Layers whose files need too much together are read one after the other.
+    pub memory_per_byte: f64,
 }
 
 impl std::fmt::Debug for Format {

@@ -29,6 +29,7 @@ pub static FORMAT: Format = Format {
     extensions: &["jpg", "jpeg", "png"],
     probe,
     read,
+    memory_per_byte: 8.0,
 };
 
 fn world_file(path: &Path) -> Option<(Affine, std::path::PathBuf)> {

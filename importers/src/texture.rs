@@ -19,7 +19,7 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_PIXELS: u64 = 1 << 26;
 const MAX_DECODED_BYTES: usize = 512 << 20;
 /// Faults that are told one by one.
-const MAX_FAULTS: usize = 1000;
+const MAX_FAULTS: usize = 100_000;
 
 /// Reads pictures below the folder of a model, each once as long as it is remembered.
 pub(crate) struct Pictures {
@@ -28,6 +28,8 @@ pub(crate) struct Pictures {
     world_files: HashMap<String, Option<[f64; 6]>>,
     bytes: usize,
     faults: Vec<(String, String)>,
+    /// Faults that were handed out by [`Pictures::take_fresh`].
+    handed_out: usize,
 }
 
 impl Pictures {
@@ -39,12 +41,8 @@ impl Pictures {
             world_files: HashMap::new(),
             bytes: 0,
             faults: Vec::new(),
+            handed_out: 0,
         }
-    }
-
-    /// Whether none was asked for yet.
-    pub fn is_untouched(&self) -> bool {
-        self.known.is_empty()
     }
 
     /// The picture that an address names; `None` for what is not there or no picture, which is told once.
@@ -58,7 +56,7 @@ impl Pictures {
             Ok(picture) => Some(picture),
             Err(reason) => {
                 if self.faults.len() < MAX_FAULTS {
-                    self.faults.push((address.chars().take(100).collect(), reason));
+                    self.faults.push((address.to_owned(), reason));
                 }
                 None
             }
@@ -95,13 +93,28 @@ impl Pictures {
         found
     }
 
+    /// Addresses of pictures that cannot be had, and why, as far as this was not asked before: for an import that goes on from here.
+    pub fn take_fresh(&mut self) -> Vec<(String, String)> {
+        let fresh = self.faults.get(self.handed_out..).unwrap_or(&[]).to_vec();
+        self.handed_out = self.faults.len();
+        fresh
+    }
+
+    /// Takes what [`Pictures::take_fresh`] gave.
+    pub fn restore(&mut self, missing: Vec<(String, String)>) {
+        self.known.extend(missing.iter().map(|(address, _)| (address.clone(), None)));
+        self.faults.extend(missing);
+        self.handed_out = self.faults.len();
+    }
+
     /// Tells of the pictures that could not be had since the last time.
     pub fn tell(&mut self, report: &mut SourceReport) {
         // Several threads may have asked for them.
         self.faults.sort_unstable();
+        self.handed_out = 0;
         for (address, reason) in self.faults.drain(..) {
             let message = "pictures that cannot be had; their surfaces have a plain colour";
-            report.warn("texture_missing", message, format!("{address}: {reason}"));
+            report.warn("texture_missing", message, format!("{address:.100}: {reason}"));
         }
     }
 }

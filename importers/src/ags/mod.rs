@@ -29,6 +29,7 @@ pub static FORMAT: Format = Format {
     extensions: &["ags"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {

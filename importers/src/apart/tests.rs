@@ -35,8 +35,15 @@ fn as_child() {
 }
 
 /// A format whose files say what its reader does wrong.
-static TRIAL: Format =
-    Format { name: "trial", title: "", title_zh: "", extensions: &["trial"], probe: probe_trial, read: read_trial };
+static TRIAL: Format = Format {
+    name: "trial",
+    title: "",
+    title_zh: "",
+    extensions: &["trial"],
+    probe: probe_trial,
+    read: read_trial,
+    memory_per_byte: 1.0,
+};
 static TRIALS: &[&Format] = &[&TRIAL];
 
 fn probe_trial(path: &Path, _: &Options) -> Result<Option<Probe>, ImportError> {

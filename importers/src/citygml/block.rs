@@ -6,7 +6,7 @@ use groundline_engine::model::SourceReport;
 use rayon::prelude::*;
 
 use super::{
-    member::{Forwarder, Members, Settled, Workshop, is_bound},
+    member::{Forwarder, Members, Settled, Workshop},
     source::{Part, Raw, Source},
     tree::Tree,
     use_of,
@@ -29,8 +29,6 @@ struct Block {
     /// Bytes of the file read so far, and members.
     at: u64,
     members: u64,
-    /// Whether what follows may depend on them.
-    is_bound: bool,
     /// How the file ended behind them.
     end: Option<Result<(), ImportError>>,
 }
@@ -56,12 +54,11 @@ pub(super) fn read(
     out: &mut dyn Out,
     report: &mut SourceReport,
 ) -> Result<(), ImportError> {
-    let mut is_bound = members.has_prototypes();
     let (settled, mut forwarder) = members.split();
     let mut block = Block::read(source);
     let (mut made, mut mark) = (Vec::new(), 0);
     loop {
-        let Block { pieces, at, members, is_bound: block_is_bound, end } = block;
+        let Block { pieces, at, members, end } = block;
         let (mut making, mut next, mut outcome) = (Vec::new(), None, Ok(()));
         rayon::in_place_scope(|scope| {
             scope.spawn(|_| making = pieces.into_par_iter().map(|piece| piece.make(settled)).collect());
@@ -73,8 +70,7 @@ pub(super) fn read(
         });
         outcome?;
         made = making;
-        is_bound |= block_is_bound;
-        mark = if is_bound { 0 } else { members };
+        mark = members;
         out.progress((at as f64 / length as f64).min(1.0) as f32);
         match next {
             Some(next) => block = next,
@@ -90,7 +86,7 @@ impl Block {
     fn read(source: &mut Source) -> Self {
         let mut tree = Tree::default();
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());
-        let (mut all_bytes, mut bytes, mut bound) = (0, 0, false);
+        let (mut all_bytes, mut bytes) = (0, 0);
         let end = loop {
             if all_bytes >= BLOCK_BYTES {
                 break None;
@@ -102,7 +98,6 @@ impl Block {
             }
             let Some(raw) = source.take_raw() else { continue };
             all_bytes += raw.len() + RAW_BYTES;
-            bound |= is_bound(&raw);
             bytes += raw.len();
             // Shapes that stand in many places may have their prototype in a member before.
             if raw.len() > LARGE_BYTES || raw.has(b"ImplicitGeometry") {
@@ -118,7 +113,7 @@ impl Block {
             }
         };
         pieces.push(Piece::Free(piece));
-        Self { pieces, at: source.at(), members: source.members(), is_bound: bound, end }
+        Self { pieces, at: source.at(), members: source.members(), end }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use glam::{DMat4, DVec3};
+use serde::{Deserialize, Serialize};
 
 use super::{
     appearance::Looks,
@@ -18,11 +19,13 @@ use super::{
 const MAX_VERTICES: usize = 4_000_000;
 
 /// A shape in its own coordinates.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Prototype {
     pub polygons: Vec<Painted>,
 }
 
 /// A polygon with what it is painted with.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Painted {
     pub rings: Vec<Vec<DVec3>>,
     pub material: Option<[u8; 4]>,
@@ -36,7 +39,12 @@ pub(super) struct Prototypes {
     by_id: HashMap<IdHash, Rc<Prototype>>,
     order: VecDeque<(IdHash, usize)>,
     vertices: usize,
+    /// Those that came since they were last asked for.
+    fresh: Vec<Named>,
 }
+
+/// A prototype with the hash of its id.
+pub(super) type Named = (IdHash, Rc<Prototype>);
 
 /// An implicit geometry in the source's coordinates.
 pub(super) struct Implicit {
@@ -90,10 +98,8 @@ impl Prototypes {
             dimension: 3,
         };
         geometries.gather(view, relative, purpose, materials);
-        let mut vertices = 0;
         let polygons = geometries.polygons.iter().map(|polygon| {
             let rings: Vec<Vec<DVec3>> = geometries.rings(polygon).map(<[DVec3]>::to_vec).collect();
-            vertices += rings.iter().map(Vec::len).sum::<usize>();
             let picture = picture_of(&geometries, polygon, materials).ok().flatten();
             let picture =
                 picture.map(|(address, uvs)| (address.to_owned(), uvs.into_iter().map(<[_]>::to_vec).collect()));
@@ -103,15 +109,32 @@ impl Prototypes {
         let prototype = Rc::new(Prototype { polygons });
         let id = view.tree.first_child(relative).and_then(|shape| view.tree.get(shape, AttributeName::Id));
         if let Some(id) = id.map(id_hash) {
-            self.by_id.insert(id, prototype.clone());
-            self.order.push_back((id, vertices));
-            self.vertices += vertices;
-            while self.vertices > MAX_VERTICES {
-                let Some((oldest, count)) = self.order.pop_front() else { break };
-                self.by_id.remove(&oldest);
-                self.vertices -= count;
-            }
+            self.fresh.push((id, prototype.clone()));
+            self.insert(id, prototype.clone());
         }
         prototype
+    }
+
+    fn insert(&mut self, id: IdHash, prototype: Rc<Prototype>) {
+        let rings = prototype.polygons.iter().flat_map(|polygon| &polygon.rings);
+        let vertices = rings.map(Vec::len).sum();
+        self.by_id.insert(id, prototype);
+        self.order.push_back((id, vertices));
+        self.vertices += vertices;
+        while self.vertices > MAX_VERTICES {
+            let Some((oldest, count)) = self.order.pop_front() else { break };
+            self.by_id.remove(&oldest);
+            self.vertices -= count;
+        }
+    }
+
+    /// Those that came since this was last asked, for an import that goes on from here.
+    pub fn take_fresh(&mut self) -> Vec<Named> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Takes what [`Prototypes::take_fresh`] gave.
+    pub fn restore(&mut self, kept: Vec<Named>) {
+        kept.into_iter().for_each(|(id, prototype)| self.insert(id, prototype));
     }
 }

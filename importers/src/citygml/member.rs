@@ -1,9 +1,10 @@
 //! Members to pieces: the highest level of detail of each object, with the semantics and colours of its surfaces.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use glam::DVec3;
 use groundline_engine::model::{Class, SourceReport, Texture};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Order,
@@ -11,7 +12,7 @@ use super::{
     attribute::Attributes,
     geometry::{Geometries, Lods, NO_LOD},
     grammar::Grammar,
-    implicit::Prototypes,
+    implicit::{Named, Prototypes},
     object::{NotRead, Object, Walk},
     picture::{Mismatch, UNPLACED, picture_at, picture_of, placed, push_ring},
     source::Raw,
@@ -30,8 +31,6 @@ pub(super) struct Members<'a> {
     /// For members that are made by themselves.
     workshop: Workshop<'a>,
     corners: Vec<DVec3>,
-    /// See [`Members::has_prototypes`].
-    has_prototypes: bool,
     srs_name: String,
 }
 
@@ -87,7 +86,6 @@ impl<'a> Members<'a> {
             workshop: Workshop::new(job),
             corners: Vec::new(),
             srs_name: String::new(),
-            has_prototypes: false,
         }
     }
 
@@ -96,16 +94,15 @@ impl<'a> Members<'a> {
         self.settled.order.is_some()
     }
 
-    /// Whether the members that follow may need a shape of those before: then nobody can begin behind them.
-    pub fn has_prototypes(&self) -> bool {
-        self.has_prototypes
-    }
-
     /// Takes what [`Forwarder::take_fresh`] gave in another process, one after the other; `None` where it is damaged.
     pub fn restore(&mut self, mut state: &[u8]) -> Option<()> {
         while let Some((order, rest)) = state.split_first() {
             self.settled.order = Some(*Order::ALL.get(usize::from(*order))?);
-            state = self.composer.restore(rest)?;
+            let rest = self.composer.restore(rest)?;
+            let (kept, rest) = postcard::take_from_bytes::<Kept>(rest).ok()?;
+            self.workshop.prototypes.restore(kept.prototypes);
+            lock(&self.settled.pictures).restore(kept.missing);
+            state = rest;
         }
         self.settled.order.map(|_| ())
     }
@@ -134,13 +131,12 @@ impl<'a> Members<'a> {
     /// Says what could only be known at the end.
     pub fn finish(&self, report: &mut SourceReport) {
         tell_looks(&self.settled.materials, "", report);
-        self.settled.pictures.lock().unwrap_or_else(PoisonError::into_inner).tell(report);
+        lock(&self.settled.pictures).tell(report);
         self.composer.finish(report);
     }
 
     /// Takes a member by itself, which may settle what holds for those that follow.
     pub fn take(&mut self, raw: &Raw, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
-        self.has_prototypes |= is_bound(raw);
         let gathered = self.settled.gather(raw, &mut self.workshop, report)?;
         let order = self.settled.order.unwrap_or_else(|| self.order(report));
         self.settled.order = Some(order).filter(|_| self.has_place());
@@ -184,9 +180,17 @@ pub(super) struct Forwarder<'f, 'a> {
     workshop: &'f mut Workshop<'a>,
 }
 
-/// Whether what is told at the end of the file, or members behind this one, depend on it.
-pub(super) fn is_bound(raw: &Raw) -> bool {
-    raw.has(b"ImplicitGeometry") || raw.has(b"ParameterizedTexture")
+/// What members behind a place, or the end of the file, need of those before it.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    prototypes: Vec<Named>,
+    /// Pictures that are not there, with the reason.
+    missing: Vec<(String, String)>,
+}
+
+/// The pictures, for one at a time.
+pub(super) fn lock(pictures: &Mutex<Pictures>) -> MutexGuard<'_, Pictures> {
+    pictures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Forwarder<'_, '_> {
@@ -195,7 +199,12 @@ impl Forwarder<'_, '_> {
         let order = Order::ALL.iter().position(|order| Some(*order) == self.settled.order).unwrap_or(0);
         let mut state = vec![order as u8];
         state.extend(self.composer.take_fresh());
-        state
+        let kept = Kept {
+            prototypes: self.workshop.prototypes.take_fresh(),
+            missing: lock(&self.settled.pictures).take_fresh(),
+        };
+        // Text and numbers in memory are written without fail.
+        postcard::to_extend(&kept, state).unwrap_or_default()
     }
 
     /// What was made already.

@@ -45,6 +45,7 @@ pub static FORMAT: Format = Format {
     extensions: &["gml", "citygml", "xml"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// Members that a first look reads for the name of the coordinate system.
@@ -149,7 +150,14 @@ impl Order {
 }
 
 fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(), ImportError> {
-    let materials = materials(job, report)?;
+    let materials = materials(job)?;
+    if materials.is_cut && out.start() == 0 {
+        report.warn(
+            "materials_cut",
+            "more surfaces have materials than can be remembered; others get usual colours",
+            "",
+        );
+    }
     let length = std::fs::metadata(job.path).map_or(1, |m| m.len()).max(1);
     let mut source = Source::open(job.path)?;
     if source.root()?.is_none() {
@@ -199,7 +207,7 @@ fn use_of(part: Part) -> Use {
 }
 
 /// The materials of the whole file, gone through only when there are any.
-fn materials(job: &Job<'_>, report: &mut SourceReport) -> Result<Materials, ImportError> {
+fn materials(job: &Job<'_>) -> Result<Materials, ImportError> {
     let mut materials = Materials::default();
     let io_error = |source| ImportError::Io { path: job.path.into(), source };
     if !has_word(File::open(job.path).map_err(io_error)?, b"surfaceDataMember").map_err(io_error)? {
@@ -218,13 +226,6 @@ fn materials(job: &Job<'_>, report: &mut SourceReport) -> Result<Materials, Impo
             Part::Appearance => materials.take(View { tree: &tree, names: source.names() }, 0),
             _ => {}
         }
-    }
-    if materials.is_cut {
-        report.warn(
-            "materials_cut",
-            "more surfaces have materials than can be remembered; others get usual colours",
-            "",
-        );
     }
     Ok(materials)
 }

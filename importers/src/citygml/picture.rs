@@ -1,6 +1,6 @@
 //! The pictures on polygons: with a place for each vertex, or placed in space as a whole.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use glam::{DMat2, DVec2, DVec3};
 use groundline_engine::model::{SourceReport, Texture};
@@ -9,6 +9,7 @@ use super::{
     Order,
     appearance::{By, Looks, Placing},
     geometry::{Geometries, Polygon},
+    member::lock,
 };
 use crate::{citymodel::Surfaces, texture::Pictures};
 
@@ -18,7 +19,7 @@ pub(super) const UNPLACED: &str =
 
 /// The picture at an address.
 pub(super) fn picture_at(pictures: &Mutex<Pictures>, address: &str) -> Option<Texture> {
-    pictures.lock().unwrap_or_else(PoisonError::into_inner).get(address)
+    lock(pictures).get(address)
 }
 
 /// The picture of a polygon that is placed in space, and the places of its vertices in it, from the bottom up.
@@ -36,8 +37,7 @@ pub(super) fn placed(
     };
     let (by, from_source) = match &placing.by {
         By::WorldFile => {
-            let mut pictures = pictures.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some([a, d, b, e, c, f]) = pictures.world_file(&placing.address) else {
+            let Some([a, d, b, e, c, f]) = lock(pictures).world_file(&placing.address) else {
                 unplaced();
                 return None;
             };

@@ -420,20 +420,34 @@ fn pictures_are_placed_by_the_ground_and_by_formulas() {
     }
 }
 
+/// A shape in its own coordinates: a board of two metres by one.
+const SIGN: &str = "<core:relativeGMLGeometry><gml:MultiSurface gml:id=\"sign\"><gml:surfaceMember><gml:Polygon><gml:exterior>\
+<gml:LinearRing gml:id=\"edge\"><gml:posList>0 0 0 2 0 0 2 0 1 0 0 1 0 0 0</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon>\
+</gml:surfaceMember></gml:MultiSurface></core:relativeGMLGeometry>";
+
+/// City furniture of such a shape, or of one that is named.
+fn sign_member(id: &str, relative: &str, x: f64) -> String {
+    format!(
+        "<core:cityObjectMember><frn:CityFurniture gml:id=\"{id}\"><frn:lod2ImplicitRepresentation><core:ImplicitGeometry>{relative}<core:referencePoint><gml:Point><gml:pos>{x} {N} 5</gml:pos></gml:Point></core:referencePoint></core:ImplicitGeometry></frn:lod2ImplicitRepresentation></frn:CityFurniture></core:cityObjectMember>"
+    )
+}
+
+/// A picture on the board with that edge.
+fn sign_look(picture: &str, edge: &str) -> String {
+    format!(
+        "<app:appearanceMember><app:Appearance><app:surfaceDataMember><app:ParameterizedTexture><app:imageURI>{picture}</app:imageURI><app:target uri=\"#x\"><app:TexCoordList><app:textureCoordinates ring=\"#{edge}\">0 0 1 0 1 1 0 1 0 0</app:textureCoordinates></app:TexCoordList></app:target></app:ParameterizedTexture></app:surfaceDataMember></app:Appearance></app:appearanceMember>"
+    )
+}
+
 #[test]
 fn shapes_that_stand_in_many_places_keep_their_pictures() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("sign.png"), crate::texture::tests::halves()).unwrap();
-    let sign = "<core:relativeGMLGeometry><gml:MultiSurface gml:id=\"sign\"><gml:surfaceMember><gml:Polygon><gml:exterior><gml:LinearRing gml:id=\"edge\"><gml:posList>0 0 0 2 0 0 2 0 1 0 0 1 0 0 0</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></gml:surfaceMember></gml:MultiSurface></core:relativeGMLGeometry>";
-    let member = |id: &str, relative: &str, x: f64| {
-        format!(
-            "<core:cityObjectMember><frn:CityFurniture gml:id=\"{id}\"><frn:lod2ImplicitRepresentation><core:ImplicitGeometry>{relative}<core:referencePoint><gml:Point><gml:pos>{x} {N} 5</gml:pos></gml:Point></core:referencePoint></core:ImplicitGeometry></frn:lod2ImplicitRepresentation></frn:CityFurniture></core:cityObjectMember>"
-        )
-    };
-    let look = "<app:appearanceMember><app:Appearance><app:surfaceDataMember><app:ParameterizedTexture><app:imageURI>sign.png</app:imageURI><app:target uri=\"#x\"><app:TexCoordList><app:textureCoordinates ring=\"#edge\">0 0 1 0 1 1 0 1 0 0</app:textureCoordinates></app:TexCoordList></app:target></app:ParameterizedTexture></app:surfaceDataMember></app:Appearance></app:appearanceMember>";
-    let members = member("s1", sign, E) + &member("s2", "<core:relativeGMLGeometry xlink:href=\"#sign\"/>", E + 9.0);
+    let members =
+        sign_member("s1", SIGN, E) + &sign_member("s2", "<core:relativeGMLGeometry xlink:href=\"#sign\"/>", E + 9.0);
+    let look = sign_look("sign.png", "edge");
     let path = folder.path().join("model.gml");
-    std::fs::write(&path, model(&(members + look))).unwrap();
+    std::fs::write(&path, model(&(members + &look))).unwrap();
     let trial = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549);
     assert_eq!(trial.report.warnings, []);
     for (id, x) in [("s1", E), ("s2", E + 9.0)] {
@@ -461,8 +475,23 @@ fn a_model_that_is_begun_at_a_mark_ends_as_the_whole_does() {
     assert!(marks >= 3, "{marks}");
     let report = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549).report;
     assert!(report.warnings.iter().any(|w| w.code == "duplicate_id"), "{report:?}");
-    // Where shapes may stand for others behind them, nobody begins in between.
-    let tied = members(9000).replacen("<gml:name>", "<gml:name>ImplicitGeometry", 1);
-    std::fs::write(&path, model(&tied)).unwrap();
-    assert_eq!(trial::begin_at_every_mark(&FORMAT, &path), 0);
+    // A shape of the beginning that stands at the end too, with its picture, and pictures that are nowhere.
+    std::fs::write(folder.path().join("sign.png"), crate::texture::tests::halves()).unwrap();
+    let missing = SIGN.replace("#sign", "#other").replace("\"sign\"", "\"other\"").replace("\"edge\"", "\"rim\"");
+    let look = sign_look("sign.png", "edge") + &sign_look("nowhere.png", "rim");
+    let text = [
+        members(100),
+        sign_member("s1", SIGN, E) + &sign_member("n1", &missing, E),
+        members(8900),
+        sign_member("s2", "<core:relativeGMLGeometry xlink:href=\"#sign\"/>", E + 9.0)
+            + &sign_member("n2", &missing, E + 9.0),
+        look,
+    ];
+    std::fs::write(&path, model(&text.concat())).unwrap();
+    assert!(trial::begin_at_every_mark(&FORMAT, &path) >= 3);
+    let trial = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549);
+    assert!(mesh(object(&trial, "s2")).parts[0].texture.is_some());
+    assert!(mesh(object(&trial, "n2")).parts[0].texture.is_none());
+    let told = trial.report.warnings.iter().find(|w| w.code == "texture_missing").unwrap();
+    assert_eq!((told.count, told.place.starts_with("nowhere.png")), (1, true));
 }

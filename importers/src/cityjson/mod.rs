@@ -43,6 +43,7 @@ pub static FORMAT: Format = Format {
     extensions: &["json", "jsonl"],
     probe,
     read,
+    memory_per_byte: 4.0,
 };
 
 /// One object, one header member or one line of a sequence may be this large.
@@ -151,6 +152,7 @@ fn read(job: &Job<'_>, out: &mut dyn Out, report: &mut SourceReport) -> Result<(
             reader.read_sequence(out, report)?;
         }
     }
+    reader.pictures.borrow_mut().tell(report);
     reader.composer.finish(report);
     Ok(())
 }
@@ -324,9 +326,12 @@ impl<'a> Reader<'a> {
                 })?;
                 source.seek(SeekFrom::Start(start)).map_err(io_error(self.job.path))?;
                 (at, marked) = (start, number);
-            } else if number >= marked + LINES_A_MARK && header.is_some() && self.pictures.borrow().is_untouched() {
+            } else if number >= marked + LINES_A_MARK && header.is_some() {
                 let mut state = number.to_le_bytes().to_vec();
                 state.extend(self.composer.take_fresh());
+                let missing = self.pictures.borrow_mut().take_fresh();
+                // Text in memory is written without fail.
+                let state = postcard::to_extend(&missing, state).unwrap_or_default();
                 out.mark(at, &state, report);
                 marked = number;
             }
@@ -397,7 +402,10 @@ impl<'a> Reader<'a> {
         let mut line = None;
         while let Some((number, rest)) = state.split_first_chunk::<8>() {
             line = Some(u64::from_le_bytes(*number));
-            state = self.composer.restore(rest)?;
+            let rest = self.composer.restore(rest)?;
+            let (missing, rest) = postcard::take_from_bytes(rest).ok()?;
+            self.pictures.borrow_mut().restore(missing);
+            state = rest;
         }
         line.filter(|_| state.is_empty())
     }
@@ -459,7 +467,6 @@ impl<'a> Reader<'a> {
         for reason in take_shape(&mut piece, &object, context.header, context.vertices, paint, parts_lod) {
             report.skip(record, format!("{id}: {reason}"));
         }
-        self.pictures.borrow_mut().tell(report);
         piece.key = id;
         if self.is_swapped {
             let all = piece.surfaces.positions.iter_mut().chain(piece.lines.iter_mut().flatten());

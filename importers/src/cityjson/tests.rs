@@ -219,18 +219,30 @@ fn a_sequence_that_is_begun_at_a_mark_ends_as_the_whole_does() {
         let id = if n % 1000 == 999 { n - 999 } else { n };
         let parents = if n % 3000 == 17 { r#""parents":["nowhere"],"# } else { "" };
         let end = if n % 2500 == 1 { "" } else { "}" };
+        // A picture that is there, and one that is not.
+        let look = if n % 1000 == 500 {
+            r#""appearance":{"textures":[{"type":"PNG","image":"wall.png"},{"type":"PNG","image":"none.png"}],"vertices-texture":[[0,0],[1,0],[1,1]]},"#
+        } else {
+            ""
+        };
+        let worn = match n % 2000 {
+            500 => r#","texture":{"a":{"values":[[[0,0,1,2]]]}}"#,
+            1500 => r#","texture":{"a":{"values":[[[1,0,1,2]]]}}"#,
+            _ => "",
+        };
         text += &format!(
-            r#"{{"type":"CityJSONFeature","id":"b{id}","CityObjects":{{"b{id}":{{"type":"Building",{parents}"geometry":[{{"type":"MultiSurface","lod":"1","boundaries":[[[0,1,2]]]}}]}}}},"vertices":[[{n},0,0],[{n},1000,0],[0,{n},5]]{end}"#
+            r#"{{"type":"CityJSONFeature","id":"b{id}","CityObjects":{{"b{id}":{{"type":"Building",{parents}"geometry":[{{"type":"MultiSurface","lod":"1","boundaries":[[[0,1,2]]]{worn}}}]}}}},{look}"vertices":[[{n},0,0],[{n},1000,0],[0,{n},5]]{end}"#
         );
         text.push('\n');
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.city.jsonl");
     std::fs::write(&path, text).unwrap();
+    std::fs::write(folder.path().join("wall.png"), crate::texture::tests::halves()).unwrap();
     assert_eq!(trial::begin_at_every_mark(&FORMAT, &path), 4);
     let report = trial::Trial::of(&FORMAT, &path, &Options::default(), 4549).report;
     assert_eq!(report.skipped, 4);
-    for code in ["duplicate_id", "parent_missing"] {
+    for code in ["duplicate_id", "parent_missing", "texture_missing"] {
         assert!(report.warnings.iter().any(|w| w.code == code), "{report:?}");
     }
 }

@@ -22,8 +22,15 @@ use crate::{
 };
 
 /// The DWG importer.
-pub static FORMAT: Format =
-    Format { name: "dwg", title: "DWG drawing", title_zh: "DWG 图纸", extensions: &["dwg"], probe, read };
+pub static FORMAT: Format = Format {
+    name: "dwg",
+    title: "DWG drawing",
+    title_zh: "DWG 图纸",
+    extensions: &["dwg"],
+    probe,
+    read,
+    memory_per_byte: 20.0,
+};
 
 /// Largest file, bytes.
 const MAX_FILE_BYTES: u64 = 512 << 20;

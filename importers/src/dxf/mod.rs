@@ -26,8 +26,15 @@ use entity::{Body, Entity, Polyline, Taken};
 use pair::{Pairs, Record, Stop};
 
 /// The DXF importer.
-pub static FORMAT: Format =
-    Format { name: "dxf", title: "DXF drawing", title_zh: "DXF 图纸", extensions: &["dxf"], probe, read };
+pub static FORMAT: Format = Format {
+    name: "dxf",
+    title: "DXF drawing",
+    title_zh: "DXF 图纸",
+    extensions: &["dxf"],
+    probe,
+    read,
+    memory_per_byte: 8.0,
+};
 
 /// Attributes of one insert.
 pub(crate) const MAX_ATTRIBUTES: usize = 1_000;

@@ -28,8 +28,15 @@ use crate::{
 };
 
 /// E57 scans.
-pub static FORMAT: Format =
-    Format { name: "e57", title: "E57 laser scans", title_zh: "E57 激光扫描", extensions: &["e57"], probe, read };
+pub static FORMAT: Format = Format {
+    name: "e57",
+    title: "E57 laser scans",
+    title_zh: "E57 激光扫描",
+    extensions: &["e57"],
+    probe,
+    read,
+    memory_per_byte: 2.0,
+};
 
 /// More scans than this are no file of a scanner.
 const MAX_SCANS: usize = 100_000;

@@ -31,6 +31,7 @@ pub static FORMAT: Format = Format {
     extensions: &["inp"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// Cover where the file has no heights, metres from the ground to the top of the pipe.

@@ -22,6 +22,7 @@ pub static FORMAT: Format = Format {
     extensions: &["asc"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// Samples of a grid.

@@ -29,6 +29,7 @@ pub static FORMAT: Format = Format {
     extensions: &["fgb"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// A header of more bytes is none; that of a table with thousands of columns takes some hundred KiB.

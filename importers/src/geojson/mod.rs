@@ -34,6 +34,7 @@ pub static FORMAT: Format = Format {
     extensions: &["geojson", "json"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// How much of the beginning and the end of a file a first look takes.

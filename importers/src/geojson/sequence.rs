@@ -24,6 +24,7 @@ pub static FORMAT: Format = Format {
     extensions: &["geojsons", "geojsonl", "geojsonseq", "ndgeojson", "ndjson", "jsonl", "geojson", "json"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// RFC 7464's record separator.

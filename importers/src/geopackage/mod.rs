@@ -29,6 +29,7 @@ pub static FORMAT: Format = Format {
     extensions: &["gpkg", "gpkx"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// Rows of each table that a first look takes.

@@ -38,6 +38,7 @@ pub static FORMAT: Format = Format {
     extensions: &["parquet", "geoparquet"],
     probe,
     read,
+    memory_per_byte: 6.0,
 };
 
 /// Rows in one batch, and the bytes that a batch should stay below by the file's own account.

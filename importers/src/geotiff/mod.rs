@@ -44,6 +44,7 @@ pub static FORMAT: Format = Format {
     extensions: &["tif", "tiff", "gtif"],
     probe,
     read,
+    memory_per_byte: 2.0,
 };
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {

@@ -41,6 +41,7 @@ pub static FORMAT: Format = Format {
     extensions: &["gltf", "glb"],
     probe,
     read,
+    memory_per_byte: 8.0,
 };
 
 /// Bytes of a model, which is held in memory.

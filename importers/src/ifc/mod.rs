@@ -50,6 +50,7 @@ pub static FORMAT: Format = Format {
     extensions: &["ifc"],
     probe,
     read,
+    memory_per_byte: 8.0,
 };
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {

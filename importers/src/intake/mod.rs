@@ -7,6 +7,7 @@ mod edit;
 mod placed;
 mod plan;
 mod reading;
+mod room;
 mod so_far;
 #[cfg(test)]
 mod tests;

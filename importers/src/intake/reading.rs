@@ -4,10 +4,9 @@
 //! there are; layers are read side by side. Each source has a thread of its own besides, with a short queue between.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     panic::resume_unwind,
     sync::{
-        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -24,6 +23,7 @@ use groundline_engine::{
 use super::{
     Request,
     placed::Placed,
+    room::{self, Room},
     so_far::SoFar,
     watch::{Progress, Watch},
 };
@@ -161,12 +161,15 @@ pub(super) fn read_all(
         tasks.sort_by_key(|task| (!task.sources.is_empty(), std::cmp::Reverse(size(task))));
     }
     let workers = thread::available_parallelism().map_or(1, |n| n.get()).min(most_layers).min(tasks.len()).max(1);
-    let queue = Mutex::new(VecDeque::from(tasks));
+    let need = |task: &LayerTask<'_>| {
+        let of_source = |number: usize| room::need(sources[number].source.format, watch.sizes[number]);
+        task.sources.iter().map(|(number, _)| of_source(*number)).max().unwrap_or(room::LEAST_BYTES)
+    };
+    let room = Room::new(tasks.into_iter().map(|task| (need(&task), task)));
     let stop = AtomicBool::new(false);
     let (sender, receiver) = mpsc::sync_channel(TELL_EVERY);
     let work = |events: mpsc::SyncSender<Event>| {
-        while !stop.load(Ordering::Relaxed) {
-            let Some(task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
+        while let Some((task, _held)) = room.next(&stop) {
             let reading = Reading { sources, crs, request, events: &events, stop: &stop };
             if !do_task(task, &reading) {
                 stop.store(true, Ordering::Relaxed);

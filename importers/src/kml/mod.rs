@@ -32,6 +32,7 @@ pub static FORMAT: Format = Format {
     extensions: &["kml", "kmz"],
     probe,
     read,
+    memory_per_byte: 4.0,
 };
 
 /// How much of the beginning a first look takes, unpacked.

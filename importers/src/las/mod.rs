@@ -34,6 +34,7 @@ pub static FORMAT: Format = Format {
     extensions: &["las", "laz"],
     probe,
     read,
+    memory_per_byte: 8.0,
 };
 
 fn probe(path: &Path, _options: &Options) -> Result<Option<Probe>, ImportError> {

@@ -37,6 +37,7 @@ pub static FORMAT: Format = Format {
     extensions: &["pbf"],
     probe,
     read,
+    memory_per_byte: 8.0,
 };
 
 /// Data blobs that a first look takes for the extent where the header names none.

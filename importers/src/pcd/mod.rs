@@ -18,8 +18,15 @@ use crate::{
 };
 
 /// PCD clouds.
-pub static FORMAT: Format =
-    Format { name: "pcd", title: "PCD point cloud", title_zh: "PCD 点云", extensions: &["pcd"], probe, read };
+pub static FORMAT: Format = Format {
+    name: "pcd",
+    title: "PCD point cloud",
+    title_zh: "PCD 点云",
+    extensions: &["pcd"],
+    probe,
+    read,
+    memory_per_byte: 2.0,
+};
 
 /// Bytes that a compressed cloud, which stands field after field and so must be held, may unpack to.
 const MAX_UNPACKED: u64 = 768 << 20;

@@ -41,6 +41,7 @@ pub static FORMAT: Format = Format {
     extensions: &["csv", "xlsx"],
     probe,
     read,
+    memory_per_byte: 4.0,
 };
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {

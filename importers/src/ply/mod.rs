@@ -21,10 +21,15 @@ use crate::{
 };
 
 /// PLY clouds and meshes.
-pub static FORMAT: Format =
-    Format {
-        name: "ply", title: "PLY cloud or mesh", title_zh: "PLY 点云或网格", extensions: &["ply"], probe, read
-    };
+pub static FORMAT: Format = Format {
+    name: "ply",
+    title: "PLY cloud or mesh",
+    title_zh: "PLY 点云或网格",
+    extensions: &["ply"],
+    probe,
+    read,
+    memory_per_byte: 2.0,
+};
 
 /// Vertices and triangles of a mesh, which is held in memory.
 const MAX_MESH: u64 = 8_000_000;

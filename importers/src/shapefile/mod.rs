@@ -31,6 +31,7 @@ pub static FORMAT: Format = Format {
     extensions: &["shp"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// A .prj or .cpg of more bytes is none.

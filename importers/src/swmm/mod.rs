@@ -32,6 +32,7 @@ pub static FORMAT: Format = Format {
     extensions: &["inp"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 fn probe(path: &Path, options: &Options) -> Result<Option<Probe>, ImportError> {

@@ -31,6 +31,7 @@ pub static FORMAT: Format = Format {
     extensions: &["csv", "tsv", "xlsx"],
     probe,
     read,
+    memory_per_byte: 12.0,
 };
 
 /// Rows that are looked at for a header.

@@ -33,6 +33,7 @@ pub static FORMAT: Format = Format {
     extensions: &["json"],
     probe,
     read,
+    memory_per_byte: 4.0,
 };
 
 /// Bytes of one content.

@@ -26,6 +26,7 @@ pub static FORMAT: Format = Format {
     extensions: &["xyz", "pts", "asc", "txt"],
     probe,
     read,
+    memory_per_byte: 1.0,
 };
 
 /// Bytes of a line.
