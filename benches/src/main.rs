@@ -10,6 +10,7 @@ mod import;
 mod index;
 mod large;
 mod memory;
+mod postgis;
 mod read;
 mod resume;
 mod run;
@@ -65,6 +66,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;
+    }
+    if is_wanted("postgis") {
+        postgis::postgis(&bench.groundline, work.path())?;
     }
     if is_wanted("scale") {
         scale::scale(&bench.groundline, work.path())?;

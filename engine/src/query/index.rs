@@ -14,7 +14,6 @@ use std::{
 
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
 use super::tree::{BoxTree, HEAD_BYTES, entry, hilbert_order};
 use crate::{
@@ -168,91 +167,133 @@ impl LayerIndex {
 
     /// Rows by a lower bound of their distance from `at`, nearest first; parts are read as they are come to.
     pub fn nearest(&self, at: DVec2, z: Option<f64>) -> Nearest<'_> {
-        let mut open = BinaryHeap::with_capacity(128);
+        let mut open = BinaryHeap::with_capacity(64);
         if !self.top.extent().is_empty() {
-            open.push(Reverse(Step { distance: Bits(0.0), is_row: false, part: TOP, above: WHOLE, index: 0 }));
+            open.push(Reverse(Step::new(0.0, TOP, WHOLE, 0)));
         }
-        Nearest { index: self, at, z, open, trees: FxHashMap::default() }
-    }
-}
-
-/// A distance that can be sorted: none is negative or no number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bits(f64);
-
-impl Eq for Bits {}
-
-impl Ord for Bits {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Bits {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+        Nearest { index: self, at, z, open, later: Vec::new(), bound: f32::INFINITY, trees: Vec::new() }
     }
 }
 
 /// Rows of all parts by a lower bound of their distance, nearest first.
+///
+/// What lies farther than one row certainly is waits in a list, and is sorted in only when more rows are wanted than that one.
 #[derive(Debug)]
 pub struct Nearest<'a> {
     index: &'a LayerIndex,
     at: DVec2,
     z: Option<f64>,
     open: BinaryHeap<Reverse<Step>>,
+    later: Vec<Step>,
+    /// No row that is not given yet is nearer than those in `later` if this is not above.
+    bound: f32,
     /// Trees of the parts that were come to.
-    trees: FxHashMap<u32, Arc<BoxTree>>,
+    trees: Vec<(u32, Arc<BoxTree>)>,
 }
 
-/// What is still to be looked at: a whole tree (`WHOLE`), a node so many levels above the rows, or a row (0); of a part, or of
-/// the tree over the parts (`TOP`), whose rows are the parts.
+/// What is still to be looked at, in two numbers that sort: distance and whether it is a row; and its part (or `TOP`, the tree over
+/// the parts, whose rows are the parts), how many levels above the rows it is (`WHOLE`: a whole tree; 0: a row), and its number.
 /// Rows come last among equals, so that none of a part behind them comes too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
-    distance: Bits,
-    is_row: bool,
-    part: u32,
-    above: u8,
-    index: u32,
+    order: u64,
+    what: u64,
 }
 
-const WHOLE: u8 = u8::MAX;
-const TOP: u32 = u32::MAX;
+/// Parts of a layer, at most.
+const TOP: u32 = (1 << 26) - 1;
+/// Levels of a tree, at most.
+const WHOLE: u8 = (1 << 6) - 1;
+
+impl Step {
+    /// `distance` is not negative and no NaN, so its bits sort as it does.
+    fn new(distance: f32, part: u32, above: u8, index: u32) -> Self {
+        let is_row = above == 0 && part != TOP;
+        Self {
+            order: u64::from(distance.to_bits()) << 1 | u64::from(is_row),
+            what: u64::from(part) << 38 | u64::from(above) << 32 | u64::from(index),
+        }
+    }
+
+    fn distance(self) -> f32 {
+        f32::from_bits((self.order >> 1) as u32)
+    }
+
+    fn is_row(self) -> bool {
+        self.order & 1 == 1
+    }
+
+    fn part(self) -> u32 {
+        (self.what >> 38) as u32
+    }
+
+    fn above(self) -> u8 {
+        (self.what >> 32) as u8 & WHOLE
+    }
+
+    fn index(self) -> u32 {
+        self.what as u32
+    }
+}
 
 impl Nearest<'_> {
     /// The next row and its bound, when that is not above `most`, which must not become larger from call to call.
     pub fn next_within(&mut self, most: f64) -> Result<Option<(f64, Place)>, StoreError> {
         loop {
-            let Some(Reverse(step)) = self.open.peek().copied().filter(|Reverse(step)| step.distance.0 <= most) else {
-                return Ok(None);
+            let first = self.open.peek().map(|Reverse(step)| *step);
+            let Some(step) = first.filter(|step| step.distance() <= self.bound) else {
+                // Nothing is left that is sure to come before what waits.
+                if self.later.is_empty() && self.bound.is_infinite() {
+                    return Ok(None);
+                }
+                self.bound = f32::INFINITY;
+                self.open.extend(self.later.drain(..).map(Reverse));
+                continue;
             };
-            self.open.pop();
-            if step.is_row {
-                return Ok(Some((step.distance.0, (step.part as usize, step.index))));
+            if f64::from(step.distance()) > most {
+                return Ok(None);
             }
-            let node = (step.above != WHOLE).then_some((step.above, step.index));
-            if step.part == TOP {
-                self.index.top.open(node, self.at, self.z, &mut |distance, above, index| {
-                    let distance = Bits(distance);
-                    let inner = Step { distance, is_row: false, part: TOP, above, index };
-                    let whole = Step { distance, is_row: false, part: index, above: WHOLE, index: 0 };
-                    self.open.push(Reverse(if above == 0 { whole } else { inner }));
-                });
+            self.open.pop();
+            if step.is_row() {
+                return Ok(Some((f64::from(step.distance()), (step.part() as usize, step.index()))));
+            }
+            self.open(step, most)?;
+        }
+    }
+
+    /// Puts what is just below a node into its place.
+    fn open(&mut self, step: Step, most: f64) -> Result<(), StoreError> {
+        let node = (step.above() != WHOLE).then_some((step.above(), step.index()));
+        let part = step.part();
+        let opened = if part == TOP {
+            self.index.top.open(node, self.at, self.z)
+        } else {
+            let known = self.trees.iter().position(|(known, _)| *known == part);
+            let place = match known {
+                Some(place) => place,
+                None => {
+                    self.trees.push((part, self.index.tree(part as usize)?));
+                    self.trees.len() - 1
+                }
+            };
+            self.trees[place].1.open(node, self.at, self.z)
+        };
+        let Some((above, first, reach)) = opened else { return Ok(()) };
+        for far in reach.far {
+            self.bound = self.bound.min(far);
+        }
+        for (child, near) in (0..).zip(reach.near) {
+            // `most` never grows from call to call, so what lies beyond it is never asked for again.
+            if f64::from(near) > most || near.is_infinite() {
                 continue;
             }
-            if step.above == WHOLE {
-                self.trees.insert(step.part, self.index.tree(step.part as usize)?);
-            }
-            let Some(tree) = self.trees.get(&step.part) else { continue };
-            tree.open(node, self.at, self.z, &mut |distance, above, index| {
-                // `most` never grows from call to call, so what lies beyond it is never asked for again.
-                if distance <= most {
-                    let (distance, is_row, part) = (Bits(distance), above == 0, step.part);
-                    self.open.push(Reverse(Step { distance, is_row, part, above, index }));
-                }
-            });
+            let step = match (part, above) {
+                (TOP, 0) => Step::new(near, first + child, WHOLE, 0),
+                _ => Step::new(near, part, above, first + child),
+            };
+            if near <= self.bound { self.open.push(Reverse(step)) } else { self.later.push(step) }
         }
+        Ok(())
     }
 }
 

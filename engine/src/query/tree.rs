@@ -48,17 +48,17 @@ impl Node {
         }
     }
 
-    /// One bit for each child whose box overlaps.
-    fn overlaps(&self, wanted: &Small) -> u16 {
+    /// One bit for each child whose box overlaps on the first so many axes; at least one.
+    fn overlaps(&self, wanted: &Small, axes: usize) -> u16 {
         // All bits of a lane or none, so that the lanes become vectors.
         let mut hits = [u16::MAX; NODE];
-        for axis in 0..3 {
+        for axis in 0..axes {
             let (low, high) = (wanted.min[axis], wanted.max[axis]);
             for (hit, (min, max)) in hits.iter_mut().zip(self.min[axis].iter().zip(&self.max[axis])) {
                 *hit &= if (*min <= high) & (*max >= low) { u16::MAX } else { 0 };
             }
         }
-        hits.iter().enumerate().fold(0, |mask, (child, hit)| mask | (hit & 1 << child))
+        mask(&hits)
     }
 
     fn to_bytes(self, out: &mut Vec<u8>) {
@@ -75,6 +75,16 @@ impl Node {
         let axes = |first: usize| std::array::from_fn(|axis| std::array::from_fn(|child| at(first + axis, child)));
         Self { min: axes(0), max: axes(3) }
     }
+}
+
+/// The lowest bits of sixteen lanes: of each eight, one multiplication gathers them in the highest byte.
+fn mask(lanes: &[u16; NODE]) -> u16 {
+    let bytes: [u8; NODE] = std::array::from_fn(|lane| (lanes[lane] & 1) as u8);
+    let gather = |first: usize| {
+        let eight: [u8; 8] = std::array::from_fn(|i| bytes[first + i]);
+        (u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u16
+    };
+    gather(0) | gather(8) << 8
 }
 
 /// A box in steps of the tree, never smaller than the one that it stands for.
@@ -132,6 +142,33 @@ impl Grid {
         }
     }
 
+    /// How near and how far the children of a node are. In f32, whose rounding is less than what is taken off or added: a 64th of a
+    /// step, and a millionth of the distance.
+    fn reach(&self, node: &Node, at: DVec2, z: Option<f64>) -> Reach {
+        let (mut near, mut far) = ([0.0_f32; NODE], [0.0_f32; NODE]);
+        let mut slack = 0.0_f32;
+        let place = [Some(at.x), Some(at.y), z];
+        for (axis, v) in place.into_iter().enumerate() {
+            let Some(v) = v else { continue };
+            let step = self.step[axis] as f32;
+            let v = self.nearest_step(axis, v) as f32;
+            slack = slack.max(step / 64.0);
+            for child in 0..NODE {
+                let (low, high) = (f32::from(node.min[axis][child]) - v, v - f32::from(node.max[axis][child]));
+                let (gap, reach) = (low.max(high).max(0.0) * step, low.abs().max(high.abs()) * step);
+                near[child] += gap * gap;
+                far[child] += reach * reach;
+            }
+        }
+        for child in 0..NODE {
+            let is_there = node.min[0][child] <= node.max[0][child];
+            let (a, b) =
+                ((near[child].sqrt() * (1.0 - 1e-6) - slack).max(0.0), far[child].sqrt() * (1.0 + 1e-6) + slack);
+            (near[child], far[child]) = if is_there { (a, b) } else { (f32::INFINITY, f32::INFINITY) };
+        }
+        Reach { near, far }
+    }
+
     /// Corners of a child's box; `None` where there is none.
     fn corners(&self, node: &Node, child: usize) -> Option<(DVec3, DVec3)> {
         let min = [0, 1, 2].map(|axis| node.min[axis][child]);
@@ -139,6 +176,13 @@ impl Grid {
         let at = |steps: [u16; 3]| DVec3::from_array([0, 1, 2].map(|axis| self.place(axis, steps[axis])));
         (min[0] <= max[0]).then(|| (at(min), at(max)))
     }
+}
+
+/// How far the boxes of sixteen children are from a place, metres: not nearer than, and not farther than. Infinite for a child that is
+/// not there.
+pub(crate) struct Reach {
+    pub near: [f32; NODE],
+    pub far: [f32; NODE],
 }
 
 /// How far along a ray it enters a box (0 when it starts inside), by the slab test; `inverse` is 1 / direction.
@@ -242,21 +286,25 @@ impl BoxTree {
         }
         // A true side lies within a step of the side that is kept, and so does a side that is asked for.
         let small = self.grid.small(wanted);
+        // What reaches over the whole height of the tree need not be compared there.
+        let is_flat = wanted.min.z <= self.extent.min.z && wanted.max.z >= self.extent.max.z;
+        let axes = if is_flat { 2 } else { 3 };
         let sure = Small { min: small.min.map(|v| v.saturating_add(2)), max: small.max.map(|v| v.saturating_sub(2)) };
-        self.descend(self.levels.len() - 1, 0, &small, &sure, found);
+        self.descend(self.levels.len() - 1, 0, &(small, sure, axes), found);
     }
 
-    fn descend(&self, level: usize, node: usize, wanted: &Small, sure: &Small, found: &mut impl FnMut(u32, bool)) {
+    fn descend(&self, level: usize, node: usize, asked: &(Small, Small, usize), found: &mut impl FnMut(u32, bool)) {
+        let (wanted, sure, axes) = asked;
         let node_of = &self.levels[level][node];
-        let mut mask = node_of.overlaps(wanted);
+        let mut mask = node_of.overlaps(wanted, *axes);
         if level > 0 {
             while mask != 0 {
-                self.descend(level - 1, node * NODE + mask.trailing_zeros() as usize, wanted, sure, found);
+                self.descend(level - 1, node * NODE + mask.trailing_zeros() as usize, asked, found);
                 mask &= mask - 1;
             }
             return;
         }
-        let surely = if mask == 0 { 0 } else { node_of.overlaps(sure) };
+        let surely = if mask == 0 { 0 } else { node_of.overlaps(sure, *axes) };
         while mask != 0 {
             let child = mask.trailing_zeros();
             found((node * NODE) as u32 + child, surely >> child & 1 == 1);
@@ -275,23 +323,13 @@ impl BoxTree {
         self.by_distance(move |corners| Some(distance(at, z, corners)))
     }
 
-    /// Boxes and nodes just below a node (`above` levels above the boxes, from 1), each with its distance from a place, how
-    /// many levels it is above the boxes, and its number; of the whole tree where the node is not named.
-    pub(crate) fn open(
-        &self,
-        node: Option<(u8, u32)>,
-        at: DVec2,
-        z: Option<f64>,
-        found: &mut impl FnMut(f64, u8, u32),
-    ) {
+    /// Boxes and nodes just below a node (`above` levels above the boxes, from 1): how many levels above the boxes they are, the
+    /// number of the first, and how near and how far at most each of the sixteen is from a place; of the whole tree where the node is
+    /// not named.
+    pub(crate) fn open(&self, node: Option<(u8, u32)>, at: DVec2, z: Option<f64>) -> Option<(u8, u32, Reach)> {
         let (above, index) = node.unwrap_or((self.levels.len() as u8, 0));
-        let level = usize::from(above) - 1;
-        let Some(node) = self.levels[level].get(index as usize) else { return };
-        for child in 0..NODE {
-            if let Some(corners) = self.grid.corners(node, child) {
-                found(distance(at, z, corners), above - 1, index * NODE as u32 + child as u32);
-            }
-        }
+        let node = self.levels[usize::from(above) - 1].get(index as usize)?;
+        Some((above - 1, index * NODE as u32, self.grid.reach(node, at, z)))
     }
 
     /// Boxes by what `distance` says of their corners, which must not be less for a box than for one around it.

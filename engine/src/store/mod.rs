@@ -38,6 +38,7 @@ mod resume;
 #[cfg(test)]
 mod resume_tests;
 mod row;
+mod row_file;
 mod shape;
 mod site;
 mod sources;

@@ -14,7 +14,7 @@ use parquet::arrow::{
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
 };
 
-use super::{StoreError, footers, objects, row::Row, shape::Kind};
+use super::{StoreError, footers, objects, row::Row, row_file::SomeRows, shape::Kind};
 use crate::model::{Class, Domain, Extent, Stage};
 
 /// Bytes of rows that are unpacked at a time, as far as they are about equally large.
@@ -28,9 +28,17 @@ pub(crate) enum Rows<'a> {
     These(&'a [u32]),
 }
 
-/// Reads rows in the order of the file, batch by batch.
+/// Reads rows in the order of the file.
 #[derive(Debug)]
-pub(crate) struct RowReader {
+pub(crate) enum RowReader {
+    /// Batch by batch.
+    Parquet(Batches),
+    /// A few, from the file beside it.
+    Some(SomeRows),
+}
+
+#[derive(Debug)]
+pub(crate) struct Batches {
     path: PathBuf,
     reader: ParquetRecordBatchReader,
     batch: Option<RecordBatch>,
@@ -38,19 +46,28 @@ pub(crate) struct RowReader {
     is_broken: bool,
 }
 
+impl Batches {
+    fn new(path: &Path, reader: ParquetRecordBatchReader) -> Self {
+        Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false }
+    }
+}
+
 impl RowReader {
     /// Opens a layer's file.
     pub(crate) fn open(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
-        let reader = open(path, &rows, None)?;
-        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false })
+        Ok(Self::Parquet(Batches::new(path, open(path, &rows, None)?)))
     }
 
     /// Opens a layer's file for rows without their `shape`, which may be megabytes of a DEM.
     pub(crate) fn open_without_shape(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
+        if let Rows::These(wanted) = rows
+            && let Some(rows) = SomeRows::open(path, wanted)?
+        {
+            return Ok(Self::Some(rows));
+        }
         let schema = objects::schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).filter(|n| *n != "shape").collect();
-        let reader = open(path, &rows, Some(&names))?;
-        Ok(Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false })
+        Ok(Self::Parquet(Batches::new(path, open(path, &rows, Some(&names))?)))
     }
 }
 
@@ -120,6 +137,17 @@ fn open_unguarded(
 }
 
 impl Iterator for RowReader {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Parquet(batches) => batches.next(),
+            Self::Some(rows) => rows.next(),
+        }
+    }
+}
+
+impl Iterator for Batches {
     type Item = Result<Row, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -169,7 +169,7 @@ fn the_same_input_makes_the_same_bytes_in_any_order() {
         found
     };
     let (a, b, c) = (build(false), build(false), build(true));
-    assert_eq!(a.len(), 15, "five parts, each with its list of ids and its index");
+    assert_eq!(a.len(), 20, "five parts, each with its list of ids, its index and its rows in blocks");
     assert!(a == b, "twice the same");
     assert!(a == c, "backwards too");
 }

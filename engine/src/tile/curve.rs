@@ -15,9 +15,7 @@ pub(crate) const LEVELS: u32 = 32;
 
 /// Place along the curve.
 pub(crate) fn hilbert(place: DVec2) -> u64 {
-    // Saturating casts keep absurd coordinates at the rim.
-    let cell = |v: f64| ((v + HALF_M) * 32.0) as u32;
-    let (mut x, mut y, mut d) = (cell(place.x), cell(place.y), 0u64);
+    let ([mut x, mut y], mut d) = (cell(place, LEVELS), 0u64);
     let mut side = 1u32 << 31;
     while side > 0 {
         let (right, upper) = (x & side != 0, y & side != 0);
@@ -31,6 +29,18 @@ pub(crate) fn hilbert(place: DVec2) -> u64 {
         side >>= 1;
     }
     d
+}
+
+/// Side of the squares of a level, metres.
+pub(crate) fn side_m(level: u32) -> f64 {
+    2.0 * HALF_M / (1u64 << level) as f64
+}
+
+/// Column and row of the square of a level that holds a place.
+pub(crate) fn cell(place: DVec2, level: u32) -> [u32; 2] {
+    // Saturating casts keep absurd coordinates at the rim.
+    let cell = |v: f64| ((v + HALF_M) * 32.0) as u32;
+    [place.x, place.y].map(|v| cell(v).checked_shr(LEVELS - level.min(LEVELS)).unwrap_or(0))
 }
 
 /// A square: what the curve passes through in one stretch.
@@ -69,7 +79,7 @@ impl Square {
 
     /// Its side, metres.
     pub fn side_m(self) -> f64 {
-        2.0 * HALF_M / (1u64 << self.level) as f64
+        side_m(self.level)
     }
 
     /// Its four quarters in the order of the curve; none below the last level.

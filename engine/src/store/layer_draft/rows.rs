@@ -27,7 +27,7 @@ use crate::{
         period::Periods,
         read::{self, RowReader},
         row::Row,
-        sources,
+        row_file, sources,
         spill::{Sorted, Sorter},
         wkb,
     },
@@ -238,9 +238,11 @@ impl PartWriter<'_> {
         let boxes: Vec<Extent> = chunk.rows.iter().map(|row| row.extent).collect();
         made.push(("tree", new("tree")));
         fs::write(&made[2].1, BoxTree::new(&boxes).to_bytes()).map_err(StoreError::at(&made[2].1))?;
+        made.push(("rows", new("rows")));
+        row_file::write(&made[3].1, &chunk.rows)?;
         if self.has_sources {
             made.push(("sources", new("sources")));
-            sources::write(&made[3].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
+            sources::write(&made[4].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
         }
         // One name for the files of a part, by the content of them all.
         let mut stem = blake3::Hasher::new();

@@ -8,12 +8,13 @@ mod ribbon;
 mod roof;
 mod scene;
 mod sheet;
+mod simple;
 mod surface;
 mod texture;
 mod tube;
 
 pub(super) use facade::{Facade, choose_facade};
-pub(super) use scene::Scene;
+pub(super) use scene::{Body, Scene};
 
 use glam::{DQuat, DVec2, DVec3, Quat};
 use serde::{Deserialize, Serialize};
@@ -242,9 +243,11 @@ pub(super) fn weights(geometry: &Geometry) -> (f64, f64) {
         }
         Geometry::Mesh(mesh) => {
             let triangles: usize = mesh.parts.iter().map(|p| p.indices.len() / 3).sum();
-            let cost = 0.05 + triangles as f64 / 40.0;
+            let cost_of = |triangles: usize| 0.05 + triangles as f64 / 40.0;
+            let cost = cost_of(triangles);
+            let far = simple::simple(mesh).map_or(cost, |simple| cost_of(simple.triangles.len()));
             let pictured = mesh.parts.iter().filter(|p| p.texture.is_some()).map(sheet::area_m2).sum::<f64>();
-            (cost + pictured * PICTURE_WEIGHT, cost + pictured * PICTURE_WEIGHT_FAR)
+            (cost + pictured * PICTURE_WEIGHT, far + pictured * PICTURE_WEIGHT_FAR)
         }
         _ => (0.2, 0.2),
     }

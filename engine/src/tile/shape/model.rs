@@ -35,6 +35,10 @@ pub(super) enum Model {
     /// Ball that stands on its foot.
     Joint,
     Marker,
+    /// Several buildings together.
+    Mass,
+    /// The crowns of several trees together.
+    Canopy,
 }
 
 const BARK: [u8; 3] = [112, 88, 66];
@@ -126,6 +130,8 @@ impl Model {
                 build.cuboid(Vec3::new(-0.5, -0.1, 0.5), Vec3::new(0.5, 0.1, 0.64), [220, 214, 200]);
                 build.barrel(Vec3::Z * 0.92, [0.07, 0.07], 0.08, 6, [220, 214, 200]);
             }
+            Model::Mass => build.body([226; 3], WHITE),
+            Model::Canopy => build.ball(Vec3::Z * 0.5, Vec3::splat(0.5), 1, [100, 128, 76], 0.4),
             Model::Marker => {
                 build.barrel(Vec3::ZERO, [0.08, 0.08], 0.7, 6, [236, 236, 236]);
                 build.ball(Vec3::Z * 0.8, Vec3::new(0.36, 0.36, 0.2), 1, [238, 150, 60], 0.0);
@@ -202,6 +208,21 @@ impl Build {
             let under = [p, foot, q].map(|at| self.vertex(at, Vec3::NEG_Z, shaded(rgb, 0.45)));
             self.triangle([under[0], under[1], under[2]]);
         }
+    }
+
+    /// Walls and roof of a unit block, without a floor, which nobody sees.
+    fn body(&mut self, walls: [u8; 3], roof: [u8; 3]) {
+        let rim = [Vec2::new(-0.5, -0.5), Vec2::new(0.5, -0.5), Vec2::new(0.5, 0.5), Vec2::new(-0.5, 0.5)];
+        for (a, b) in (0..4).map(|i| (rim[i], rim[(i + 1) % 4])) {
+            let out = Vec3::new(b.y - a.y, a.x - b.x, 0.0);
+            let corners = [a.extend(0.0), b.extend(0.0), b.extend(1.0), a.extend(1.0)];
+            let [a, b, c, d] = corners.map(|at| self.vertex(at, out, walls));
+            self.triangle([a, b, c]);
+            self.triangle([a, c, d]);
+        }
+        let [a, b, c, d] = rim.map(|at| self.vertex(at.extend(1.0), Vec3::Z, roof));
+        self.triangle([a, b, c]);
+        self.triangle([a, c, d]);
     }
 
     fn cuboid(&mut self, low: Vec3, high: Vec3, rgb: [u8; 3]) {
@@ -323,7 +344,9 @@ fn icosphere(splits: u32) -> (Vec<Vec3>, Vec<[u32; 3]>) {
 mod tests {
     use super::*;
 
-    const ALL: [Model; 19] = [
+    const ALL: [Model; 21] = [
+        Model::Mass,
+        Model::Canopy,
         Model::Cylinder,
         Model::CylinderFar,
         Model::Box,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use glam::{DQuat, DVec3, Vec2, Vec3};
 
 use super::{
-    Facade, Sketch,
+    Dice, Facade, Sketch,
     model::Model,
     sheet::{self, Patch},
     texture,
 };
 use crate::{
-    model::{Extent, Stage},
+    model::{Class, Extent, Stage},
     tile::{
         album::Album,
         glb::{FeatureTable, Material, TileContent, TileInstances, TileMesh},
@@ -83,6 +83,13 @@ impl Look {
             Look::Textured => Material { double_sided: true, ..plain("textured", 0.9) },
         }
     }
+}
+
+/// What several objects that are drawn together look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tile) enum Body {
+    Building,
+    Trees,
 }
 
 /// A colour after the object's stage has tinted it.
@@ -158,6 +165,32 @@ impl<'a> Scene<'a> {
         self.features.ids.pop();
         self.features.classes.pop();
         self.features.names.pop();
+    }
+
+    /// What follows is so many objects together, which have no id.
+    pub fn begin_merged(&mut self, body: Body, count: u64) {
+        self.feature = self.features.ids.len() as u32;
+        self.features.ids.push(String::new());
+        self.features.classes.push(match body {
+            Body::Building => Class::Building.word(),
+            Body::Trees => Class::Tree.word(),
+        });
+        self.features.names.push(format!("× {count}"));
+    }
+
+    /// Adds a body on its foot.
+    pub fn merged(&mut self, body: Body, foot: DVec3, turn: DQuat, size: DVec3, dice: Dice) {
+        // Low buildings are warm with their roofs, high ones have the colour of the sky; few colours, which cost little.
+        let (model, tints): (_, &[[u8; 3]]) = match body {
+            Body::Building if size.z < 14.0 => (Model::Mass, &[[168, 136, 118], [152, 130, 118], [166, 156, 146]]),
+            Body::Building if size.z < 40.0 => (Model::Mass, &[[200, 192, 182], [180, 178, 176]]),
+            Body::Building => (Model::Mass, &[[176, 184, 192], [162, 174, 188]]),
+            Body::Trees => (Model::Canopy, &[[255; 3]]),
+        };
+        let [r, g, b] = dice.pick(1, tints);
+        // A little into the ground, which is not level.
+        let sunk = size.z.min(0.5);
+        self.instance(model, foot - DVec3::Z * sunk, turn, size + DVec3::Z * sunk, Tint([r, g, b, 255]));
     }
 
     pub fn origin(&self) -> DVec3 {

@@ -7,6 +7,7 @@ use super::{
     polygon::Rings,
     scene::{Look, Scene, Tint},
     sheet::{self, Patch},
+    simple,
 };
 use crate::{
     model::{Area, Class, Mesh, MeshPart, Vertical},
@@ -23,6 +24,8 @@ const MOST_FAR_TRIANGLES: f64 = 4_000.0;
 const PIXELS_A_METRE: f64 = 16.0;
 /// A picture with pixels of e metres is an error of this many e: whoever tolerates 16 pixels sees none of them.
 const PICTURE_ERROR: f64 = 16.0;
+/// A corner that has moved by e metres is an error of this many e: whoever tolerates 16 pixels sees it move by two.
+const MOVED_ERROR: f64 = 8.0;
 
 pub(super) fn draw_area(
     scene: &mut Scene,
@@ -137,14 +140,21 @@ fn draped(
 
 /// A modelled shape as it is, each triangle lit flat.
 pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh, detail: Detail) -> Result<f64, &'static str> {
+    if let Some(simple) = (!detail.is_full()).then(|| simple::simple(mesh)).flatten() {
+        for (part, corners) in &simple.triangles {
+            let Some(part) = mesh.parts.get(*part) else { continue };
+            let (look, tint) = plain(sketch, part);
+            scene.facet(look, corners.map(|corner| mesh.origin + corner), [Vec2::ZERO; 3], tint);
+        }
+        return Ok(simple.deviation_m * MOVED_ERROR);
+    }
     let (mut drawn, mut has_pictures) = (false, false);
     for part in &mesh.parts {
         if draw_pictured(scene, sketch, mesh.origin, part, detail) {
             (drawn, has_pictures) = (true, true);
             continue;
         }
-        let look = if part.rgba[3] < 250 { Look::Glass } else { Look::Solid };
-        let tint = Tint::of(sketch.stage, [part.rgba[0], part.rgba[1], part.rgba[2]]);
+        let (look, tint) = plain(sketch, part);
         for triangle in part.indices.chunks_exact(3) {
             let corner = |i: usize| part.positions.get(triangle[i] as usize).map(|v| mesh.origin + *v);
             let (Some(a), Some(b), Some(c)) = (corner(0), corner(1), corner(2)) else { continue };
@@ -159,6 +169,12 @@ pub(super) fn draw_mesh(scene: &mut Scene, sketch: &Sketch, mesh: &Mesh, detail:
         (true, Detail::Far { tolerance_m }) if has_pictures => Ok(tolerance_m * PICTURE_ERROR),
         (true, _) => Ok(0.0),
     }
+}
+
+/// How a part without a picture looks.
+fn plain(sketch: &Sketch, part: &MeshPart) -> (Look, Tint) {
+    let look = if part.rgba[3] < 250 { Look::Glass } else { Look::Solid };
+    (look, Tint::of(sketch.stage, [part.rgba[0], part.rgba[1], part.rgba[2]]))
 }
 
 /// A part with a picture; `false` when it has none that can be shown.

@@ -9,7 +9,8 @@ use std::{fs, path::Path};
 use super::{
     Undrawn, can_be_drawn,
     draw::{Pen, Pick, from_bytes},
-    plan::{Weighed, far_detail, is_complete, is_leaf, largest, plan},
+    mass::Masses,
+    plan::{Weighed, far_detail, is_complete, is_leaf, largest, left_out, plan},
 };
 use crate::{
     model::CityObject,
@@ -119,21 +120,24 @@ impl Change<'_> {
         if let Some(at) = children.iter().position(|(_, child)| child.as_ref().is_some_and(is_whole)) {
             return children.swap_remove(at).1.map(|only| self.open(only)).transpose();
         }
-        let mut candidates = Vec::new();
+        let (mut candidates, mut masses) = (Vec::new(), Vec::new());
         let mut known_m = 0.0_f32;
         for (quarter, child) in &children {
             let picks = child.as_ref().and_then(|child| child.note.as_ref()).filter(|note| note.picks.is_some());
             match picks {
                 Some(note) => {
                     known_m = known_m.max(note.left_out_m);
-                    candidates.extend(self.read_picks(note)?);
+                    let (picks, merged) = self.read_picks(note)?;
+                    candidates.extend(picks);
+                    masses.extend(merged.all);
                 }
                 None => candidates.extend(self.picks(*quarter)?),
             }
         }
-        let (picks, left_out_m) = largest(candidates, |pick: &Pick| pick.weighed);
-        all.left_out_m = left_out_m.max(known_m);
-        let drawn = self.pen.draw_as(far_detail(&all), &all, true, picks)?;
+        let largest = largest(candidates, |pick: &Pick| pick.weighed);
+        all.left_out_m = largest.left_out_m.max(known_m);
+        let masses = left_out(masses, largest.left.iter().map(|pick| &pick.weighed));
+        let drawn = self.pen.draw_as(far_detail(&all), &all, Some(&masses), largest.kept)?;
         let children = children.into_iter().filter_map(|(_, child)| child).collect();
         Ok(Some(TileNode { children, ..drawn.node }))
     }
@@ -170,8 +174,8 @@ impl Change<'_> {
         failed.map_or(Ok(picks), Err)
     }
 
-    fn read_picks(&self, note: &Note) -> Result<Vec<Pick>, TileError> {
-        let Some((name, _)) = &note.picks else { return Ok(Vec::new()) };
+    fn read_picks(&self, note: &Note) -> Result<(Vec<Pick>, Masses), TileError> {
+        let Some((name, _)) = &note.picks else { return Ok(Default::default()) };
         // What was made a moment ago is not in the city yet.
         let path = [self.pen.tileset.folder(), self.folder].map(|folder| folder.join(name));
         let path = if path[0].is_file() { &path[0] } else { &path[1] };

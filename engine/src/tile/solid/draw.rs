@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Undrawn,
+    mass::Masses,
     plan::{Plan, Weighed},
 };
 use crate::{
@@ -57,15 +58,16 @@ pub struct Pen<'a> {
 impl Pen<'_> {
     /// Draws the objects that `plan` picked, in any order.
     pub fn draw(self, plan: &Plan, picks: Vec<Pick>) -> Result<Drawn, TileError> {
-        self.draw_as(plan.detail, &plan.note, plan.leaves_out, picks)
+        let masses = plan.masses.as_deref().map(Masses::from_bytes);
+        self.draw_as(plan.detail, &plan.note, masses.as_ref(), picks)
     }
 
-    /// Draws a tile of this detail and note, which has picks where it `leaves_out` something.
+    /// Draws a tile of this detail and note, which has the masses of what it leaves out, where it does.
     pub fn draw_as(
         self,
         detail: Detail,
         note: &Note,
-        leaves_out: bool,
+        masses: Option<&Masses>,
         mut picks: Vec<Pick>,
     ) -> Result<Drawn, TileError> {
         // The same content whatever the order of arrival.
@@ -96,6 +98,9 @@ impl Pen<'_> {
                 Err(_) => {}
             }
         }
+        if let Some(masses) = masses {
+            masses.draw(&mut scene, self.ground);
+        }
         let (origin, extent) = (scene.origin(), scene.extent());
         let content = match scene.is_empty() {
             true => None,
@@ -106,9 +111,9 @@ impl Pen<'_> {
             }
         };
         let mut note = note.clone();
-        note.picks = match leaves_out {
-            true => Some(self.tileset.write_picks(&to_bytes(&picks)?)?),
-            false => None,
+        note.picks = match masses {
+            Some(masses) => Some(self.tileset.write_picks(&to_bytes(&picks, masses)?)?),
+            None => None,
         };
         let node = TileNode {
             extent,
@@ -123,14 +128,14 @@ impl Pen<'_> {
     }
 }
 
-/// Picks as they lie in their file.
-fn to_bytes(picks: &[Pick]) -> Result<Vec<u8>, TileError> {
-    let bytes = postcard::to_allocvec(picks).map_err(|e| TileError::Spill(e.to_string()))?;
+/// Picks, and the masses of what is left out, as they lie in their file.
+fn to_bytes(picks: &[Pick], masses: &Masses) -> Result<Vec<u8>, TileError> {
+    let bytes = postcard::to_allocvec(&(picks, masses)).map_err(|e| TileError::Spill(e.to_string()))?;
     zstd::bulk::compress(&bytes, 1).map_err(|e| TileError::Spill(e.to_string()))
 }
 
-/// Picks out of their file.
-pub fn from_bytes(bytes: &[u8]) -> Option<Vec<Pick>> {
+/// Picks and masses out of their file.
+pub fn from_bytes(bytes: &[u8]) -> Option<(Vec<Pick>, Masses)> {
     let mut plain = Vec::new();
     zstd::stream::read::Decoder::new(bytes).ok()?.take(MOST_PICKS).read_to_end(&mut plain).ok()?;
     postcard::from_bytes(&plain).ok()

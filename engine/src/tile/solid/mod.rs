@@ -12,6 +12,7 @@
 
 mod change;
 mod draw;
+mod mass;
 mod plan;
 #[cfg(test)]
 mod tests;

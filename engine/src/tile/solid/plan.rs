@@ -4,6 +4,7 @@ use std::{borrow::Borrow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
+use super::mass::{Bulk, Mass, Masses};
 use crate::{
     model::{CityObject, Geometry},
     tile::{
@@ -34,6 +35,7 @@ pub struct Weighed {
     pub size_m: f32,
     pub weight: u32,
     pub far_weight: u32,
+    pub bulk: Bulk,
 }
 
 impl Weighed {
@@ -50,6 +52,7 @@ impl Weighed {
             size_m: shape::size_m(geometry) as f32,
             weight: whole(weight),
             far_weight: whole(far_weight),
+            bulk: Bulk::of(object),
         }
     }
 
@@ -65,8 +68,8 @@ pub struct Plan {
     pub detail: Detail,
     /// What is noted of its square; without the file of picks.
     pub note: Note,
-    /// Whether there is more under it than it draws.
-    pub leaves_out: bool,
+    /// Where there is more under it than it draws: what is left out, merged, as it lies in a file.
+    pub masses: Option<Vec<u8>>,
     pub children: Vec<usize>,
 }
 
@@ -97,9 +100,10 @@ fn side_m(note: &Note) -> f64 {
     Square { level: note.level, key: note.curve }.side_m()
 }
 
-/// How a tile above draws what is in its square.
+/// How a tile above draws what is in its square: where whoever looks tolerates 16 pixels, what it leaves out is eight of them large
+/// and outlines move by one.
 pub fn far_detail(note: &Note) -> Detail {
-    Detail::Far { tolerance_m: (side_m(note) / 1000.0).clamp(0.5, 10.0) }
+    Detail::Far { tolerance_m: (f64::from(note.left_out_m) / 8.0).clamp(0.5, 10.0) }
 }
 
 /// The plans of the tiles over objects that are sorted along the curve, and the place of the first tile among them.
@@ -120,23 +124,26 @@ impl<T: Borrow<Weighed>> Planner<'_, T> {
         if is_leaf(&note) {
             return self.push(range.collect(), Detail::Full, note, Vec::new());
         }
-        let detail = far_detail(&note);
         let quarters = self.quarters(range.clone(), &note);
         if is_complete(&note) {
             let mut children = Vec::new();
             for quarter in quarters {
                 self.plan_leaves(quarter, &mut children);
             }
-            return self.push(range.collect(), detail, note, children);
+            return self.push(range.collect(), far_detail(&note), note, children);
         }
         let children: Vec<usize> = quarters.into_iter().map(|quarter| self.plan(quarter)).collect();
         // What is not among the largest of a quarter is not among the largest of all.
         let below = children.iter().map(|child| &self.plans[*child]);
         let known_m = below.clone().map(|plan| plan.note.left_out_m).fold(0.0, f32::max);
+        let merged = below.clone().filter_map(|plan| plan.masses.as_deref());
+        let merged = merged.flat_map(|bytes| Masses::from_bytes(bytes).all).collect();
         let candidates = below.flat_map(|plan| &plan.picks).copied().collect();
-        let (picks, left_out_m) = largest(candidates, |i| *self.objects[*i].borrow());
-        let number = self.push(picks, detail, Note { left_out_m: left_out_m.max(known_m), ..note }, children);
-        self.plans[number].leaves_out = true;
+        let largest = largest(candidates, |i| *self.objects[*i].borrow());
+        let masses = left_out(merged, largest.left.iter().map(|i| self.objects[*i].borrow()));
+        let note = Note { left_out_m: largest.left_out_m.max(known_m), ..note };
+        let number = self.push(largest.kept, far_detail(&note), note, children);
+        self.plans[number].masses = Some(masses.to_bytes());
         number
     }
 
@@ -152,7 +159,7 @@ impl<T: Borrow<Weighed>> Planner<'_, T> {
     }
 
     fn push(&mut self, picks: Vec<usize>, detail: Detail, note: Note, children: Vec<usize>) -> usize {
-        self.plans.push(Plan { picks, detail, note, leaves_out: false, children });
+        self.plans.push(Plan { picks, detail, note, masses: None, children });
         self.plans.len() - 1
     }
 
@@ -172,8 +179,23 @@ impl<T: Borrow<Weighed>> Planner<'_, T> {
     }
 }
 
-/// The largest objects that fit the budget, and the size of the largest that does not.
-pub fn largest<T>(mut candidates: Vec<T>, weighed: impl Fn(&T) -> Weighed) -> (Vec<T>, f32) {
+/// The largest objects that fit the budget, and the others.
+pub struct Largest<T> {
+    pub kept: Vec<T>,
+    pub left: Vec<T>,
+    /// Size of the largest of those that are left out.
+    pub left_out_m: f32,
+}
+
+/// What a tile leaves out: what the tiles below it do, in the order of their squares, and what it leaves out of what they draw.
+pub fn left_out<'a>(below: Vec<Mass>, left: impl Iterator<Item = &'a Weighed>) -> Masses {
+    let mut all = below;
+    all.extend(left.filter_map(|object| object.bulk.at(object.centre)));
+    Masses::merged(&all)
+}
+
+/// The largest objects that fit the budget.
+pub fn largest<T>(mut candidates: Vec<T>, weighed: impl Fn(&T) -> Weighed) -> Largest<T> {
     candidates.sort_unstable_by(|a, b| weighed(a).by_size(&weighed(b)));
     let mut left = FAR_WEIGHT;
     let fits = |object: &&T| match left.checked_sub(u64::from(weighed(object).far_weight)) {
@@ -184,7 +206,7 @@ pub fn largest<T>(mut candidates: Vec<T>, weighed: impl Fn(&T) -> Weighed) -> (V
         None => false,
     };
     let kept = candidates.iter().take_while(fits).count().max(1);
-    let left_out_m = candidates.get(kept).map_or(0.0, |object| weighed(object).size_m);
-    candidates.truncate(kept);
-    (candidates, left_out_m)
+    let left = candidates.split_off(kept);
+    let left_out_m = left.first().map_or(0.0, |object| weighed(object).size_m);
+    Largest { kept: candidates, left, left_out_m }
 }

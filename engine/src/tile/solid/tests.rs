@@ -429,3 +429,34 @@ fn tiles_that_are_written_down_are_not_made_again() {
     let alone = tile(&others, &ground(), fresh.path());
     assert_eq!(tile_on(&others, &ground(), &out, &Journal::open(&path).unwrap()).tileset, alone.tileset);
 }
+
+#[test]
+fn what_a_far_tile_leaves_out_is_merged_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = city(12_000);
+    let tiles = tile(&objects, &ground(), folder.path());
+    let (json, _) = tree(folder.path(), &tiles);
+    let (glb, _) = content(folder.path(), json["root"]["content"]["uri"].as_str().unwrap());
+    // The largest buildings one by one, and all others in bodies of one row of the table.
+    let drawn = feature_count(&glb) - 1;
+    assert!((1000..6000).contains(&drawn), "{drawn}");
+    let bodies = instance_count(&glb);
+    assert!((500..=128 * 128).contains(&bodies), "{bodies}");
+    // As in the file of what the root draws and leaves out.
+    let picks = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
+        let path = entry.unwrap().path();
+        path.extension().is_some_and(|ending| ending == "picks").then(|| std::fs::read(path).unwrap())
+    });
+    let of_tiles: Vec<_> = picks.map(|bytes| super::draw::from_bytes(&bytes).unwrap()).collect();
+    let merged = |masses: &super::mass::Masses| masses.all.iter().map(|mass| u64::from(mass.count())).sum::<u64>();
+    let (picks, masses) = of_tiles.iter().max_by_key(|(_, masses)| merged(masses)).unwrap();
+    assert_eq!((picks.len() as u64, merged(masses) + drawn), (drawn, 12_000));
+    let area = |object: &CityObject| {
+        let size = object.geometry.extent().size();
+        size.x * size.y
+    };
+    let kept: f64 = picks.iter().map(|pick| pick.weighed.bulk.at(DVec3::ZERO).unwrap().area_m2()).sum();
+    let left: f64 = masses.all.iter().map(super::mass::Mass::area_m2).sum();
+    let all: f64 = objects.iter().map(area).sum();
+    assert!((kept + left - all).abs() < all * 1e-4, "{kept} + {left} of {all} m²");
+}

@@ -1,0 +1,227 @@
+//! The rows of a part once more, without their shapes, in small blocks: for whoever wants a few of them.
+//!
+//! In Parquet a row lies in some twenty pages of 512 values each, which are all unpacked to read it. Here it lies in one block of
+//! thirty-two neighbours; that makes an answer with all attributes several times faster, for a tenth more bytes.
+//!
+//! ```text
+//! magic · rows · end of each block ─► blocks: bytes unpacked · zstd with checksum over (length, row as in a spill)…
+//! ```
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::{StoreError, row::Row};
+
+const MAGIC: &[u8; 8] = b"GLROWS01";
+/// Magic and number of rows.
+const HEAD_BYTES: usize = 12;
+/// Rows of a block.
+const BLOCK_ROWS: usize = 32;
+/// Most rows of a part, and bytes of a block, packed and not: rows without shapes are small, attributes are bounded by importers.
+const MOST_ROWS: u32 = 1 << 24;
+const MOST_BLOCK_BYTES: usize = 256 << 20;
+const LEVEL: i32 = 3;
+
+/// The file beside a part.
+pub(crate) fn beside(part: &Path) -> PathBuf {
+    part.with_extension("rows")
+}
+
+/// Writes the rows of a part.
+pub(super) fn write(path: &Path, rows: &[Row]) -> Result<(), StoreError> {
+    let broken = |error: std::io::Error| StoreError::at(path)(error);
+    let mut packer = zstd::bulk::Compressor::new(LEVEL).map_err(broken)?;
+    packer.include_checksum(true).map_err(broken)?;
+    let (mut ends, mut blocks) = (Vec::new(), Vec::new());
+    for block in rows.chunks(BLOCK_ROWS) {
+        let mut plain = Vec::new();
+        for row in block {
+            let bare = Row { shape: Vec::new(), stands_on_terrain: false, source: 0, ..row.clone() };
+            let bytes = bare.encode();
+            plain.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+            plain.extend(bytes);
+        }
+        blocks.extend(u32::try_from(plain.len()).unwrap_or(u32::MAX).to_le_bytes());
+        blocks.extend(packer.compress(&plain).map_err(broken)?);
+        ends.push(blocks.len() as u64);
+    }
+    let mut file = File::create(path).map_err(broken)?;
+    let mut head = MAGIC.to_vec();
+    head.extend((rows.len() as u32).to_le_bytes());
+    ends.iter().for_each(|end| head.extend(end.to_le_bytes()));
+    file.write_all(&head).and_then(|()| file.write_all(&blocks)).map_err(broken)
+}
+
+/// Some rows of a part, in their order.
+#[derive(Debug)]
+pub(crate) struct SomeRows {
+    path: PathBuf,
+    file: File,
+    count: u32,
+    ends: Vec<u64>,
+    wanted: std::vec::IntoIter<u32>,
+    /// The block that was unpacked last, and where its rows are in it.
+    block: Option<usize>,
+    plain: Vec<u8>,
+    places: Vec<(usize, usize)>,
+}
+
+impl SomeRows {
+    /// These rows of the part `part`, ascending; `None` where the part has no such file: it is of an earlier release, or of states
+    /// that have ended.
+    pub fn open(part: &Path, wanted: &[u32]) -> Result<Option<Self>, StoreError> {
+        let path = beside(part);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::at(&path)(error)),
+        };
+        let bad = || StoreError::damaged(&path, "no list of rows");
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact_at(&mut head, 0).map_err(|_| bad())?;
+        let count = head.strip_prefix(MAGIC).and_then(|rest| rest.try_into().ok()).map(u32::from_le_bytes);
+        let count = count.filter(|count| *count <= MOST_ROWS).ok_or_else(bad)?;
+        let mut ends = vec![0; (count as usize).div_ceil(BLOCK_ROWS) * 8];
+        file.read_exact_at(&mut ends, HEAD_BYTES as u64).map_err(|_| bad())?;
+        let ends = ends.chunks_exact(8).map(|end| u64::from_le_bytes(end.try_into().unwrap_or_default())).collect();
+        let (wanted, plain, places) = (Vec::from(wanted).into_iter(), Vec::new(), Vec::new());
+        Ok(Some(Self { path, file, count, ends, wanted, block: None, plain, places }))
+    }
+
+    fn row(&mut self, number: u32) -> Result<Row, StoreError> {
+        let (block, within) = (number as usize / BLOCK_ROWS, number as usize % BLOCK_ROWS);
+        if self.block != Some(block) {
+            self.block = None;
+            self.unpack(block)?;
+            self.block = Some(block);
+        }
+        let bytes = self.places.get(within).and_then(|(from, to)| self.plain.get(*from..*to));
+        let bytes = bytes.ok_or_else(|| self.bad("a row is missing"))?;
+        Row::decode(bytes).map_err(|error| self.bad(error))
+    }
+
+    fn unpack(&mut self, block: usize) -> Result<(), StoreError> {
+        let start = if block == 0 { 0 } else { self.ends.get(block - 1).copied().unwrap_or(0) };
+        let end = self.ends.get(block).copied().unwrap_or(0);
+        let length = end.checked_sub(start).and_then(|length| usize::try_from(length).ok());
+        let length = length.filter(|length| (1..=MOST_BLOCK_BYTES).contains(length));
+        let length = length.ok_or_else(|| self.bad("a block without a place"))?;
+        let mut packed = vec![0; length];
+        let first = (HEAD_BYTES + self.ends.len() * 8) as u64;
+        let read = first.checked_add(start).map(|at| self.file.read_exact_at(&mut packed, at));
+        read.and_then(Result::ok).ok_or_else(|| self.bad("it ends too early"))?;
+        let (bound, packed) = packed.split_first_chunk::<4>().ok_or_else(|| self.bad("an empty block"))?;
+        let bound = u32::from_le_bytes(*bound) as usize;
+        if bound > MOST_BLOCK_BYTES {
+            return Err(self.bad("a block that is too large"));
+        }
+        self.plain = zstd::bulk::decompress(packed, bound).map_err(|error| self.bad(error))?;
+        self.places.clear();
+        let mut at = 0;
+        while let Some(length) = self.plain.get(at..at + 4) {
+            let length = u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
+            self.places.push((at + 4, at + 4 + length));
+            at += 4 + length;
+        }
+        Ok(())
+    }
+
+    fn bad(&self, reason: impl std::fmt::Display) -> StoreError {
+        StoreError::damaged(&self.path, reason)
+    }
+}
+
+impl Iterator for SomeRows {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.wanted.next()?;
+        let row = if number < self.count { self.row(number) } else { Err(self.bad("a row is missing")) };
+        if row.is_err() {
+            self.wanted = Vec::new().into_iter();
+        }
+        Some(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glam::DVec3;
+
+    use super::*;
+    use crate::{
+        model::{Attribute, CityObject, Class, Geometry, ObjectId, Point, Value, Vertical},
+        store::{
+            objects::ObjectsWriter,
+            read::{RowReader, Rows},
+        },
+    };
+
+    fn rows(count: usize) -> Vec<Row> {
+        (0..count)
+            .map(|n| {
+                let at = DVec3::new(500_000.0 + n as f64, 4_000_000.0, 5.0);
+                let geometry = match n % 7 {
+                    0 => Geometry::None,
+                    _ => Geometry::Point(Point { at, vertical: Vertical::AboveTerrain }),
+                };
+                let mut object = CityObject::new(ObjectId::new("树", n), Class::Tree, geometry);
+                object.name = (n % 3 == 0).then(|| format!("第{n}棵"));
+                object.attributes.push(Attribute::converted("height", Value::Real(n as f64 / 7.0), "H", "m"));
+                Row::new(&object, 0).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_few_rows_are_what_they_are_in_parquet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let rows = rows(500);
+        let mut writer = ObjectsWriter::new(&path, serde_json::Value::Null).unwrap();
+        rows.iter().for_each(|row| writer.push(row).unwrap());
+        writer.finish().unwrap();
+        let read = |wanted: &[u32]| -> Vec<Row> {
+            RowReader::open_without_shape(&path, Rows::These(wanted)).unwrap().map(Result::unwrap).collect()
+        };
+        for wanted in [&[][..], &[0], &[31, 32, 33, 400], &[499], &(0..500).collect::<Vec<_>>()] {
+            assert!(SomeRows::open(&path, wanted).unwrap().is_none());
+            let of_parquet = read(wanted);
+            write(&beside(&path), &rows).unwrap();
+            assert!(SomeRows::open(&path, wanted).unwrap().is_some());
+            assert_eq!(read(wanted), of_parquet);
+            assert_eq!(of_parquet.len(), wanted.len());
+            std::fs::remove_file(beside(&path)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_never_another_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let rows = rows(70);
+        write(&beside(&path), &rows).unwrap();
+        let whole = std::fs::read(beside(&path)).unwrap();
+        let read = |bytes: &[u8]| -> Result<Vec<Row>, StoreError> {
+            std::fs::write(beside(&path), bytes).unwrap();
+            SomeRows::open(&path, &(0..70).collect::<Vec<_>>())?.unwrap().collect()
+        };
+        let right: Vec<Row> = read(&whole).unwrap();
+        assert_eq!(right.len(), 70);
+        for at in (0..whole.len()).step_by(3) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            // A bit that nobody reads, or of a bound, does no harm; all else is told.
+            if let Ok(rows) = read(&bytes) {
+                assert_eq!(rows, right, "byte {at}");
+            }
+        }
+        for length in [0, 5, HEAD_BYTES, HEAD_BYTES + 7, whole.len() - 1] {
+            assert!(read(&whole[..length]).is_err(), "{length} bytes");
+        }
+    }
+}
