@@ -156,7 +156,7 @@ pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<I
     let outcome = import_into(&city, sources, &crs, request, &mut report, progress);
     if was_made && !matches!(outcome, Ok(true)) && !is_anything_kept(&request.city) {
         // An empty city that this import made and could not fill is not left behind.
-        let _ = std::fs::remove_dir_all(&request.city);
+        City::remove_unfilled(&request.city);
     }
     outcome?;
     let report = finished(report, started);

@@ -17,6 +17,7 @@ use std::{
 
 use groundline_engine::{
     crs::{Crs, Transform},
+    fault,
     model::{CityObject, Geometry, MeshPart, SourceReport},
     store::StoreError,
 };
@@ -347,7 +348,7 @@ fn read_source(
         }
         Err(ReadError::Store(error)) => Some(error),
     };
-    account.seconds = started.elapsed().as_secs_f64();
+    account.seconds = fault::elapsed(started).as_secs_f64();
     (account, failed)
 }
 

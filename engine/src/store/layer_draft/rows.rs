@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LayerDraft, record_of};
 use crate::{
+    fault::{self, Place},
     model::{Changes, Extent, Warning},
     query::BoxTree,
     store::{
@@ -154,6 +155,7 @@ impl LayerDraft {
                 let (size, hash) = disk::hash_file(&path)?;
                 let name = format!("objects/{}/{}.ended.parquet", parts.inner, &hash[..32]);
                 ended_file = Some(record_of(&folder, &path, name, size, &hash)?);
+                fault::at(Place::EndedWritten);
             }
         }
         let warnings = doubles(root, &files, &mut written, &self.in_parts, name)?;
@@ -162,6 +164,7 @@ impl LayerDraft {
         let rows =
             Rows { object_files: files, object_parts, warnings, extent: written.extent, ended, ended_file, changes };
         around.journal.put(ALL, &rows);
+        fault::at(Place::RowsDone);
         Ok(rows)
     }
 
@@ -232,15 +235,19 @@ impl PartWriter<'_> {
             writer.push(row)?;
         }
         writer.finish()?;
+        fault::at(Place::PartParquet);
         let mut made: Vec<(&str, PathBuf)> = vec![("parquet", path), ("ids", new("ids"))];
         let ids = chunk.rows.iter().zip(0..).map(|(row, number)| (ids::hash_of(&row.id), number));
         ids::write(&made[1].1, ids.collect())?;
+        fault::at(Place::PartIds);
         let boxes: Vec<Extent> = chunk.rows.iter().map(|row| row.extent).collect();
         made.push(("tree", new("tree")));
-        fs::write(&made[2].1, BoxTree::new(&boxes).to_bytes()).map_err(StoreError::at(&made[2].1))?;
+        fault::write(&made[2].1, &BoxTree::new(&boxes).to_bytes()).map_err(StoreError::at(&made[2].1))?;
+        fault::at(Place::PartTree);
         if self.has_sources {
             made.push(("sources", new("sources")));
             sources::write(&made[3].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
+            fault::at(Place::PartSources);
         }
         // One name for the files of a part, by the content of them all.
         let mut stem = blake3::Hasher::new();
@@ -253,10 +260,13 @@ impl PartWriter<'_> {
         let stem = stem.finalize().to_hex();
         let files = made.iter().zip(hashes).map(|((ending, path), (size, hash))| {
             let name = format!("objects/{}/{}.{ending}", self.inner, &stem[..32]);
-            record_of(&folder, path, name, size, &hash)
+            let record = record_of(&folder, path, name, size, &hash);
+            fault::at(Place::PartNamed);
+            record
         });
         let files = files.collect::<Result<Vec<_>, _>>()?;
         self.journal.put(&key, &files);
+        fault::at(Place::PartDone);
         Ok(files)
     }
 }
