@@ -514,7 +514,13 @@ fn is_occupied(folder: &Path) -> bool {
 /// Removes the files below `folder` that are not in `kept`, and folders left empty.
 fn sweep(folder: &Path, kept: &HashSet<PathBuf>) -> Result<u64, StoreError> {
     let mut freed = 0;
-    for entry in fs::read_dir(folder).map_err(StoreError::at(folder))? {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // A copy of a city may lack the empty folders.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(StoreError::at(folder)(error)),
+    };
+    for entry in entries {
         let entry = entry.map_err(StoreError::at(folder))?;
         let (path, data) = (entry.path(), entry.metadata().map_err(StoreError::at(folder))?);
         if data.is_dir() {

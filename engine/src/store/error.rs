@@ -87,6 +87,19 @@ impl StoreError {
         move |source| StoreError::Io { path, source }
     }
 
+    /// Whether a file is not there, not as it was written, or cannot be read off its disk: it will be no better another time.
+    pub(crate) fn is_damage(&self) -> bool {
+        use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => {
+                let is_unreadable = source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+                is_unreadable || matches!(source.kind(), NotFound | UnexpectedEof | InvalidData)
+            }
+            _ => false,
+        }
+    }
+
     /// A damaged file.
     pub(crate) fn damaged(path: &Path, reason: impl std::fmt::Display) -> StoreError {
         StoreError::Damaged { path: path.to_path_buf(), reason: reason.to_string() }

@@ -217,9 +217,10 @@ impl Site {
             report.changes.add(&finished.changes);
             warn(report, &finished.record.name, finished.warnings);
             for file in finished.record.files().chain(&finished.tile_files) {
+                report.bytes += file.size;
+                // An import that was killed in the middle of this may have put it into place.
                 let from = finished.root.join(&file.path);
                 if from.exists() {
-                    report.bytes += file.size;
                     moves.push((from, file.path.clone()));
                 }
             }

@@ -114,7 +114,7 @@ impl LayerDraft {
         pass(Step::Objects, &folder)?;
         let has_sources = self.sources.len() > 1 && self.sources_known;
         let parts = PartWriter { root, inner, crs, journal: around.journal, has_sources };
-        let mut periods = self.periods(around.journal);
+        let mut periods = self.periods(around.journal)?;
 
         let mut sorted = std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()?;
         let together = rayon::current_num_threads();
@@ -203,17 +203,19 @@ impl LayerDraft {
         Ok(Some(Chunk { number, rows, bytes }))
     }
 
-    /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
-    fn periods(&mut self, journal: &Journal) -> Option<Periods> {
-        let base = self.base.as_ref()?;
+    /// The states that the layer held before. A damaged layer is replaced all the same, without them; what only cannot be read now, such
+    /// as for want of open files, is no reason to lose them.
+    fn periods(&mut self, journal: &Journal) -> Result<Option<Periods>, StoreError> {
+        let Some(base) = self.base.as_ref() else { return Ok(None) };
         // An import that goes on with the parts of another has its time.
         let time_ms = journal.get(TIME).unwrap_or(base.time_ms);
         journal.put(TIME, &time_ms);
         match Periods::read(&base.folder, &base.record, !base.keeps_all(), time_ms) {
-            Ok(periods) => Some(periods),
+            Ok(periods) => Ok(Some(periods)),
+            Err(error) if !error.is_damage() => Err(error),
             Err(error) => {
                 self.warn("periods_lost", &format!("what the layer held before cannot be read: {error}"), "");
-                None
+                Ok(None)
             }
         }
     }
