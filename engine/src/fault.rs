@@ -11,6 +11,7 @@
 //! | `room=40000` | after so many bytes the disk is full |
 //! | `sync=2` | the second wish to have something on the disk for sure ends with EIO |
 //! | `eager` | a layer in the making is put on the disk after each object, not after half a second |
+//! | `points=1000` | more scan points than these go to the disk |
 //! | `clock=1700000000` | it is always this second |
 //! | `trace=/file` | every place that is passed is written there, with the bytes so far |
 
@@ -157,6 +158,16 @@ pub(crate) fn is_eager() -> bool {
     false
 }
 
+/// Scan points that are held in memory, where a test says how many.
+#[inline]
+pub(crate) fn scan_points() -> Option<usize> {
+    #[cfg(debug_assertions)]
+    if let Some(plan) = &*PLAN {
+        return plan.points;
+    }
+    None
+}
+
 /// The time, as all that is written to a city has it.
 #[inline]
 pub(crate) fn now() -> SystemTime {
@@ -235,6 +246,7 @@ struct Plan {
     sync: Option<u64>,
     synced: AtomicU64,
     is_eager: bool,
+    points: Option<usize>,
     clock: Option<u64>,
     trace: Option<PathBuf>,
     tracing: Mutex<()>,
@@ -255,6 +267,7 @@ impl Plan {
                 "room" => plan.room = number(),
                 "sync" => plan.sync = number(),
                 "eager" => plan.is_eager = true,
+                "points" => plan.points = value.parse().ok(),
                 "clock" => plan.clock = number(),
                 "trace" => plan.trace = Some(value.into()),
                 _ => eprintln!("{VARIABLE}: {word} is not understood"),

@@ -409,6 +409,7 @@ fn import_into(
         end_of_reading(&mut all, city, request)?;
     }
 
+    all.accounts.extend(resumed);
     let changed = ground.iter().chain(others.iter().filter(|p| !p.is_unchanged));
     for plan in changed.clone() {
         // Of a layer that is read in part, the rest is as it was.
@@ -424,7 +425,6 @@ fn import_into(
     }
     let was_anything_made = changed.clone().any(|p| !all.failed_layers.contains(&p.layer));
     report.objects_read = all.objects;
-    all.accounts.extend(resumed);
     report.sources.extend(all.accounts.into_values());
     if !was_anything_made {
         site.forget_kept();
