@@ -58,6 +58,12 @@ impl Base {
         self.kept.iter().all(Option::is_some)
     }
 
+    /// Whether the objects of the layer are not as they were written.
+    fn is_damaged(&self) -> bool {
+        let parts = self.record.sound_parts(&self.folder);
+        parts.into_iter().any(|part| part.is_err_and(|error| error.is_damage()))
+    }
+
     /// The sources of the rows of a part, where they are listed.
     fn list_of_sources(&self, part: &Path) -> Result<Option<Vec<u32>>, StoreError> {
         let list = part.with_extension("sources");

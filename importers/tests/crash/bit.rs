@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     Chance,
     state::of_city,
-    step::{CITY, LIFE, Step, copy},
+    step::{CITY, LIFE, Step, copy, place},
 };
 
 /// Flips of each kind of file.
@@ -59,7 +59,7 @@ fn kind_of(name: &str) -> String {
 
 #[test]
 fn a_flipped_bit_of_any_file_is_found_and_named_and_the_rest_answers() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = place();
     copy(&LIFE.after(Step::Update), folder.path());
     let place = folder.path().join(CITY);
     let city = City::open(&place).unwrap();

@@ -212,7 +212,8 @@ impl LayerDraft {
         journal.put(TIME, &time_ms);
         match Periods::read(&base.folder, &base.record, !base.keeps_all(), time_ms) {
             Ok(periods) => Ok(Some(periods)),
-            Err(error) if !error.is_damage() => Err(error),
+            // The reader of GeoParquet does not tell a damaged page from a file that cannot be opened.
+            Err(error) if !base.is_damaged() => Err(error),
             Err(error) => {
                 self.warn("periods_lost", &format!("what the layer held before cannot be read: {error}"), "");
                 Ok(None)
