@@ -11,7 +11,7 @@ use groundline_engine::{
     check::{Checked, Checker, LayerFacts, Rules, Severity},
     crs::{Crs, Transform},
     model::{Class, ImportReport},
-    store::City,
+    store::{City, Damage},
 };
 use groundline_importers::{
     Options,
@@ -72,10 +72,10 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         return list(&rules, ask);
     }
     let vertical = import::vertical(args.vertical.as_deref())?;
-    let (checked, crs, sources) = match &args.city {
+    let (checked, crs, sources, damages) = match &args.city {
         Some(folder) => {
-            let (checked, crs) = of_city(folder, &rules)?;
-            (checked, crs, None)
+            let (checked, crs, damages) = of_city(folder, &rules)?;
+            (checked, crs, None, damages)
         }
         None => {
             let options = Options {
@@ -85,7 +85,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
             };
             let request = Request { sources: args.sources.clone(), options, ..Request::default() };
             let (checked, crs, report) = of_sources(&request, vertical, &rules, ask)?;
-            (checked, crs, Some(report))
+            (checked, crs, Some(report), Vec::new())
         }
     };
     if let Some(path) = &args.geojson {
@@ -98,13 +98,17 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
             "objects": checked.objects,
             "crs": crs.label(),
             "errors": checked.errors(),
+            "damaged": damages.iter().map(|d| json!({"path": d.path, "reason": d.reason})).collect::<Vec<_>>(),
             "sources": sources.as_ref().map(|r| &r.sources),
             "rules": checked.rules.iter().map(count_json).collect::<Vec<_>>(),
         }))?;
     } else {
         print(&checked, sources.as_ref(), ask);
+        for damage in &damages {
+            println!("{}: {} ({})", ask.say("damaged", "已损坏"), damage.path, damage.reason);
+        }
     }
-    Ok(if checked.errors() > 0 || failed_sources > 0 { Outcome::Skipped } else { Outcome::Done })
+    Ok(if checked.errors() > 0 || !damages.is_empty() || failed_sources > 0 { Outcome::Skipped } else { Outcome::Done })
 }
 
 fn rules(args: &Args) -> Result<Rules> {
@@ -119,19 +123,28 @@ fn rules(args: &Args) -> Result<Rules> {
     Ok(if args.all { rules.all_enabled() } else { rules })
 }
 
-fn of_city(folder: &Path, rules: &Rules) -> Result<(Checked, Crs)> {
+/// What is wrong with the objects of a city, and which of its files are not as they were written.
+fn of_city(folder: &Path, rules: &Rules) -> Result<(Checked, Crs, Vec<Damage>)> {
     let city = City::open(folder)?;
+    let damages = city.verify()?;
+    let is_damaged = |path: &String| damages.iter().any(|damage| damage.path == *path);
     let mut checker = Checker::new(rules);
     for layer in city.layers() {
+        // Nothing true can be said of these objects.
+        if layer.object_files.iter().any(is_damaged) {
+            continue;
+        }
         checker.layer(&layer.name, &LayerFacts { crs: city.crs().epsg, vertical: city.vertical_epsg() });
         for object in city.objects(&layer.name)? {
             checker.push(&layer.name, &object?);
         }
     }
-    if let Some(report) = city.report()? {
+    if !damages.iter().any(|damage| damage.path.starts_with("reports/"))
+        && let Some(report) = city.report()?
+    {
         report.sources.iter().for_each(|source| checker.import(source));
     }
-    Ok((checker.finish(), city.crs().clone()))
+    Ok((checker.finish(), city.crs().clone(), damages))
 }
 
 fn of_sources(

@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod crs;
+pub mod fault;
 pub mod live;
 pub mod model;
 pub mod query;

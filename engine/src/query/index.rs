@@ -43,25 +43,28 @@ pub(crate) struct PartIndex {
     extent: Extent,
     /// Whether the tree can be read again.
     has_file: bool,
+    blake3: Option<String>,
     tree: RwLock<Option<Arc<BoxTree>>>,
 }
 
 impl PartIndex {
     /// Of the rows in the file `path`, with its tree beside it.
-    pub fn beside(path: PathBuf) -> Result<Self, StoreError> {
+    ///
+    /// The tree has the hash `blake3`, where that is known.
+    pub fn beside(path: PathBuf, blake3: Option<String>) -> Result<Self, StoreError> {
         let file = tree_of(&path);
         let mut head = Vec::with_capacity(HEAD_BYTES);
         File::open(&file)
             .and_then(|opened| opened.take(HEAD_BYTES as u64).read_to_end(&mut head))
             .map_err(StoreError::at(&file))?;
         let extent = BoxTree::extent_of(&head).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
-        Ok(Self { path, extent, has_file: true, tree: RwLock::new(None) })
+        Ok(Self { path, extent, has_file: true, blake3, tree: RwLock::new(None) })
     }
 
     /// Of the boxes of the rows in the file `path`.
     pub fn made(path: PathBuf, boxes: &[Extent]) -> Self {
         let tree = BoxTree::new(boxes);
-        Self { path, extent: *tree.extent(), has_file: false, tree: RwLock::new(Some(Arc::new(tree))) }
+        Self { path, extent: *tree.extent(), has_file: false, blake3: None, tree: RwLock::new(Some(Arc::new(tree))) }
     }
 }
 
@@ -106,6 +109,9 @@ impl LayerIndex {
         }
         let file = tree_of(&part.path);
         let bytes = read_bounded(&file, MOST_BYTES)?;
+        if part.blake3.as_ref().is_some_and(|hash| blake3::hash(&bytes).to_hex().as_str() != hash) {
+            return Err(StoreError::damaged(&file, "its content is not what was written"));
+        }
         let tree = BoxTree::from_bytes(&bytes).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
         if self.held.fetch_add(tree.bytes(), Ordering::Relaxed) > HELD_BYTES {
             self.held.store(tree.bytes(), Ordering::Relaxed);
@@ -316,7 +322,7 @@ mod tests {
         let path = folder.path().join("p2.parquet");
         std::fs::write(tree_of(&path), BoxTree::new(&boxes(2)).to_bytes()).unwrap();
         let parts = (0..4).map(|part| match part {
-            2 => PartIndex::beside(path.clone()).unwrap(),
+            2 => PartIndex::beside(path.clone(), None).unwrap(),
             _ => PartIndex::made(PathBuf::from(format!("p{part}")), &boxes(part)),
         });
         let index = LayerIndex::new(parts.collect());
@@ -341,7 +347,7 @@ mod tests {
         });
         assert_eq!(found.len(), all.count());
         std::fs::write(tree_of(&path), b"GLTREE01").unwrap();
-        assert!(PartIndex::beside(path.clone()).is_err());
+        assert!(PartIndex::beside(path.clone(), None).is_err());
         assert!(index.in_box(&wanted).is_ok(), "what was read is held");
     }
 }

@@ -1,6 +1,11 @@
 //! Files of the city as they lie.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use axum::{
     extract::{Path, Request, State},
@@ -10,7 +15,10 @@ use axum::{
 use tower_http::services::ServeFile;
 
 use super::{Hall, Refusal, off_thread};
-use crate::store::join_inside;
+use crate::{
+    store::{StoreError, join_inside, read_bounded},
+    tile::NAME_DIGITS,
+};
 
 /// Files that never change.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -35,9 +43,41 @@ pub(super) async fn version(State(hall): State<Arc<Hall>>, Path(word): Path<Stri
     }
 }
 
-/// `GET /tiles/…`: files below the city's `tiles`, with ranges and entity tags.
+/// `GET /tiles/…`: files below the city's `tiles`, with ranges and entity tags. A damaged one is an error, not a picture of nonsense.
 pub(super) async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
     send(hall, format!("tiles/{path}"), FOR_EVER, request).await
+}
+
+/// Tiles that were found to be as they were written: they are looked at once, and again when they are another file.
+static SOUND: LazyLock<Mutex<HashSet<(PathBuf, u64, Option<SystemTime>)>>> = LazyLock::new(Mutex::default);
+/// So many are held, some 30 MB.
+const MOST_SOUND: usize = 200_000;
+/// A larger file is not one that the tiler made.
+const MOST_TILE_BYTES: u64 = 1 << 30;
+
+/// Fails where the tile at `path` is not what its name, the hash of its content, says.
+fn check_tile(path: &std::path::Path) -> Result<(), StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name.split('.').next().and_then(|stem| stem.rsplit('-').next()).unwrap_or_default();
+    if digits.len() != NAME_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    let data = path.metadata().map_err(StoreError::at(path))?;
+    let key = (path.to_path_buf(), data.len(), data.modified().ok());
+    let sound = || SOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if sound().contains(&key) {
+        return Ok(());
+    }
+    let bytes = read_bounded(path, MOST_TILE_BYTES)?;
+    if !blake3::hash(&bytes).to_hex().starts_with(digits) {
+        return Err(StoreError::damaged(path, "its content is not what its name says"));
+    }
+    let mut sound = sound();
+    if sound.len() >= MOST_SOUND {
+        sound.clear();
+    }
+    sound.insert(key);
+    Ok(())
 }
 
 fn not_found() -> Response {
@@ -59,8 +99,15 @@ fn media_type(path: &str) -> &'static str {
 async fn send(hall: Arc<Hall>, relative: String, caching: &'static str, request: Request) -> Response {
     let media_type = media_type(&relative);
     // A path that leads out of the city and one that leads nowhere get the same answer.
-    let found: Result<Option<PathBuf>, Refusal> =
-        off_thread(hall, move |hall| Ok(join_inside(&hall.folder, &relative).ok().filter(|path| path.is_file()))).await;
+    let found: Result<Option<PathBuf>, Refusal> = off_thread(hall, move |hall| {
+        let path = join_inside(&hall.folder, &relative).ok().filter(|path| path.is_file());
+        match &path {
+            Some(path) if relative.starts_with("tiles/") => check_tile(path)?,
+            _ => {}
+        }
+        Ok(path)
+    })
+    .await;
     let path = match found {
         Ok(Some(path)) => path,
         Ok(None) => return not_found(),

@@ -257,7 +257,12 @@ impl Hall {
         let now = stamp(&self.folder);
         let mut held = self.city.lock().unwrap_or_else(PoisonError::into_inner);
         if held.1 != now {
-            *held = (Arc::new(City::open(&self.folder)?), now);
+            match City::open(&self.folder) {
+                Ok(city) => held.0 = Arc::new(city),
+                // The version before is there still.
+                Err(error) => tracing::error!("{error}; version {} is handed out further", held.0.version()),
+            }
+            held.1 = now;
         }
         Ok(held.0.clone())
     }

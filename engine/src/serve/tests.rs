@@ -103,6 +103,33 @@ async fn start() -> (tempfile::TempDir, City, Server) {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_no_answer_and_all_others_are() {
+    let (_dir, city, server) = start().await;
+    let at = server.address();
+    let files = city.tile_files("建筑").unwrap();
+    let path_of = |file: &str| format!("/{}", super::root::percent_encode(file));
+    let damaged = |file: &str| {
+        let path = city.folder().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 2;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    for file in &files {
+        assert_eq!(get(at, &path_of(file), "").await.status, 200, "{file}");
+        damaged(file);
+        let answer = get(at, &path_of(file), "").await;
+        assert_eq!(answer.status, 500, "{file} was served once, and is another file since");
+        assert!(answer.json()["error"].is_string());
+        damaged(file);
+        assert_eq!(get(at, &path_of(file), "").await.status, 200, "{file}");
+    }
+    damaged("city.json");
+    assert_eq!(get(at, &path_of(&files[0]), "").await.status, 200);
+    assert_eq!(get(at, "/tileset.json", "").await.status, 200, "the version that was open is handed out further");
+}
+
+#[tokio::test]
 async fn tiles_are_served_with_ranges_tags_and_types() {
     let (_dir, city, server) = start().await;
     let at = server.address();

@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use rayon::prelude::*;
+
 use super::{
     Draft, LayerEntry, StoreError, disk, ids,
     json::Origins,
@@ -20,11 +22,14 @@ use super::{
 };
 use crate::{
     crs::{Crs, Frame},
+    fault::{self, Place},
     model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture, Sensor},
     query::{LayerIndex, Names, PartIndex, tree_of},
     tile::{Ground, raster::HeightRaster},
 };
 
+/// The folders of a city.
+const INNER: [&str; 4] = ["versions", "objects", "tiles", "reports"];
 /// Largest report that is read.
 const MOST_REPORT_BYTES: u64 = 64 << 20;
 
@@ -39,6 +44,8 @@ pub struct City {
     indexes: Mutex<BTreeMap<(String, bool), Arc<LayerIndex>>>,
     /// What its objects are called, as far as anyone searched.
     names: Names,
+    /// Parts whose lists of ids are as they were written.
+    sound: Mutex<HashSet<PathBuf>>,
 }
 
 /// A version of the city, as its manifest tells.
@@ -67,16 +74,31 @@ impl City {
     /// Makes an empty city (version 0) in `folder`, which must not hold one yet, unless that is still empty.
     pub fn create(folder: &Path, name: &str, crs: &Crs, vertical_epsg: Option<u32>) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
+        fault::at(Place::CreateFolder);
+        if !folder.join("city.json").exists() && is_occupied(folder) {
+            return Err(StoreError::Occupied(folder.to_path_buf()));
+        }
         let _lock = Lock::take(folder)?;
-        if folder.join("city.json").exists() {
+        fault::at(Place::CreateLocked);
+        let is_there = folder.join("city.json").exists();
+        if is_there {
             if !manifest::read_head(folder).is_ok_and(|head| head.version == 0) {
                 return Err(StoreError::Exists(folder.to_path_buf()));
             }
             super::resume::forget(folder);
         }
-        for inner in ["versions", "objects", "tiles", "reports"] {
+        Self::make(folder, name, crs, vertical_epsg).inspect_err(|_| {
+            if !is_there {
+                remove_made(folder);
+            }
+        })
+    }
+
+    fn make(folder: &Path, name: &str, crs: &Crs, vertical_epsg: Option<u32>) -> Result<Self, StoreError> {
+        for inner in INNER {
             let path = folder.join(inner);
             fs::create_dir_all(&path).map_err(StoreError::at(&path))?;
+            fault::at(Place::CreateInner);
         }
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
@@ -87,10 +109,12 @@ impl City {
             who: super::who(),
             what: "made the city".into(),
             layers: Vec::new(),
+            report: None,
         };
         let path = folder.join(manifest::manifest_path(0));
         let bytes = manifest::to_json(&manifest, &path)?;
         disk::replace_file(&path, &bytes)?;
+        fault::at(Place::CreateManifest);
         let head = Head {
             format: FORMAT.into(),
             format_version: FORMAT_VERSION,
@@ -100,10 +124,23 @@ impl City {
             extent: Extent::EMPTY,
             version: 0,
             manifest: blake3::hash(&bytes).to_hex().to_string(),
+            check: None,
         };
-        let path = folder.join("city.json");
-        disk::replace_file(&path, &manifest::to_json(&head, &path)?)?;
+        manifest::write_head(folder, &head)?;
+        fault::at(Place::CreateDone);
         Ok(Self::new(folder, head, manifest))
+    }
+
+    /// Removes a city of version 0 that could not be filled, with its folder where nothing else is in it.
+    pub fn remove_unfilled(folder: &Path) {
+        let Ok(_lock) = Lock::take(folder) else { return };
+        if !manifest::read_head(folder).is_ok_and(|head| head.version == 0) {
+            return;
+        }
+        // What cannot be removed is an empty city, which the next import fills.
+        let _ = super::draft::remove_stale_staging(folder);
+        super::resume::forget(folder);
+        remove_made(folder);
     }
 
     /// Opens the current version.
@@ -137,6 +174,7 @@ impl City {
             layers,
             indexes: Mutex::default(),
             names: Names::default(),
+            sound: Mutex::default(),
         }
     }
 
@@ -246,8 +284,10 @@ impl City {
         // Ids begin with their layer's name, so that layer is the likely one.
         let (likely, others): (Vec<_>, Vec<_>) =
             self.manifest.layers.iter().partition(|l| id.strip_prefix(&l.name).is_some_and(|r| r.starts_with('/')));
-        for file in likely.into_iter().chain(others).flat_map(LayerRecord::parquet) {
+        let layers = likely.into_iter().chain(others);
+        for (record, file) in layers.flat_map(|record| record.parquet().map(move |file| (record, file))) {
             let path = join_inside(&self.folder, &file.path)?;
+            self.sound_list(&path, record, file, "ids")?;
             let rows = ids::find(&path.with_extension("ids"), hash)?;
             if rows.is_empty() {
                 continue;
@@ -285,43 +325,51 @@ impl City {
         Ok(sensors)
     }
 
-    /// Compares every file of the open version with its manifest, and the manifests with each other.
-    /// Empty when nothing is damaged.
+    /// Compares every file of the open version and of those before it with what their manifests say, and the manifests with each
+    /// other. Empty when nothing is damaged.
     pub fn verify(&self) -> Result<Vec<Damage>, StoreError> {
         let mut found: Vec<Damage> = Vec::new();
-        let mut check = |file: &FileRecord| {
-            let reason = match join_inside(&self.folder, &file.path).and_then(|path| disk::hash_file(&path)) {
-                Ok((size, _)) if !file.has_size(size) => format!("{size} bytes instead of {}", file.size),
-                Ok((_, hash)) if !file.has_hash(&hash) => "its content is not what was written".into(),
-                Ok(_) => return,
-                Err(e) => e.to_string(),
-            };
-            if found.iter().all(|damage| damage.path != file.path) {
-                found.push(Damage { path: file.path.clone(), reason });
-            }
-        };
-        for layer in &self.manifest.layers {
-            layer.files().for_each(&mut check);
-            // A page that cannot be read is among the files that its own page names.
-            layer.each_named_tile(&self.folder, &mut BTreeSet::new(), &mut |file| {
-                file.iter().for_each(&mut check);
-            });
+        if let Err(e) = manifest::read_head(&self.folder) {
+            found.push(Damage { path: "city.json".into(), reason: e.to_string() });
         }
+        let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
+        let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut expected = self.head.manifest.clone();
         for version in (0..=self.head.version).rev() {
             let path = manifest::manifest_path(version);
-            match manifest::read_manifest(&self.folder, version) {
-                Ok((_, hash)) if hash != expected => {
+            let manifest = match manifest::read_manifest(&self.folder, version) {
+                Ok((manifest, hash)) if hash == expected => manifest,
+                Ok(_) => {
                     found.push(Damage { path, reason: "it is not the manifest that its successor names".into() });
                     break;
                 }
-                Ok((manifest, _)) => expected = manifest.parent_manifest.unwrap_or_default(),
                 Err(e) => {
                     found.push(Damage { path, reason: e.to_string() });
                     break;
                 }
+            };
+            let mut add = |file: &FileRecord| {
+                files.entry(file.path.clone()).or_insert_with(|| file.clone());
+            };
+            manifest.report.iter().for_each(&mut add);
+            for layer in &manifest.layers {
+                layer.files().for_each(&mut add);
+                // A page that cannot be read is among the files that its own page names.
+                let seen = pages.entry(layer.name.clone()).or_default();
+                layer.each_named_tile(&self.folder, seen, &mut |file| file.iter().for_each(&mut add));
             }
+            expected = manifest.parent_manifest.unwrap_or_default();
         }
+        let damaged = files.into_par_iter().filter_map(|(path, file)| {
+            let reason = match join_inside(&self.folder, &path).and_then(|path| disk::hash_file(&path)) {
+                Ok((size, _)) if !file.has_size(size) => format!("{size} bytes instead of {}", file.size),
+                Ok((_, hash)) if !file.has_hash(&hash) => "its content is not what was written".into(),
+                Ok(_) => return None,
+                Err(e) => e.to_string(),
+            };
+            Some(Damage { path, reason })
+        });
+        found.extend(damaged.collect::<Vec<_>>());
         Ok(found)
     }
 
@@ -347,8 +395,11 @@ impl City {
     /// Returns the bytes of the files.
     pub fn collect_garbage(&self) -> Result<u64, StoreError> {
         let _lock = Lock::take(&self.folder)?;
+        fault::at(Place::GcLocked);
         super::draft::remove_stale_staging(&self.folder)?;
+        fault::at(Place::GcStaging);
         super::resume::forget(&self.folder);
+        fault::at(Place::GcKept);
         let newest = manifest::read_head(&self.folder)?.version;
         let mut kept: HashSet<PathBuf> = HashSet::new();
         let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -372,10 +423,18 @@ impl City {
                 }
             }
         }
+        fault::at(Place::GcListed);
         let mut freed = 0;
-        for inner in ["versions", "objects", "tiles", "reports"] {
+        for inner in INNER {
             freed += sweep(&self.folder.join(inner), &kept)?;
         }
+        // What was to be the next `city.json`.
+        let left = self.folder.join("city.new");
+        if let Ok(data) = left.metadata() {
+            fs::remove_file(&left).map_err(StoreError::at(&left))?;
+            freed += data.len();
+        }
+        fault::at(Place::GcDone);
         Ok(freed)
     }
 
@@ -393,7 +452,7 @@ impl City {
             let path = join_inside(&self.folder, &file.path)?;
             // Ended states have no tree of their own.
             parts.push(match tree_of(&path).is_file() {
-                true => PartIndex::beside(path)?,
+                true => PartIndex::beside(path, record.beside(file, "tree").map(|tree| tree.blake3.clone()))?,
                 false => {
                     let boxes = read::read_boxes(&path)?;
                     PartIndex::made(path, &boxes)
@@ -403,6 +462,18 @@ impl City {
         let index = Arc::new(LayerIndex::new(parts));
         indexes.insert(key, index.clone());
         Ok(index)
+    }
+
+    /// Whether the list with this ending beside a part is as it was written; looked at once.
+    fn sound_list(&self, part: &Path, record: &LayerRecord, file: &FileRecord, ending: &str) -> Result<(), StoreError> {
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sound.contains(part)
+            && let Some(list) = record.beside(file, ending)
+        {
+            list.sound(&self.folder)?;
+            sound.insert(part.to_path_buf());
+        }
+        Ok(())
     }
 
     /// What its objects are called.
@@ -416,10 +487,40 @@ impl City {
     }
 }
 
+/// Removes what making a city puts into its folder, and the folder where nothing else is in it.
+fn remove_made(folder: &Path) {
+    for inner in INNER {
+        let _ = fs::remove_dir_all(folder.join(inner));
+    }
+    for file in ["city.json", ".lock"] {
+        let _ = fs::remove_file(folder.join(file));
+    }
+    let _ = fs::remove_dir(folder);
+}
+
+/// Whether the folder of a city that is to be made holds what no city of version 0 does: files of other people, or a city that
+/// lost its `city.json`.
+fn is_occupied(folder: &Path) -> bool {
+    INNER.iter().any(|inner| {
+        let Ok(mut entries) = fs::read_dir(folder.join(inner)) else { return folder.join(inner).exists() };
+        entries.any(|entry| {
+            // A process that died while it made a city leaves these.
+            let is_begun = |name: &str| name == "000000.json" || name == "000000.new";
+            !entry.is_ok_and(|entry| *inner == "versions" && entry.file_name().to_str().is_some_and(is_begun))
+        })
+    })
+}
+
 /// Removes the files below `folder` that are not in `kept`, and folders left empty.
 fn sweep(folder: &Path, kept: &HashSet<PathBuf>) -> Result<u64, StoreError> {
     let mut freed = 0;
-    for entry in fs::read_dir(folder).map_err(StoreError::at(folder))? {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // A copy of a city may lack the empty folders.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(StoreError::at(folder)(error)),
+    };
+    for entry in entries {
         let entry = entry.map_err(StoreError::at(folder))?;
         let (path, data) = (entry.path(), entry.metadata().map_err(StoreError::at(folder))?);
         if data.is_dir() {
@@ -427,7 +528,9 @@ fn sweep(folder: &Path, kept: &HashSet<PathBuf>) -> Result<u64, StoreError> {
             // Fails when something is in it, which is what should happen then.
             let _ = fs::remove_dir(&path);
         } else if !kept.contains(&path) {
+            fault::at(Place::GcRemoving);
             fs::remove_file(&path).map_err(StoreError::at(&path))?;
+            fault::at(Place::GcRemoved);
             freed += data.len();
         }
     }
@@ -503,8 +606,8 @@ pub(crate) fn each_part(
             continue;
         }
         let mut parts = Parts::new(spill)?;
-        for file in record.parquet() {
-            let path = join_inside(folder, &file.path)?;
+        for path in record.sound_parts(folder) {
+            let path = path?;
             let rows = read::rows_of_kind(&path, kind)?;
             for row in RowReader::open(&path, Rows::These(&rows))? {
                 parts.push(&row?)?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::StoreError;
+use crate::fault::{self, Output, Place};
 
 /// Points of a commit after which the process may die or the disk be full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +61,16 @@ pub(crate) fn fail_here() -> impl Fn() + Sync {
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let beside = path.with_extension("new");
     let written = (|| {
-        let mut file = File::create(&beside)?;
+        let mut file = Output::create(&beside)?;
+        fault::at(Place::FileCreated);
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
+        fault::at(Place::FileWritten);
+        fault::sync()?;
+        file.0.sync_all()?;
+        fault::at(Place::FileSynced);
+        fs::rename(&beside, path)?;
+        fault::at(Place::FileNamed);
+        Ok(())
     })();
     if let Err(source) = written {
         let _ = fs::remove_file(&beside);
@@ -78,32 +85,24 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> 
 /// Makes the names in `folder` durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
-    File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::at(folder))?;
+    fault::sync().and_then(|()| File::open(folder)?.sync_all()).map_err(StoreError::at(folder))?;
     let _ = folder;
     Ok(())
 }
 
-/// Makes every file and name below `folder` durable. On Linux by one call for the whole file system,
-/// since a layer may have thousands of tiles and each `fsync` alone costs milliseconds.
+/// Makes every file and name below `folder` durable, one by one.
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn sync_tree(folder: &Path) -> Result<(), StoreError> {
-    #[cfg(target_os = "linux")]
-    {
-        let opened = File::open(folder).map_err(StoreError::at(folder))?;
-        rustix::fs::syncfs(&opened).map_err(|e| StoreError::Io { path: folder.into(), source: e.into() })
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        for entry in fs::read_dir(folder).map_err(StoreError::at(folder))? {
-            let entry = entry.map_err(StoreError::at(folder))?;
-            let (path, kind) = (entry.path(), entry.file_type().map_err(StoreError::at(folder))?);
-            if kind.is_dir() {
-                sync_tree(&path)?;
-            } else if kind.is_file() {
-                File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::at(&path))?;
-            }
+    for entry in fs::read_dir(folder).map_err(StoreError::at(folder))? {
+        let entry = entry.map_err(StoreError::at(folder))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(StoreError::at(folder))?);
+        if kind.is_dir() {
+            sync_tree(&path)?;
+        } else if kind.is_file() {
+            File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::at(&path))?;
         }
-        sync_folder(folder)
     }
+    sync_folder(folder)
 }
 
 /// Size and BLAKE3 (hex) of a file.

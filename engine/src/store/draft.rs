@@ -12,13 +12,14 @@ use super::{
     disk::{self, Step, pass},
     layer_draft::{Base, LayerDraft},
     lock::Lock,
-    manifest::{self, FORMAT_VERSION, Head, LayerRecord, Manifest},
+    manifest::{self, FORMAT_VERSION, FileRecord, Head, LayerRecord, Manifest},
     path::folder_of,
     resume::{self, Resume},
     shape::Kind,
     site::Site,
 };
 use crate::{
+    fault::{self, Place},
     model::{CityObject, Geometry, ImportReport},
     tile::raster::{HeightRaster, Photo, Rasters},
 };
@@ -41,7 +42,7 @@ pub struct Draft {
     pub(super) resume: Option<Resume>,
     pub(super) time_ms: i64,
     // Dropped last: the staging folder must be gone before another may write.
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Takes the objects of one started layer.
@@ -120,6 +121,7 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // What cannot be removed now is removed when the next draft begins.
         let _ = fs::remove_dir_all(&self.0);
+        fault::at(Place::StagingDropped);
     }
 }
 
@@ -146,14 +148,17 @@ impl Draft {
         manifest::read_head(folder)?;
         let lock = Lock::take(folder)?;
         let head = manifest::read_head(folder)?;
+        fault::at(Place::BeginLocked);
         let (base, hash) = manifest::read_manifest(folder, head.version)?;
         if hash != head.manifest {
             let path = folder.join(manifest::manifest_path(head.version));
             return Err(StoreError::damaged(&path, "it is not the manifest that city.json names"));
         }
         remove_stale_staging(folder)?;
+        fault::at(Place::BeginSwept);
         let staging = folder.join(format!(".staging-{}", std::process::id()));
         fs::create_dir(&staging).map_err(StoreError::at(&staging))?;
+        fault::at(Place::BeginStaged);
         Ok(Self {
             folder: folder.to_path_buf(),
             head,
@@ -162,8 +167,8 @@ impl Draft {
             removed: BTreeSet::new(),
             staging: Staging(staging),
             resume: None,
-            time_ms: chrono::Utc::now().timestamp_millis(),
-            _lock: lock,
+            time_ms: chrono::DateTime::<chrono::Utc>::from(fault::now()).timestamp_millis(),
+            lock,
         })
     }
 
@@ -178,6 +183,7 @@ impl Draft {
     /// Removes what an earlier import kept: there is nothing to be done with it.
     pub fn forget_kept(&self) {
         Resume::new(&self.folder).retain(&BTreeSet::new());
+        fault::at(Place::KeptForgotten);
     }
 
     /// Number of the version that this draft changes.
@@ -322,6 +328,7 @@ impl Draft {
         let (grids, pictures) = self.take_surfaces()?;
         let ground = city::ground_of(grids);
         ground.hold(HELD_GROUND_BYTES)?;
+        fault::at(Place::SurfaceRead);
         Site::new(self, ground, pictures)
     }
 
@@ -334,7 +341,7 @@ impl Draft {
         report: &mut ImportReport,
     ) -> Result<u64, StoreError> {
         let version = self.head.version + 1;
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
             version,
             parent: Some(self.head.version),
@@ -343,12 +350,15 @@ impl Draft {
             who: super::who(),
             what,
             layers,
+            report: None,
         };
         (report.version, report.extent) = (version, manifest.extent());
 
         // Nobody asks for the ground any more: what it lies in need not be made durable.
         let _ = fs::remove_dir_all(self.staging.0.join(SURFACE_FOLDER));
-        disk::sync_tree(&self.folder)?;
+        fault::at(Place::CommitSwept);
+        self.sync()?;
+        fault::at(Place::CommitSynced);
         pass(Step::Staged, &self.staging.0)?;
         for (number, (from, relative)) in moves.iter().enumerate() {
             if number == moves.len() / 2 {
@@ -359,26 +369,47 @@ impl Draft {
                 fs::create_dir_all(parent).map_err(StoreError::at(parent))?;
             }
             // Files are named by their content: what is there already is the same, or damaged.
+            fault::at(Place::CommitMoving);
             fs::rename(from, &target).map_err(StoreError::at(&target))?;
+            fault::at(Place::CommitMoved);
         }
+        fault::at(Place::CommitPlaced);
         pass(Step::Moved, &self.folder)?;
         let path = self.folder.join(manifest::report_path(version));
-        disk::replace_file(&path, &manifest::to_json(report, &path)?)?;
+        let bytes = manifest::to_json(report, &path)?;
+        disk::replace_file(&path, &bytes)?;
+        manifest.report = Some(FileRecord::new(manifest::report_path(version), &bytes));
+        fault::at(Place::ReportDone);
         pass(Step::Reported, &path)?;
         let path = self.folder.join(manifest::manifest_path(version));
         let bytes = manifest::to_json(&manifest, &path)?;
         disk::replace_file(&path, &bytes)?;
-        disk::sync_tree(&self.folder)?;
+        fault::at(Place::ManifestDone);
+        self.sync()?;
+        fault::at(Place::CommitDurable);
         pass(Step::Manifested, &path)?;
 
         (self.head.version, self.head.format_version) = (version, FORMAT_VERSION);
         self.head.extent = report.extent;
         self.head.manifest = blake3::hash(&bytes).to_hex().to_string();
-        let path = self.folder.join("city.json");
-        disk::replace_file(&path, &manifest::to_json(&self.head, &path)?)?;
+        manifest::write_head(&self.folder, &self.head).map_err(|error| match error {
+            StoreError::Io { path, source }
+                if manifest::read_head(&self.folder).is_ok_and(|h| h.version == version) =>
+            {
+                StoreError::Unconfirmed { version, path, source }
+            }
+            other => other,
+        })?;
+        fault::at(Place::Switched);
         // The layers are in the city now, or belong to no import that could go on.
         self.forget_kept();
         Ok(version)
+    }
+
+    /// Makes all that is written durable. What a disk could not write may still be read from memory as if it were there, so
+    /// it is asked once, and nothing of it is kept for another import.
+    fn sync(&self) -> Result<(), StoreError> {
+        self.lock.sync(&self.folder).inspect_err(|_| self.forget_kept())
     }
 
     /// Grids and pictures of the next version, layer by layer in the order of their names.

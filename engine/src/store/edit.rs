@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
+
 use super::{
     City, Draft, StoreError,
     disk::{Step, pass},
@@ -26,6 +28,7 @@ use super::{
 };
 use crate::{
     crs::Frame,
+    fault::{self, Place},
     model::{Changes, CityObject, Class, ImportReport, ObjectId},
     tile::{self, Delta, Ground, Journal, Objects, Square, TileError, TilesetBuilder, hilbert},
 };
@@ -82,7 +85,9 @@ struct Change {
     draft: Draft,
     layer: String,
     record: LayerRecord,
+    /// Its parts.
     paths: Vec<PathBuf>,
+    sound: Sound,
     ground: Ground,
     time_ms: i64,
     what: String,
@@ -95,6 +100,11 @@ struct Change {
 impl Change {
     fn new(draft: Draft, record: LayerRecord, layer: &str) -> Result<Self, StoreError> {
         let paths = record.parquet().map(|file| join_inside(&draft.folder, &file.path)).collect::<Result<_, _>>()?;
+        // An id that a damaged list does not tell would be there twice.
+        let is_list = |file: &&FileRecord| file.path.ends_with(".ids");
+        let lists: Vec<&FileRecord> = record.object_files.iter().filter(is_list).collect();
+        lists.par_iter().try_for_each(|list| list.sound(&draft.folder).map(drop))?;
+        let sound = Sound::new(&draft.folder, &record);
         let ground = match record.ground.is_empty() {
             true => Ground::default(),
             false => City::open(&draft.folder)?.ground()?,
@@ -105,6 +115,7 @@ impl Change {
             layer: layer.into(),
             record,
             paths,
+            sound,
             ground,
             time_ms,
             what: String::new(),
@@ -123,6 +134,7 @@ impl Change {
             if numbers.is_empty() {
                 continue;
             }
+            self.sound.check(path)?;
             for (row, number) in RowReader::open(path, Rows::These(&numbers))?.zip(&numbers) {
                 let row = row?;
                 if row.id == id {
@@ -233,9 +245,12 @@ impl Change {
         fs::create_dir_all(&folder).map_err(StoreError::at(&folder))?;
         pass(Step::Objects, &folder)?;
         let crs = projjson(&self.draft.head.crs);
+        fault::at(Place::EditBegun);
         let parts = self.write_parts(&root, &inner, &crs)?;
+        fault::at(Place::EditParts);
         self.write_ended(&folder, &inner, &crs)?;
         let files = self.write_tiles(&root, &inner, parts)?;
+        fault::at(Place::EditTiles);
 
         let mut moves = Vec::new();
         for file in self.record.files().chain(&files) {
@@ -285,6 +300,9 @@ impl Change {
                 paths.push(path.clone());
                 continue;
             }
+            if let Some(path) = path {
+                self.sound.check(path)?;
+            }
             let rows = merged(path, &gone, new)?;
             let pieces = rows.len().div_ceil(2 * PART_ROWS).max(1);
             for rows in rows.chunks(rows.len().div_ceil(pieces).max(1)) {
@@ -330,6 +348,7 @@ impl Change {
         let name = format!("objects/{inner}/{}.ended.parquet", &hash[..32]);
         self.record.ended_files.push(record_of(folder, &path, name, size, &hash)?);
         self.record.ended += self.gone.len() as u64;
+        fault::at(Place::EndedWritten);
         Ok(())
     }
 
@@ -354,7 +373,7 @@ impl Change {
         };
         let mut tileset = TilesetBuilder::new(&made, &frame)?;
         let delta = std::mem::take(&mut self.delta);
-        let objects = After { parts, keys: RefCell::default() };
+        let objects = After { parts, keys: RefCell::default(), sound: std::mem::take(&mut self.sound) };
         let (tree, undrawn) = tile::change(old, &held, delta, &objects, &self.ground, &tileset)?;
         if let Some(tree) = tree {
             tileset.add_root(tree);
@@ -365,6 +384,29 @@ impl Change {
         let (record, files) = with_tiles(self.record.clone(), inner, tileset.finish()?);
         self.record = record;
         Ok(files)
+    }
+}
+
+/// The parts of a layer as its record has them: those that were looked at are as they were written.
+#[derive(Default)]
+struct Sound {
+    folder: PathBuf,
+    unseen: RefCell<BTreeMap<PathBuf, Vec<FileRecord>>>,
+}
+
+impl Sound {
+    fn new(folder: &Path, record: &LayerRecord) -> Self {
+        let mut unseen: BTreeMap<PathBuf, Vec<FileRecord>> = BTreeMap::new();
+        for file in &record.object_files {
+            unseen.entry(folder.join(&file.path).with_extension("")).or_default().push(file.clone());
+        }
+        Self { folder: folder.into(), unseen: RefCell::new(unseen) }
+    }
+
+    /// Fails where the part at `path` or a list beside it is damaged.
+    fn check(&self, path: &Path) -> Result<(), StoreError> {
+        let files = self.unseen.borrow_mut().remove(&path.with_extension(""));
+        files.iter().flatten().try_for_each(|file| file.sound(&self.folder).map(drop))
     }
 }
 
@@ -391,6 +433,7 @@ struct After {
     parts: Vec<(PartRecord, PathBuf)>,
     /// By part: the places of its rows on the curve, once they were asked for.
     keys: RefCell<BTreeMap<usize, Vec<u64>>>,
+    sound: Sound,
 }
 
 impl After {
@@ -418,6 +461,7 @@ impl After {
             if last < *wanted.start() || first > *wanted.end() {
                 continue;
             }
+            self.sound.check(path)?;
             let rows = self.rows_in(number, square)?;
             if rows.is_empty() {
                 continue;

@@ -243,6 +243,7 @@ fn a_layer_of_an_earlier_release_is_refused_until_it_is_imported_again() {
     let head = folder.path().join("city.json");
     let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&head).unwrap()).unwrap();
     value["manifest"] = blake3::hash(&text).to_hex().to_string().into();
+    value.as_object_mut().unwrap().remove("check");
     std::fs::write(&head, value.to_string()).unwrap();
 
     let error = edited(&city, Vec::new(), vec![objects[0].id.clone()]).err().unwrap().to_string();
@@ -282,9 +283,7 @@ fn a_flipped_bit_in_any_file_is_found_and_named() {
     let mut named = 0;
     for (name, bytes) in files(folder.path()) {
         let path = folder.path().join(&name);
-        // Those of the version before, the accounts and the lock belong to nothing that is verified here.
-        let is_ours = city.layers()[0].object_files.contains(&name) || tiles(&city).contains(&name);
-        if !is_ours || bytes.is_empty() {
+        if name == ".lock" {
             continue;
         }
         let mut damaged = bytes.clone();

@@ -19,6 +19,19 @@ pub enum StoreError {
     /// There is a city in the folder where a new one was to be made.
     #[error("{0} holds a city already")]
     Exists(PathBuf),
+    /// The folder in which a city was to be made holds files of its own under the names of a city's folders.
+    #[error("{0} has no city.json, but files in versions, objects, tiles or reports: no city is made on top of them")]
+    Occupied(PathBuf),
+    /// The city is at a new version, but the disk failed when it was asked to keep that.
+    #[error("the city is at version {version}, but the disk did not confirm that it keeps it: {path}: {source}")]
+    Unconfirmed {
+        /// The new version.
+        version: u64,
+        /// File or folder.
+        path: PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
     /// A file of the city is damaged.
     #[error("{path} is damaged: {reason}")]
     Damaged {
@@ -72,6 +85,19 @@ impl StoreError {
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
         let path = path.to_path_buf();
         move |source| StoreError::Io { path, source }
+    }
+
+    /// Whether a file is not there, not as it was written, or cannot be read off its disk: it will be no better another time.
+    pub(crate) fn is_damage(&self) -> bool {
+        use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => {
+                let is_unreadable = source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+                is_unreadable || matches!(source.kind(), NotFound | UnexpectedEof | InvalidData)
+            }
+            _ => false,
+        }
     }
 
     /// A damaged file.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::StoreError;
+use crate::fault::Output;
 
 const MAGIC: &[u8; 8] = b"GLIDS001";
 const HEAD: u64 = 16;
@@ -26,7 +27,7 @@ pub(crate) fn hash_of(id: &str) -> u64 {
 pub(crate) fn write(path: &Path, mut entries: Vec<(u64, u32)>) -> Result<(), StoreError> {
     entries.sort_unstable();
     let write = || -> std::io::Result<()> {
-        let mut file = BufWriter::new(File::create(path)?);
+        let mut file = BufWriter::new(Output::create(path)?);
         file.write_all(MAGIC)?;
         file.write_all(&(entries.len() as u64).to_le_bytes())?;
         for (hash, row) in &entries {

@@ -21,7 +21,7 @@ use super::{
     json::Origins,
     manifest::{FileRecord, LayerRecord},
     parts::Parts,
-    path::{folder_of, join_inside},
+    path::folder_of,
     read::{self, RowReader},
     row::Row,
     shape::{self, Kind},
@@ -29,6 +29,7 @@ use super::{
     spill::Sorter,
 };
 use crate::{
+    fault::{self, Place},
     model::{Changes, CityObject, Class, Geometry, Warning},
     tile::{
         LayerTiler, LayerTiles, Surroundings, TileFile,
@@ -55,6 +56,12 @@ impl Base {
 
     fn keeps_all(&self) -> bool {
         self.kept.iter().all(Option::is_some)
+    }
+
+    /// Whether the objects of the layer are not as they were written.
+    fn is_damaged(&self) -> bool {
+        let parts = self.record.sound_parts(&self.folder);
+        parts.into_iter().any(|part| part.is_err_and(|error| error.is_damage()))
     }
 
     /// The sources of the rows of a part, where they are listed.
@@ -146,6 +153,7 @@ impl LayerDraft {
         let _ = fs::remove_dir_all(&spill);
         let inner = spill.join("tiles");
         fs::create_dir_all(&inner).map_err(StoreError::at(&inner))?;
+        fault::at(Place::LayerStarted);
         let mut draft = Self {
             sources,
             source: 0,
@@ -185,8 +193,8 @@ impl LayerDraft {
         // Grids and pictures have an order of their own, which is not that of the file.
         let mut parts = Parts::new(&self.spill.folder)?;
         let mut origins = Origins::default();
-        for file in base.record.parquet() {
-            let path = join_inside(&base.folder, &file.path)?;
+        for path in base.record.sound_parts(&base.folder) {
+            let path = path?;
             let list = base.list_of_sources(&path)?;
             for (number, row) in RowReader::open(&path, read::Rows::All)?.enumerate() {
                 let mut row = row?;
@@ -271,7 +279,9 @@ impl LayerDraft {
             _ => {}
         }
         self.aside.put(&mut row)?;
-        self.sorter.push(&row)
+        self.sorter.push(&row)?;
+        fault::at(Place::ObjectTaken);
+        Ok(())
     }
 
     fn warn(&mut self, code: &str, message: &str, place: &str) {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub(crate) struct Head {
     pub version: u64,
     /// BLAKE3 of the current version's manifest file.
     pub manifest: String,
+    /// BLAKE3 of this file with zeros in the place of these digits; absent in cities that an earlier Groundline wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// A file of the city, by its content.
@@ -51,9 +54,30 @@ impl FileRecord {
     /// Of a file whose size nobody says.
     pub const ANY_SIZE: u64 = u64::MAX;
 
+    /// Of a file that holds `bytes`.
+    pub fn new(path: String, bytes: &[u8]) -> Self {
+        Self { path, size: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() }
+    }
+
     /// Whether the file at `path` is the recorded one.
     pub fn is_whole(&self, path: &Path) -> bool {
         disk::hash_file(path).is_ok_and(|(size, hash)| self.has_size(size) && self.has_hash(&hash))
+    }
+
+    /// Where the file lies in the city `folder`, once it is sure that it is as it was written. What goes into a new version is read so: a
+    /// flipped bit would get a hash of its own there.
+    pub fn sound(&self, folder: &Path) -> Result<PathBuf, StoreError> {
+        let path = path::join_inside(folder, &self.path)?;
+        let (size, hash) = disk::hash_file(&path)?;
+        match self.has_size(size) && self.has_hash(&hash) {
+            true => Ok(path),
+            false => Err(StoreError::damaged(&path, "its content is not what was written")),
+        }
+    }
+
+    /// Its path without the ending: the files of a part have it in common.
+    fn stem(&self) -> &str {
+        self.path.rsplit_once('.').map_or(&self.path, |(stem, _)| stem)
     }
 
     /// Whether the file has this size.
@@ -151,6 +175,9 @@ pub(crate) struct Manifest {
     /// What changed, in a sentence.
     pub what: String,
     pub layers: Vec<LayerRecord>,
+    /// The account of the import that made it; absent in version 0 and where an earlier Groundline wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<FileRecord>,
 }
 
 impl LayerRecord {
@@ -162,6 +189,23 @@ impl LayerRecord {
     /// Whether it is as this Groundline writes layers, so that single objects of it can be changed.
     pub(crate) fn is_current(&self) -> bool {
         self.object_parts.len() == self.parquet().count() && self.tile_files.len() <= 1
+    }
+
+    /// The list with this ending beside a GeoParquet file.
+    pub(crate) fn beside(&self, part: &FileRecord, ending: &str) -> Option<&FileRecord> {
+        let at = self.object_files.iter().position(|file| std::ptr::eq(file, part))?;
+        let files = self.object_files[at..].iter().take_while(|file| file.stem() == part.stem());
+        files.into_iter().find(|file| file.path.rsplit_once('.').is_some_and(|(_, found)| found == ending))
+    }
+
+    /// Its GeoParquet files in the city `folder`, each once it is sure that it and the lists beside it are as they were written.
+    pub(crate) fn sound_parts(&self, folder: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> {
+        self.object_files.chunk_by(|a, b| a.stem() == b.stem()).filter_map(|part| {
+            let found = part.iter().map(|file| file.sound(folder)).collect::<Result<Vec<_>, _>>();
+            found
+                .map(|paths| paths.into_iter().find(|path| path.extension().is_some_and(|e| e == "parquet")))
+                .transpose()
+        })
     }
 
     /// Its GeoParquet files.
@@ -254,7 +298,35 @@ pub(crate) fn read_head(folder: &Path) -> Result<Head, StoreError> {
     }
     // The version is looked at first: a later format may have other fields.
     check_format(&path, value.get("format_version").and_then(|v| v.as_u64()))?;
-    serde_json::from_value(value).map_err(|e| StoreError::damaged(&path, e))
+    let is_known = |key: &String| HEAD_KEYS.contains(&key.as_str());
+    // A file without its hash is of an earlier Groundline, which wrote these keys and no others.
+    let is_older = value.as_object().is_some_and(|object| object.keys().all(is_known));
+    let head: Head = serde_json::from_value(value).map_err(|e| StoreError::damaged(&path, e))?;
+    let is_whole = head.check.as_ref().map_or(is_older, |check| check_of(&bytes, check).as_ref() == Some(check));
+    is_whole.then_some(head).ok_or_else(|| StoreError::damaged(&path, "its content is not what was written"))
+}
+
+/// The keys of `city.json` before it had its own hash.
+const HEAD_KEYS: [&str; 8] =
+    ["format", "format_version", "name", "crs", "vertical_epsg", "extent", "version", "manifest"];
+
+/// What stands in for the hash of `city.json` while it is reckoned.
+const NO_CHECK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The hash of `city.json` as it is written, in which `check` is said to be it.
+fn check_of(bytes: &[u8], check: &str) -> Option<String> {
+    let at = bytes.windows(NO_CHECK.len()).rposition(|part| part == check.as_bytes())?;
+    let mut bare = bytes.to_vec();
+    bare[at..at + NO_CHECK.len()].copy_from_slice(NO_CHECK.as_bytes());
+    Some(blake3::hash(&bare).to_hex().to_string())
+}
+
+/// Puts `city.json` into place: from here on the city is at the version that it names.
+pub(crate) fn write_head(folder: &Path, head: &Head) -> Result<(), StoreError> {
+    let path = folder.join("city.json");
+    let bare = Head { check: Some(NO_CHECK.into()), ..head.clone() };
+    let check = check_of(&to_json(&bare, &path)?, NO_CHECK);
+    disk::replace_file(&path, &to_json(&Head { check, ..bare }, &path)?)
 }
 
 fn check_format(path: &Path, found: Option<u64>) -> Result<(), StoreError> {
@@ -276,6 +348,9 @@ pub(crate) fn read_manifest(folder: &Path, version: u64) -> Result<(Manifest, St
     check_format(&path, Some(manifest.format_version))?;
     if manifest.version != version {
         return Err(StoreError::damaged(&path, format!("it says that it is version {}", manifest.version)));
+    }
+    if manifest.report.as_ref().is_some_and(|report| report.path != report_path(version)) {
+        return Err(StoreError::damaged(&path, "its report is that of another version"));
     }
     let tilesets = manifest.layers.iter().filter_map(|l| l.tileset.as_deref());
     let files = manifest.layers.iter().flat_map(LayerRecord::files).map(|f| f.path.as_str());

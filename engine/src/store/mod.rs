@@ -114,7 +114,7 @@ pub struct LayerEntry {
 
 /// The time, RFC 3339 in UTC.
 fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    chrono::DateTime::<chrono::Utc>::from(crate::fault::now()).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// Who runs this program, as the system names them.

@@ -1,6 +1,6 @@
 //! A layer's objects as GeoParquet 1.1.
 
-use std::{collections::BTreeSet, fs::File, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch, StructArray,
@@ -15,7 +15,10 @@ use parquet::{
 };
 
 use super::{StoreError, row::Row, wkb};
-use crate::model::Extent;
+use crate::{
+    fault::{self, Output, Place},
+    model::Extent,
+};
 
 /// Rows of a row group: what a reader may skip at once. A part of a layer has fewer.
 const GROUP_ROWS: usize = 65_536;
@@ -62,7 +65,7 @@ fn bbox_fields() -> Fields {
 pub(crate) struct ObjectsWriter<'a> {
     path: &'a Path,
     crs: serde_json::Value,
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<Output>,
     batch: Batch,
     types: BTreeSet<&'static str>,
     extent: Extent,
@@ -71,7 +74,8 @@ pub(crate) struct ObjectsWriter<'a> {
 impl<'a> ObjectsWriter<'a> {
     /// Starts the file; `crs` is the PROJJSON of the city's system.
     pub(crate) fn new(path: &'a Path, crs: serde_json::Value) -> Result<Self, StoreError> {
-        let file = File::create(path).map_err(StoreError::at(path))?;
+        let file = Output::create(path).map_err(StoreError::at(path))?;
+        fault::at(Place::RowsBegun);
         let level = ZstdLevel::try_new(3).map_err(StoreError::parquet(path))?;
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -116,6 +120,7 @@ impl<'a> ObjectsWriter<'a> {
     /// Ends the file.
     pub(crate) fn finish(mut self) -> Result<(), StoreError> {
         self.flush()?;
+        fault::at(Place::RowsWritten);
         let geo = geo_metadata(&self.crs, &self.types, &self.extent);
         self.writer.append_key_value_metadata(KeyValue::new("geo".into(), geo.to_string()));
         self.writer.close().map_err(StoreError::parquet(self.path))?;

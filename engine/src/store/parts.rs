@@ -2,17 +2,18 @@
 //! they came decides which lies on top.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use super::{StoreError, row::Row};
+use crate::fault::Output;
 
 /// Such rows in a file without a name, of which one at a time is in memory.
 pub(super) struct Parts {
     folder: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<Output>,
     written: u64,
     /// Part, place in the file and length of each.
     places: Vec<(u32, u64, usize)>,
@@ -23,7 +24,7 @@ impl Parts {
     pub fn new(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
         let file = tempfile::tempfile_in(folder).map_err(StoreError::at(folder))?;
-        let file = BufWriter::with_capacity(1 << 18, file);
+        let file = BufWriter::with_capacity(1 << 18, Output(file));
         Ok(Self { folder: folder.into(), file, written: 0, places: Vec::new() })
     }
 
@@ -40,7 +41,7 @@ impl Parts {
     pub fn each(mut self, take: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.places.sort_by_key(|(part, ..)| *part);
         let file = self.file.into_inner().map_err(|e| StoreError::at(&self.folder)(e.into_error()))?;
-        let mut file = BufReader::with_capacity(1 << 18, file);
+        let mut file = BufReader::with_capacity(1 << 18, file.0);
         for (_, offset, length) in self.places {
             let mut bytes = vec![0; length];
             file.seek(SeekFrom::Start(offset))

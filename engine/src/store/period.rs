@@ -15,7 +15,6 @@ use super::{
     StoreError, ids,
     manifest::LayerRecord,
     objects::ObjectsWriter,
-    path::join_inside,
     read::{RowReader, Rows},
     row::Row,
     shape::Kind,
@@ -53,8 +52,8 @@ impl Periods {
             time_ms,
             changes: Changes::default(),
         };
-        for file in record.parquet() {
-            let path = join_inside(folder, &file.path)?;
+        for path in record.sound_parts(folder) {
+            let path = path?;
             periods.files.push((path.clone(), periods.is_there.len() as u32));
             for row in RowReader::open(&path, Rows::All)? {
                 let row = row?;

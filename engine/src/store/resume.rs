@@ -24,7 +24,10 @@ use super::{
     manifest::{FileRecord, LayerRecord},
     path,
 };
-use crate::model::{Changes, SourceReport, Warning};
+use crate::{
+    fault::{self, Place},
+    model::{Changes, SourceReport, Warning},
+};
 
 /// Changes with the meaning of what is kept.
 const FORMAT: u64 = 2;
@@ -95,11 +98,15 @@ impl Resume {
             bytes.extend(json);
             // Whoever sees the record sees the whole of it, so a process that dies here leaves a layer that is kept or none.
             let beside = path.with_extension("new");
-            fs::write(&beside, bytes).map_err(StoreError::at(&beside))?;
+            fault::write(&beside, &bytes).map_err(StoreError::at(&beside))?;
+            fault::at(Place::KeepWritten);
             fs::rename(&beside, &path).map_err(StoreError::at(&path))?;
+            fault::at(Place::KeepRecorded);
             fs::create_dir_all(&self.0).map_err(StoreError::at(&self.0))?;
             let _ = fs::remove_dir_all(&target);
-            fs::rename(staged, &target).map_err(StoreError::at(&target))
+            fs::rename(staged, &target).map_err(StoreError::at(&target))?;
+            fault::at(Place::KeepDone);
+            Ok(())
         };
         match write() {
             Ok(()) => target,
@@ -129,11 +136,13 @@ impl Resume {
                 return None;
             }
             // A process that was killed while it switched versions may have moved it already.
-            let is_whole = [root.join(&file.path), city.join(&file.path)].iter().any(|path| file.is_whole(path));
-            if !is_whole {
+            let path =
+                Some(root.join(&file.path)).filter(|path| path.exists()).unwrap_or_else(|| city.join(&file.path));
+            if !file.is_whole(&path) {
                 return None;
             }
         }
+        fault::at(Place::LayerAdopted);
         let finished = FinishedLayer {
             record: kept.record,
             tile_files: kept.tile_files,

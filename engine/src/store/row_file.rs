@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::{StoreError, row::Row};
+use crate::fault::Output;
 
 const MAGIC: &[u8; 8] = b"GLROWS01";
 /// Magic and number of rows.
@@ -49,7 +50,7 @@ pub(super) fn write(path: &Path, rows: &[Row]) -> Result<(), StoreError> {
         blocks.extend(packer.compress(&plain).map_err(broken)?);
         ends.push(blocks.len() as u64);
     }
-    let mut file = File::create(path).map_err(broken)?;
+    let mut file = Output::create(path).map_err(broken)?;
     let mut head = MAGIC.to_vec();
     head.extend((rows.len() as u32).to_le_bytes());
     ends.iter().for_each(|end| head.extend(end.to_le_bytes()));

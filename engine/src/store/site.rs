@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     crs::Frame,
+    fault::{self, Place},
     model::{ImportReport, SourceReport, Warning},
     tile::{Ground, Journal, Surroundings, raster::Photo},
 };
@@ -91,6 +92,7 @@ impl Site {
         if let Some(resume) = &self.draft.resume {
             resume.retain(&lock(&self.keys));
         }
+        fault::at(Place::OthersDropped);
     }
 
     /// Removes everything that earlier imports and this one kept: there is nothing to go on from.
@@ -137,6 +139,7 @@ impl Site {
             None => self.draft.staging.0.join("layers").join(number.to_string()),
         };
         fs::create_dir_all(&root).map_err(StoreError::at(&root))?;
+        fault::at(Place::FinishBegun);
         // That of a layer that could not be taken over.
         let _ = fs::remove_file(root.join(resume::RECORD));
         let path = root.join("journal");
@@ -144,6 +147,7 @@ impl Site {
             Some(_) => Some(Journal::open(&path).map_err(StoreError::at(&path))?),
             None => None,
         };
+        fault::at(Place::JournalOpened);
         let journal = opened.as_ref().unwrap_or(Journal::none());
         let around = Surroundings { frame: &self.frame, ground: &self.ground, pictures: &self.pictures, journal };
         let mut finished = writer.draft.finish(&writer.name, &root, &around, &self.crs)?;
@@ -152,6 +156,7 @@ impl Site {
         finished.record.pictures = self.pictures_hash.clone();
         // All that it says is in the finished layer now.
         let _ = fs::remove_file(&path);
+        fault::at(Place::LayerWritten);
         Ok(finished)
     }
 
@@ -200,6 +205,7 @@ impl Site {
         let what = self.what();
         let outdated = self.restart_outdated(report)?;
         self.finish_all(outdated)?;
+        fault::at(Place::CommitBegun);
 
         let mut all = std::mem::take(&mut *lock(&self.finished));
         all.sort_by(|a, b| a.record.name.cmp(&b.record.name));
@@ -211,9 +217,10 @@ impl Site {
             report.changes.add(&finished.changes);
             warn(report, &finished.record.name, finished.warnings);
             for file in finished.record.files().chain(&finished.tile_files) {
+                report.bytes += file.size;
+                // An import that was killed in the middle of this may have put it into place.
                 let from = finished.root.join(&file.path);
                 if from.exists() {
-                    report.bytes += file.size;
                     moves.push((from, file.path.clone()));
                 }
             }

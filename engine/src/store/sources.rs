@@ -4,12 +4,12 @@
 //! layer's sources as the manifest names them. Without the list an import must read all sources of the layer together.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
     path::Path,
 };
 
 use super::{StoreError, disk};
+use crate::fault::Output;
 
 const MAGIC: &[u8; 8] = b"GLSRC001";
 const HEAD: usize = 16;
@@ -19,7 +19,7 @@ const MOST_BYTES: u64 = 4 << 32;
 /// Writes the list.
 pub(crate) fn write(path: &Path, sources: &[u32]) -> Result<(), StoreError> {
     let write = || -> std::io::Result<()> {
-        let mut file = BufWriter::new(File::create(path)?);
+        let mut file = BufWriter::new(Output::create(path)?);
         file.write_all(MAGIC)?;
         file.write_all(&(sources.len() as u64).to_le_bytes())?;
         for source in sources {

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, row::Row};
+use crate::fault::{self, Output, Place};
 
 /// Bytes of rows that are held in memory before they go to disk as a run.
 const RUN_BYTES: usize = 48 << 20;
@@ -67,7 +68,7 @@ impl Sorter {
             self.write_held()?;
         }
         for path in &self.runs[self.synced..] {
-            File::open(path).and_then(|file| file.sync_data()).map_err(StoreError::at(path))?;
+            fault::sync().and_then(|()| File::open(path)?.sync_data()).map_err(StoreError::at(path))?;
         }
         self.synced = self.runs.len();
         let run = |path: &PathBuf| -> Result<(String, u64), StoreError> {
@@ -123,7 +124,8 @@ impl Sorter {
     fn write_run(&mut self, entries: impl Iterator<Item = Result<Entry, StoreError>>) -> Result<(), StoreError> {
         let path = self.folder.join(format!("rows-{}", self.made));
         self.made += 1;
-        let mut file = BufWriter::with_capacity(1 << 18, File::create(&path).map_err(StoreError::at(&path))?);
+        let mut file = BufWriter::with_capacity(1 << 18, Output::create(&path).map_err(StoreError::at(&path))?);
+        fault::at(Place::RunBegun);
         for entry in entries {
             let (order, bytes) = entry?;
             let length = u32::try_from(bytes.len()).ok().filter(|n| *n <= MOST_ROW_BYTES);
@@ -134,6 +136,7 @@ impl Sorter {
                 .map_err(StoreError::at(&path))?;
         }
         file.flush().map_err(StoreError::at(&path))?;
+        fault::at(Place::RunWritten);
         self.runs.push(path);
         Ok(())
     }

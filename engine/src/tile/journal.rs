@@ -6,13 +6,15 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::{BufReader, Read, Seek, SeekFrom, Write},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::fault::Output;
 
 /// Length and hash.
 const HEAD: usize = 12;
@@ -25,7 +27,7 @@ pub struct Journal(Option<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    file: File,
+    file: Output,
     /// Offset and length of the records.
     places: HashMap<String, (u64, u32)>,
     end: u64,
@@ -41,15 +43,15 @@ impl Journal {
     /// The journal at `path`, which is made where there is none.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-        let mut inner = Inner { file, places: HashMap::new(), end: 0 };
-        let mut reader = BufReader::with_capacity(1 << 18, inner.file.try_clone()?);
+        let mut inner = Inner { file: Output(file), places: HashMap::new(), end: 0 };
+        let mut reader = BufReader::with_capacity(1 << 18, inner.file.0.try_clone()?);
         let mut record = Vec::new();
         while let Some(length) = next(&mut reader, &mut record)? {
             let Ok((key, _)) = postcard::take_from_bytes::<String>(&record) else { break };
             inner.places.insert(key, (inner.end + HEAD as u64, length));
             inner.end += (HEAD + length as usize) as u64;
         }
-        inner.file.set_len(inner.end)?;
+        inner.file.0.set_len(inner.end)?;
         Ok(Self(Some(Mutex::new(inner))))
     }
 
@@ -69,8 +71,8 @@ impl Journal {
         let mut inner = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let (offset, length) = *inner.places.get(key)?;
         let mut record = vec![0; length as usize];
-        inner.file.seek(SeekFrom::Start(offset)).ok()?;
-        inner.file.read_exact(&mut record).ok()?;
+        inner.file.0.seek(SeekFrom::Start(offset)).ok()?;
+        inner.file.0.read_exact(&mut record).ok()?;
         drop(inner);
         let (_, value) = postcard::take_from_bytes::<String>(&record).ok()?;
         postcard::from_bytes(value).ok()
@@ -89,7 +91,7 @@ impl Journal {
         record[4..HEAD].copy_from_slice(&hash.as_bytes()[..8]);
         let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
         let end = inner.end;
-        let written = inner.file.seek(SeekFrom::Start(end)).and_then(|_| inner.file.write_all(&record));
+        let written = inner.file.0.seek(SeekFrom::Start(end)).and_then(|_| inner.file.write_all(&record));
         if written.is_ok() {
             inner.end += record.len() as u64;
             inner.places.insert(key.into(), (end + HEAD as u64, length));

@@ -32,6 +32,7 @@ pub use ground::Ground;
 pub use journal::Journal;
 pub use page::PageError;
 pub use select::{SelectOptions, Selection, View, select};
+pub(crate) use tileset::NAME_DIGITS;
 pub use tileset::{Content, Refine, TileNode, TilesetBuilder};
 pub use tree::{Tile, TileId, TileTree, TreeError};
 

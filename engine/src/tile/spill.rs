@@ -3,13 +3,14 @@
 //! The file only grows, so its length at a moment is all that is needed to go on from there in another process.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use super::TileError;
+use crate::fault::{self, Output, Place as Point};
 
 /// Bytes kept in memory before they go to the file.
 const MEMORY_BYTES: usize = 32 << 20;
@@ -46,7 +47,7 @@ pub struct Spill {
     path: PathBuf,
     written: u64,
     memory: Vec<u8>,
-    file: Option<Mutex<File>>,
+    file: Option<Mutex<Output>>,
 }
 
 impl Spill {
@@ -65,7 +66,7 @@ impl Spill {
             }
             file.set_len(written)?;
             file.seek(SeekFrom::End(0))?;
-            spill.file = Some(Mutex::new(file));
+            spill.file = Some(Mutex::new(Output(file)));
             spill.written = written;
         }
         Ok(spill)
@@ -78,7 +79,9 @@ impl Spill {
         }
         if let Some(file) = &mut self.file {
             let file = file.get_mut().unwrap_or_else(PoisonError::into_inner);
-            file.sync_data().map_err(|source| TileError::Io { path: self.path.clone(), source })?;
+            fault::sync()
+                .and_then(|()| file.0.sync_data())
+                .map_err(|source| TileError::Io { path: self.path.clone(), source })?;
         }
         Ok(self.written)
     }
@@ -104,14 +107,16 @@ impl Spill {
                 }
                 let mut options = OpenOptions::new();
                 options.create(true).truncate(true).read(true).write(true);
-                Mutex::new(options.open(&self.path).map_err(error)?)
+                Mutex::new(Output(options.open(&self.path).map_err(error)?))
             }
         };
         let file = self.file.insert(file).get_mut().unwrap_or_else(PoisonError::into_inner);
         // Reading moves the file's place.
-        file.seek(SeekFrom::Start(self.written))
+        file.0
+            .seek(SeekFrom::Start(self.written))
             .and_then(|_| file.write_all(&self.memory))
             .map_err(|source| TileError::Io { path: self.path.clone(), source })?;
+        fault::at(Point::SpillFlushed);
         self.written += self.memory.len() as u64;
         self.memory.clear();
         Ok(())
@@ -128,8 +133,9 @@ impl Spill {
         let Some(file) = &self.file else { return Err(TileError::Spill("the file is not there".into())) };
         let mut record = vec![0; length];
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(place.offset))
-            .and_then(|_| file.read_exact(&mut record))
+        file.0
+            .seek(SeekFrom::Start(place.offset))
+            .and_then(|_| file.0.read_exact(&mut record))
             .map_err(|source| TileError::Io { path: self.path.clone(), source })?;
         Ok(record)
     }

@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Journal, LayerTiles, TileError, TileFile, glb, glb::TileContent, page};
-use crate::{crs::Frame, model::Extent};
+use crate::{
+    crs::Frame,
+    fault::{self, Place},
+    model::Extent,
+};
 
 /// What a tile's children do to it when they are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -222,7 +226,12 @@ impl<'a> TilesetBuilder<'a> {
         if files.insert(name.clone(), (size, hash.to_string())).is_none() {
             drop(files);
             let path = self.folder.join(&name);
-            std::fs::write(&path, bytes).map_err(|source| TileError::Io { path, source })?;
+            fault::write(&path, bytes).map_err(|source| TileError::Io { path, source })?;
+            fault::at(match extension {
+                "glb" => Place::TileWritten,
+                "picks" => Place::PicksWritten,
+                _ => Place::TilesetWritten,
+            });
         }
         Ok((name, size))
     }

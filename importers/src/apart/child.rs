@@ -25,6 +25,9 @@ use crate::{FORMATS, Format, ImportError, Job, Options, Out, Probe, intake::peak
 /// The importer hears of what there is at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
+/// How often a child looks whether its importer is there.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// What the panics of the source at hand said, and where: a thread's own comes before that of who waited for it.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// So many are kept.
@@ -42,6 +45,7 @@ pub fn serve(more: &[&'static Format]) -> std::io::Result<()> {
         return Err(std::io::Error::other("this is started by an import, not by hand"));
     }
     confine();
+    end_with_importer();
     std::panic::set_hook(Box::new(|panic| {
         let words = panic.payload_as_str().unwrap_or("it did not say why");
         let place = panic.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
@@ -84,6 +88,19 @@ pub fn serve(more: &[&'static Format]) -> std::io::Result<()> {
             }
         }
     }
+}
+
+/// Ends this process when the importer is gone: a parser that sends nothing for minutes would not notice.
+fn end_with_importer() {
+    let importer = rustix::process::getppid();
+    let watch = move || {
+        while rustix::process::getppid() == importer {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        std::process::exit(0);
+    };
+    // Without the thread it ends with the next object, which nobody takes.
+    let _ = std::thread::Builder::new().name("importer".into()).stack_size(64 << 10).spawn(watch);
 }
 
 /// Does what is asked. The error is of the connection; those of the source are answers.

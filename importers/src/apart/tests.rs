@@ -202,6 +202,65 @@ fn a_bad_file_among_good_ones_costs_itself_and_says_why() {
     assert!(report.peak_rss_bytes > intake::peak_rss_bytes(), "the children's memory counts too");
 }
 
+/// The file that [`as_importer`] reads.
+const TRIAL_FILE: &str = "GROUNDLINE_TRIAL_FILE";
+
+#[test]
+#[ignore = "started by another test, which kills it"]
+fn as_importer() {
+    let Some(path) = std::env::var_os(TRIAL_FILE) else { return };
+    let options = Options { worker: Some(workers()), more: TRIALS, ..Options::default() };
+    let request = Request { sources: vec![path.into()], options, ..Request::default() };
+    let _ = intake::examine(&request, &|_, _| {}, &mut |_| {});
+}
+
+/// The process that `parent` started, while it is at work.
+#[cfg(target_os = "linux")]
+fn child_of(parent: u32) -> Option<u32> {
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+        let (state, its_parent) = (words.next()?, words.next()?);
+        (state != "Z" && its_parent == parent.to_string()).then(|| entry.file_name().to_str()?.parse().ok())?
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_that_parses_without_a_word_ends_when_its_importer_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, name) in [("sleep", "a.trial"), ("loop", "b.trial")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let mut importer = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "apart::tests::as_importer", "--test-threads=1"])
+            .env(TRIAL_FILE, &path)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let child = loop {
+            if let Some(child) = child_of(importer.id()) {
+                break child;
+            }
+            assert!(importer.try_wait().unwrap().is_none(), "{text}: it came to its end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // By then it is in the middle of it.
+        std::thread::sleep(Duration::from_millis(500));
+        importer.kill().unwrap();
+        importer.wait().unwrap();
+        let killed = Instant::now();
+        let is_there = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        while is_there() {
+            assert!(killed.elapsed() < Duration::from_secs(5), "{text}: the child runs on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 #[test]
 fn what_a_child_reads_is_what_is_read_here() {
     let folder = tempfile::tempdir().unwrap();

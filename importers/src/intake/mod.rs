@@ -157,7 +157,7 @@ pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<I
     let outcome = import_into(&city, sources, &crs, request, &mut report, progress);
     if was_made && !matches!(outcome, Ok(true)) && !is_anything_kept(&request.city) {
         // An empty city that this import made and could not fill is not left behind.
-        let _ = std::fs::remove_dir_all(&request.city);
+        City::remove_unfilled(&request.city);
     }
     outcome?;
     let report = finished(report, started);
@@ -410,6 +410,7 @@ fn import_into(
         end_of_reading(&mut all, city, request)?;
     }
 
+    all.accounts.extend(resumed);
     let changed = ground.iter().chain(others.iter().filter(|p| !p.is_unchanged));
     for plan in changed.clone() {
         // Of a layer that is read in part, the rest is as it was.
@@ -425,7 +426,6 @@ fn import_into(
     }
     let was_anything_made = changed.clone().any(|p| !all.failed_layers.contains(&p.layer));
     report.objects_read = all.objects;
-    all.accounts.extend(resumed);
     report.sources.extend(all.accounts.into_values());
     if !was_anything_made {
         site.forget_kept();

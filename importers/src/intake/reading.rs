@@ -16,6 +16,7 @@ use std::{
 
 use groundline_engine::{
     crs::{Crs, Transform},
+    fault,
     model::{CityObject, Geometry, MeshPart, SourceReport},
     store::StoreError,
 };
@@ -350,7 +351,7 @@ fn read_source(
         }
         Err(ReadError::Store(error)) => Some(error),
     };
-    account.seconds = started.elapsed().as_secs_f64();
+    account.seconds = fault::elapsed(started).as_secs_f64();
     (account, failed)
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs,
     io::Write,
     path::Path,
     time::{Duration, Instant},
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LayerDraft, Spill};
 use crate::{
+    fault::{self, Output, Place},
     model::Warning,
     store::{
         SourceRef, StoreError,
@@ -51,7 +52,7 @@ impl Pace {
     }
 
     fn is_due(&self) -> bool {
-        self.last.elapsed() > LEAST.max(self.before.mul_f64(SHARE))
+        fault::is_eager() || self.last.elapsed() > LEAST.max(self.before.mul_f64(SHARE))
     }
 }
 
@@ -87,7 +88,7 @@ impl LayerDraft {
     /// Whether it took so long already that what follows is worth a checkpoint before it.
     pub fn is_long(&self) -> bool {
         let worked = self.pace.before + self.pace.last.elapsed();
-        self.is_resumable && worked > LEAST && !self.tiler.holds_small_scan()
+        self.is_resumable && (fault::is_eager() || worked > LEAST) && !self.tiler.holds_small_scan()
     }
 
     /// Puts all on the disk with `read`, what the import says of how far it has read. Does nothing where nobody could go on with it:
@@ -97,6 +98,7 @@ impl LayerDraft {
             return Ok(());
         }
         let Some(tiler) = self.tiler.checkpoint()? else { return Ok(()) };
+        fault::at(Place::CheckpointBegun);
         let state = State {
             format: FORMAT,
             worked: self.pace.before + self.pace.last.elapsed(),
@@ -116,18 +118,22 @@ impl LayerDraft {
             warnings: self.warnings.clone(),
             read,
         };
+        fault::at(Place::CheckpointRows);
         let folder = &self.spill.folder;
         let path = folder.join(FILE);
         let bytes = postcard::to_allocvec(&state).map_err(|e| StoreError::damaged(&path, e))?;
         let new = folder.join("checkpoint.new");
         let write = || -> std::io::Result<()> {
-            let mut file = File::create(&new)?;
+            let mut file = Output::create(&new)?;
             file.write_all(blake3::hash(&bytes).as_bytes())?;
             file.write_all(&bytes)?;
-            file.sync_data()?;
+            fault::sync()?;
+            file.0.sync_data()?;
+            fault::at(Place::CheckpointWritten);
             fs::rename(&new, &path)
         };
         write().map_err(StoreError::at(&path))?;
+        fault::at(Place::CheckpointDone);
         self.spill.is_kept = true;
         self.pace = Pace::new(state.worked);
         Ok(())
@@ -170,6 +176,7 @@ impl LayerDraft {
             pace: Pace::new(state.worked),
             spill: Spill { folder: spill.into(), is_kept: true },
         };
+        fault::at(Place::LayerRestored);
         Some((draft, state.read))
     }
 }

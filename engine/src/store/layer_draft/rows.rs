@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LayerDraft, record_of};
 use crate::{
+    fault::{self, Place},
     model::{Changes, Extent, Warning},
     query::BoxTree,
     store::{
@@ -113,7 +114,7 @@ impl LayerDraft {
         pass(Step::Objects, &folder)?;
         let has_sources = self.sources.len() > 1 && self.sources_known;
         let parts = PartWriter { root, inner, crs, journal: around.journal, has_sources };
-        let mut periods = self.periods(around.journal);
+        let mut periods = self.periods(around.journal)?;
 
         let mut sorted = std::mem::replace(&mut self.sorter, Sorter::new(&self.spill.folder)).finish()?;
         let together = rayon::current_num_threads();
@@ -154,6 +155,7 @@ impl LayerDraft {
                 let (size, hash) = disk::hash_file(&path)?;
                 let name = format!("objects/{}/{}.ended.parquet", parts.inner, &hash[..32]);
                 ended_file = Some(record_of(&folder, &path, name, size, &hash)?);
+                fault::at(Place::EndedWritten);
             }
         }
         let warnings = doubles(root, &files, &mut written, &self.in_parts, name)?;
@@ -162,6 +164,7 @@ impl LayerDraft {
         let rows =
             Rows { object_files: files, object_parts, warnings, extent: written.extent, ended, ended_file, changes };
         around.journal.put(ALL, &rows);
+        fault::at(Place::RowsDone);
         Ok(rows)
     }
 
@@ -200,17 +203,20 @@ impl LayerDraft {
         Ok(Some(Chunk { number, rows, bytes }))
     }
 
-    /// The states that the layer held before. A layer that cannot be read is replaced all the same, without them.
-    fn periods(&mut self, journal: &Journal) -> Option<Periods> {
-        let base = self.base.as_ref()?;
+    /// The states that the layer held before. A damaged layer is replaced all the same, without them; what only cannot be read now, such
+    /// as for want of open files, is no reason to lose them.
+    fn periods(&mut self, journal: &Journal) -> Result<Option<Periods>, StoreError> {
+        let Some(base) = self.base.as_ref() else { return Ok(None) };
         // An import that goes on with the parts of another has its time.
         let time_ms = journal.get(TIME).unwrap_or(base.time_ms);
         journal.put(TIME, &time_ms);
         match Periods::read(&base.folder, &base.record, !base.keeps_all(), time_ms) {
-            Ok(periods) => Some(periods),
+            Ok(periods) => Ok(Some(periods)),
+            // The reader of GeoParquet does not tell a damaged page from a file that cannot be opened.
+            Err(error) if !base.is_damaged() => Err(error),
             Err(error) => {
                 self.warn("periods_lost", &format!("what the layer held before cannot be read: {error}"), "");
-                None
+                Ok(None)
             }
         }
     }
@@ -232,17 +238,22 @@ impl PartWriter<'_> {
             writer.push(row)?;
         }
         writer.finish()?;
+        fault::at(Place::PartParquet);
         let mut made: Vec<(&str, PathBuf)> = vec![("parquet", path), ("ids", new("ids"))];
         let ids = chunk.rows.iter().zip(0..).map(|(row, number)| (ids::hash_of(&row.id), number));
         ids::write(&made[1].1, ids.collect())?;
+        fault::at(Place::PartIds);
         let boxes: Vec<Extent> = chunk.rows.iter().map(|row| row.extent).collect();
         made.push(("tree", new("tree")));
-        fs::write(&made[2].1, BoxTree::new(&boxes).to_bytes()).map_err(StoreError::at(&made[2].1))?;
+        fault::write(&made[2].1, &BoxTree::new(&boxes).to_bytes()).map_err(StoreError::at(&made[2].1))?;
+        fault::at(Place::PartTree);
         made.push(("rows", new("rows")));
         row_file::write(&made[3].1, &chunk.rows)?;
+        fault::at(Place::PartRows);
         if self.has_sources {
             made.push(("sources", new("sources")));
             sources::write(&made[4].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
+            fault::at(Place::PartSources);
         }
         // One name for the files of a part, by the content of them all.
         let mut stem = blake3::Hasher::new();
@@ -255,10 +266,13 @@ impl PartWriter<'_> {
         let stem = stem.finalize().to_hex();
         let files = made.iter().zip(hashes).map(|((ending, path), (size, hash))| {
             let name = format!("objects/{}/{}.{ending}", self.inner, &stem[..32]);
-            record_of(&folder, path, name, size, &hash)
+            let record = record_of(&folder, path, name, size, &hash);
+            fault::at(Place::PartNamed);
+            record
         });
         let files = files.collect::<Result<Vec<_>, _>>()?;
         self.journal.put(&key, &files);
+        fault::at(Place::PartDone);
         Ok(files)
     }
 }

@@ -31,7 +31,10 @@ use self::{
     spill::{CellCounts, Partition, RecordFile, chunk_name},
 };
 use super::{Journal, Surroundings, TileError, TilesetBuilder};
-use crate::model::{CityObject, Geometry, PointBatch};
+use crate::{
+    fault,
+    model::{CityObject, Geometry, PointBatch},
+};
 
 /// Units of the stored coordinates in a metre: a quarter of a millimetre each.
 const UNITS_PER_M: f64 = 4096.0;
@@ -81,7 +84,7 @@ impl CloudTiler {
             spill: spill.join(format!("cloud-{}", &key[..16])),
             origin: None,
             buffer: Vec::new(),
-            buffer_points: BUFFER_POINTS,
+            buffer_points: fault::scan_points().unwrap_or(BUFFER_POINTS),
             spilled: None,
             counts: CellCounts::default(),
             looks: LookStatistics::default(),

@@ -1,7 +1,7 @@
 //! Points on disk: one file for all, then one file per chunk of the octree.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{Read, Write},
     path::{Path, PathBuf},
 };
@@ -10,7 +10,10 @@ use glam::{IVec3, UVec3};
 use rustc_hash::FxHashMap;
 
 use super::{Record, colour::Look, octree::Cube};
-use crate::tile::TileError;
+use crate::{
+    fault::{self, Output, Place},
+    tile::TileError,
+};
 
 /// Bytes of a stored record.
 const RECORD_BYTES: usize = 16;
@@ -26,7 +29,7 @@ const BUFFER_BYTES: usize = 64 << 20;
 /// A temporary file of records; removed when it has been read or is dropped.
 pub(super) struct RecordFile {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Output>,
     records: u64,
     /// Whether another process may go on with it: then it is not removed before its time.
     is_kept: bool,
@@ -37,7 +40,7 @@ impl RecordFile {
     pub fn create(folder: &Path, name: &str) -> Result<Self, TileError> {
         std::fs::create_dir_all(folder).map_err(|source| TileError::Io { path: folder.into(), source })?;
         let path = folder.join(name);
-        let file = File::create(&path).map_err(|source| TileError::Io { path: path.clone(), source })?;
+        let file = Output::create(&path).map_err(|source| TileError::Io { path: path.clone(), source })?;
         Ok(Self { path, file: Some(file), records: 0, is_kept: false })
     }
 
@@ -45,7 +48,7 @@ impl RecordFile {
     pub fn checkpoint(&mut self) -> Result<u64, TileError> {
         self.is_kept = true;
         if let Some(file) = &self.file {
-            file.sync_data().map_err(|source| self.io(source))?;
+            fault::sync().and_then(|()| file.0.sync_data()).map_err(|source| self.io(source))?;
         }
         Ok(self.records)
     }
@@ -54,12 +57,12 @@ impl RecordFile {
     pub fn restore(folder: &Path, name: &str, records: u64) -> Result<Self, TileError> {
         let mut restored = Self { path: folder.join(name), file: None, records, is_kept: true };
         let length = records * RECORD_BYTES as u64;
-        let open = || -> std::io::Result<File> {
-            let file = OpenOptions::new().append(true).open(&restored.path)?;
-            if file.metadata()?.len() < length {
+        let open = || -> std::io::Result<Output> {
+            let file = Output::append(&restored.path)?;
+            if file.0.metadata()?.len() < length {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
-            file.set_len(length)?;
+            file.0.set_len(length)?;
             Ok(file)
         };
         restored.file = match open() {
@@ -94,9 +97,10 @@ impl RecordFile {
     fn write(&mut self, bytes: &[u8]) -> Result<(), TileError> {
         let result = match &mut self.file {
             Some(file) => file.write_all(bytes),
-            None => OpenOptions::new().append(true).open(&self.path).and_then(|mut file| file.write_all(bytes)),
+            None => Output::append(&self.path).and_then(|mut file| file.write_all(bytes)),
         };
         result.map_err(|source| self.io(source))?;
+        fault::at(Place::PointsAppended);
         self.records += (bytes.len() / RECORD_BYTES) as u64;
         Ok(())
     }

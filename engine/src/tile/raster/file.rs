@@ -7,7 +7,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::tile::TileError;
+use crate::{
+    fault::{self, Output, Place},
+    tile::TileError,
+};
 
 /// A file of raw blocks. Between two reads it is not held open: a city may have thousands of sources of terrain.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl Reader {
 pub(crate) struct Appender {
     path: PathBuf,
     /// Open while it is being written.
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<Output>>,
     pub written: u64,
 }
 
@@ -119,11 +122,12 @@ impl Appender {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
-                let file = File::options().append(true).open(&self.path).map_err(&error)?;
+                let file = Output::append(&self.path).map_err(&error)?;
                 BufWriter::with_capacity(1 << 18, file)
             }
         };
         self.file.insert(file).write_all(bytes).map_err(error)?;
+        fault::at(Place::RasterAppended);
         self.written += bytes.len() as u64;
         Ok(offset)
     }
@@ -139,6 +143,6 @@ impl Appender {
     /// What was written stays when the machine fails.
     pub fn sync(&mut self) -> Result<(), TileError> {
         self.close()?;
-        File::open(&self.path).and_then(|file| file.sync_all()).map_err(self.error())
+        fault::sync().and_then(|()| File::open(&self.path)?.sync_all()).map_err(self.error())
     }
 }
