@@ -114,3 +114,31 @@ async fn stopped() {
         () = terminate => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_is_set_on_the_command_reaches_the_server() {
+        let options = |line: &str| Line::try_parse_from(["serve", "a.city"].into_iter().chain(line.split_whitespace()));
+        let usual = options("").unwrap().args.options();
+        assert!(usual.cors.is_empty() && usual.hosts.is_empty(), "nobody else, unless somebody says so");
+        let set = "--cors https://a.example.org --cors http://localhost:5173 --host city.example.org --connections 9 --queries 3 --cache 7";
+        let set = options(set).unwrap().args.options();
+        let origins = ["https://a.example.org", "http://localhost:5173"].map(|origin| Origin::parse(origin).unwrap());
+        assert_eq!((set.cors, set.hosts), (origins.to_vec(), vec!["city.example.org".to_owned()]));
+        assert_eq!((set.connections, set.queries, set.cache_bytes), (9, 3, 7 << 20));
+        for bad in ["--cors https://a/b", "--cors a.example.org", "--connections 0", "--queries -1", "--cache x"] {
+            assert!(options(bad).is_err(), "{bad}");
+        }
+    }
+}

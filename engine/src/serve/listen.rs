@@ -37,7 +37,7 @@ use super::{Options, metrics::Metrics};
 /// Bytes that the other side takes in each `pace_time`.
 const PACE_BYTES: usize = 16 << 10;
 /// Most bytes of the head of a request, and that are held of an answer that is being sent.
-const MOST_HEAD_BYTES: usize = 128 << 10;
+const MOST_HEAD_BYTES: usize = 80 << 10;
 /// Most headers of a request.
 const MOST_HEADERS: usize = 64;
 /// Longest that answers may take to end after the server is told to stop.

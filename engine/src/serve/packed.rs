@@ -171,7 +171,7 @@ pub(super) async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>
     let mut response = if [header::RANGE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE].into_iter().any(is_of_file)
         || (headers.contains_key(header::IF_MODIFIED_SINCE) && !headers.contains_key(header::IF_NONE_MATCH))
     {
-        file::tile(State(hall), Path(path), request).await
+        of_file(hall, path, request).await
     } else {
         let coding = Coding::best(headers);
         match form(&hall, &path, coding).await {
@@ -182,6 +182,18 @@ pub(super) async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
     response
+}
+
+/// The file as it lies, or a part of it. A part of another form than the asker's is no use: `If-Range` (RFC 9110, 13.1.5).
+async fn of_file(hall: Arc<Hall>, path: String, request: Request) -> Response {
+    if let Some(known) = request.headers().get(header::IF_RANGE).cloned() {
+        let whole = file::tile(State(hall.clone()), Path(path.clone()), Request::new(Body::empty())).await;
+        let is_same = |name| whole.headers().get(name).is_some_and(|value| *value == known);
+        if !is_same(header::ETAG) && !is_same(header::LAST_MODIFIED) {
+            return whole;
+        }
+    }
+    file::tile(State(hall), Path(path), request).await
 }
 
 /// The file in the form that is asked for, or plain where the form would not be smaller; `None` where it is too large to be held.

@@ -12,7 +12,10 @@ use super::{Options, Server, serve};
 use crate::{
     crs::Crs,
     live::LiveState,
-    model::{Block, CityObject, Class, Geometry, ImportReport, ObjectId, Payload, Polygon, Reading, Sensor},
+    model::{
+        Attribute, Block, CityObject, Class, Geometry, ImportReport, ObjectId, Payload, Point, Polygon, Reading,
+        Sensor, Value,
+    },
     store::{City, SourceRef},
 };
 
@@ -326,6 +329,45 @@ async fn features_are_served_as_the_ogc_says() {
     let odd = get(at, "/ogc", "Host: a<script>\r\n").await;
     assert_eq!(odd.status, 421);
     assert!(!odd.json().to_string().contains("<script"));
+    server.stop().await.unwrap();
+}
+
+/// GIS programs take columns and the kind of geometry from the first features of a layer.
+#[tokio::test]
+async fn features_name_every_attribute_and_those_with_a_place_come_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let city = City::create(&dir.path().join("x.city"), "x", &Crs::from_epsg(4549).unwrap(), None).unwrap();
+    let mut draft = city.begin().unwrap();
+    draft.replace_layer("m", vec![SourceRef { path: "m".into(), hash: "1".into(), ..SourceRef::default() }]).unwrap();
+    for n in 0..30 {
+        let at = DVec3::new(500_000.0 + f64::from(n), 4_000_000.0, 0.0);
+        let place = Geometry::Point(Point { at, vertical: crate::model::Vertical::Absolute });
+        let geometry = if n < 20 { Geometry::None } else { place };
+        let mut object = CityObject::new(ObjectId::new("m", n), Class::Manhole, geometry);
+        let (name, value) = if n < 29 { ("depth_m", Value::Real(1.5)) } else { ("cover", Value::Text("iron".into())) };
+        object.attributes.push(Attribute::read(&name.into(), value));
+        draft.push("m", object).unwrap();
+    }
+    draft.commit(&mut ImportReport::default()).unwrap();
+    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), None, Options::default()).await.unwrap();
+    let at = server.address();
+    let (mut ids, mut with_place) = (std::collections::BTreeSet::new(), Vec::new());
+    for offset in (0..35).step_by(7) {
+        let page = get(at, &format!("/ogc/collections/m/items?limit=7&offset={offset}"), "").await.json();
+        let has_next = page["links"].as_array().unwrap().iter().any(|link| link["rel"] == "next");
+        assert_eq!(has_next, offset + 7 < 30, "{offset}");
+        for feature in page["features"].as_array().unwrap() {
+            assert!(ids.insert(feature["id"].as_str().unwrap().to_owned()), "twice");
+            with_place.push(!feature["geometry"].is_null());
+            let properties = feature["properties"].as_object().unwrap();
+            assert!(properties.contains_key("depth_m") && properties.contains_key("cover"), "{feature}");
+            assert_ne!(properties["depth_m"].is_null(), properties["cover"].is_null(), "{feature}");
+        }
+    }
+    assert_eq!(ids.len(), 30);
+    assert_eq!(with_place, [vec![true; 10], vec![false; 20]].concat());
+    let boxed = get(at, "/ogc/collections/m/items?bbox=119,35,121,37&limit=99", "").await.json();
+    assert_eq!(boxed["numberReturned"], 10);
     server.stop().await.unwrap();
 }
 

@@ -311,7 +311,8 @@ pub(super) async fn item(
         let extent = city.object_extent(&crate::model::ObjectId(id.clone()))?.ok_or_else(none)?;
         let shape = if extent.is_empty() { Shape::All } else { Shape::Box { min: extent.min, max: extent.max } };
         let filter = Filter::parse(&format!("id = '{quoted}'")).map_err(|_| none())?;
-        let query = Query { shape, layers: vec![layer.clone()], filter: Some(filter), limit: Some(1), ..Query::default() };
+        let query =
+            Query { shape, layers: vec![layer.clone()], filter: Some(filter), limit: Some(1), ..Query::default() };
         let found = query::run(&city, &query)?.next().transpose()?.ok_or_else(none)?;
         let mut feature = query::feature(&found, Coordinates::By(&|at| system.of_city(at)))?;
         name_all(&mut feature, &*hall.fields(&city, &layer)?);
