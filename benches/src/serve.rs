@@ -39,6 +39,8 @@ const SECONDS: u64 = 60;
 const GOOD: usize = 50;
 const SLOW: usize = 1_000;
 const SLOW_S: u64 = 15;
+/// In which Linux tells the time of processes.
+const TICKS_PER_S: f64 = 100.0;
 
 /// Prints a row for each server with and without compression, and one for slow connections.
 pub fn serve(groundline: &Path, work: &Path) -> Result<()> {
@@ -150,11 +152,11 @@ impl Served {
 
     fn resident_mib(&self) -> f64 {
         let of_one = |process: u32| -> Option<f64> {
-            let text = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
-            text.split(' ').nth(1)?.parse::<f64>().ok()
+            let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+            text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
         };
-        let pages: f64 = self.processes().into_iter().filter_map(of_one).sum();
-        pages * rustix::param::page_size() as f64 / f64::from(1 << 20)
+        let kilobytes: f64 = self.processes().into_iter().filter_map(of_one).sum();
+        kilobytes / 1024.0
     }
 
     fn cpu_s(&self) -> f64 {
@@ -164,7 +166,7 @@ impl Served {
             Some(after_name.get(11)?.parse::<f64>().ok()? + after_name.get(12)?.parse::<f64>().ok()?)
         };
         let ticks: f64 = self.processes().into_iter().filter_map(of_one).sum();
-        ticks / rustix::param::clock_ticks_per_second() as f64
+        ticks / TICKS_PER_S
     }
 }
 

@@ -265,7 +265,7 @@ fn questions() -> Vec<Hostile> {
         "%7B%7B7*7%7D%7D".into(),
         "$%7B7*7%7D".into(),
         "%3C%25=7*7%25%3E".into(),
-        "#%7B7*7%7D".into(),
+        "%23%7B7*7%7D".into(),
         "%7B%22$where%22:%22sleep(1000)%22%7D".into(),
         "%3C!DOCTYPE%20x%20%5B%3C!ENTITY%20a%20SYSTEM%20%22file:///etc/passwd%22%3E%5D%3E".into(),
         "__proto__=1".into(),
@@ -424,22 +424,27 @@ async fn hostile_requests_are_refused_quickly_and_nothing_from_outside_comes() {
     let tile = format!("/{}", super::root::percent_encode(&glb));
     let all: Vec<Hostile> = [paths(), ranges(&tile), questions(), heads()].into_iter().flatten().collect();
     assert!(all.len() >= 150, "{}", all.len());
-    let mut times = Vec::new();
+    let (mut times, mut wrong) = (Vec::new(), Vec::new());
     for Hostile { bytes, may } in &all {
         let begin = Instant::now();
         let (status, answer) = send(at, bytes).await;
         let took = begin.elapsed();
-        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned();
-        assert!(may.contains(&status), "{status} to {shown}: {}", String::from_utf8_lossy(&answer));
-        assert!(took <= SLOWEST, "{took:?} for {shown}");
-        assert!(answer.len() < 1 << 20, "{} bytes to {shown}", answer.len());
-        for secret in SECRETS {
-            assert!(!answer.windows(secret.len()).any(|part| part == secret) || status != 200, "{shown}");
-        }
         let head = answer.split(|b| *b == b'\n').take_while(|line| line.len() > 1);
-        assert!(head.into_iter().all(|line| !line.to_ascii_lowercase().starts_with(b"x-injected")), "{shown}");
+        let is_split = head.into_iter().any(|line| line.to_ascii_lowercase().starts_with(b"x-injected"));
+        let has_secret = SECRETS.iter().any(|secret| answer.windows(secret.len()).any(|part| part == *secret));
+        let is_right = may.contains(&status)
+            && took <= SLOWEST
+            && answer.len() < 1 << 20
+            && !is_split
+            && !(has_secret && status == 200);
+        if !is_right {
+            let said = String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned();
+            let asked = String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned();
+            wrong.push(format!("{status} after {took:?} to {asked}: {said}"));
+        }
         times.push(took);
     }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n---\n"));
     times.sort_unstable();
     println!("{} requests, median {:?}, slowest {:?}", times.len(), times[times.len() / 2], times[times.len() - 1]);
     assert_eq!(get(at, "/health", "").await.status, 200, "it lives");

@@ -238,11 +238,11 @@ struct Process {
 }
 
 fn process() -> Process {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<f64>().ok());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Process {
-        resident_bytes: pages.map_or(f64::NAN, |pages| pages * rustix::param::page_size() as f64),
+        resident_bytes: resident.map_or(f64::NAN, |kilobytes: f64| kilobytes * 1024.0),
         cpu_s: used.tv_sec as f64 + used.tv_nsec as f64 / 1e9,
         open_files: std::fs::read_dir("/proc/self/fd").map_or(f64::NAN, |files| files.count() as f64),
     }
