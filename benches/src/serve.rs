@@ -118,7 +118,7 @@ impl Served {
         std::fs::write(folder.join("tileset.json"), tileset)?;
         let address: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let settings = format!(
-            "daemon off; worker_processes auto; worker_rlimit_nofile 8192; pid {work}/nginx.pid; error_log {work}/nginx.log;
+            "daemon off; user root; worker_processes auto; worker_rlimit_nofile 8192; pid {work}/nginx.pid; error_log {work}/nginx.log;
              events {{ worker_connections 4096; }}
              http {{
                access_log off; sendfile on; tcp_nopush on; keepalive_timeout 75; keepalive_requests 1000000; default_type application/octet-stream;

@@ -1,4 +1,4 @@
-//! Requests to other names than this machine's are refused.
+//! Requests to other names than this machine's are refused, and those with a body of no stated length.
 //!
 //! A page of a stranger may point a name of its own at 127.0.0.1 (DNS rebinding) and would then, in its reader's browser, be of the
 //! same origin as this server. Its requests carry that name.
@@ -23,6 +23,10 @@ pub(super) async fn check(State(hall): State<Arc<Hall>>, request: Request, next:
 }
 
 fn refusal(request: &Request, hosts: &[String]) -> Option<Refusal> {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        // Nothing here takes a body, and two lengths are how requests are smuggled past a proxy.
+        return Some(Refusal(StatusCode::BAD_REQUEST, "no body is wanted".into()));
+    }
     let mut named = request.headers().get_all(header::HOST).iter();
     let bad = |text: &str| Some(Refusal(StatusCode::BAD_REQUEST, text.into()));
     let host = match (named.next(), named.next()) {
