@@ -86,6 +86,13 @@ struct Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
+        // Asked to end, nginx ends its workers too.
+        let id = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        let begin = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

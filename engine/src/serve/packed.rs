@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use super::{Hall, Refusal, file};
 
 /// Larger files are sent as they lie.
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 1 << 20;
 /// Smaller ones too.
 const LEAST_BYTES: usize = 512;
 /// A compressed form is kept when it is so much smaller.
@@ -203,20 +203,17 @@ async fn form(hall: &Arc<Hall>, path: &str, coding: Coding) -> Result<Option<For
         return Ok(Some(form));
     }
     hall.tiles.misses.fetch_add(1, Ordering::Relaxed);
-    let plain = match hall.tiles.get(path, Coding::Plain) {
-        Some(plain) => plain,
-        None => match read(hall, path).await? {
-            Some(plain) => plain,
-            None => return Ok(None),
-        },
-    };
-    if coding == Coding::Plain || plain.bytes.len() < LEAST_BYTES {
-        return Ok(Some(plain));
-    }
-    // The semaphore is never closed.
-    let _worker = hall.tiles.workers.acquire().await;
-    if let Some(form) = hall.tiles.get(path, coding) {
+    // Before the file is read: whoever waits holds nothing, and finds what another made. The semaphore is never closed.
+    let _worker = if coding == Coding::Plain { None } else { hall.tiles.workers.acquire().await.ok() };
+    if coding != Coding::Plain
+        && let Some(form) = hall.tiles.get(path, coding)
+    {
         return Ok(Some(form));
+    }
+    let Some(plain) = read(hall, path).await? else { return Ok(None) };
+    if coding == Coding::Plain || plain.bytes.len() < LEAST_BYTES {
+        hall.tiles.put(path, coding, &plain);
+        return Ok(Some(plain));
     }
     let bytes = plain.bytes.clone();
     let packed = tokio::task::spawn_blocking(move || coding.pack(&bytes)).await.ok().flatten();
@@ -252,9 +249,7 @@ async fn read(hall: &Arc<Hall>, path: &str) -> Result<Option<Form>, Response> {
         }
     };
     headers.remove(header::CONTENT_LENGTH);
-    let form = Form { coding: Coding::Plain, bytes, tag, headers: Arc::new(headers) };
-    hall.tiles.put(path, Coding::Plain, &form);
-    Ok(Some(form))
+    Ok(Some(Form { coding: Coding::Plain, bytes, tag, headers: Arc::new(headers) }))
 }
 
 /// The entity tag of a compressed form.
