@@ -6,6 +6,7 @@
 
 mod contest;
 mod crs;
+mod http;
 mod import;
 mod index;
 mod large;
@@ -15,6 +16,7 @@ mod read;
 mod resume;
 mod run;
 mod scale;
+mod serve;
 
 use std::path::{Path, PathBuf};
 
@@ -75,6 +77,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("resume") {
         resume::resume(&bench.groundline, work.path())?;
+    }
+    if is_wanted("serve") {
+        serve::serve(&bench.groundline, work.path())?;
     }
     match std::env::var_os("GROUNDLINE_DATA").map(PathBuf::from) {
         Some(data) => {

@@ -124,6 +124,8 @@ pub struct Query {
     pub offset: usize,
     /// Most hits.
     pub limit: Option<usize>,
+    /// When the answer ends with [`StoreError::OutOfTime`], whatever is found until then.
+    pub until: Option<std::time::Instant>,
 }
 
 /// One hit.

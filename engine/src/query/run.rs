@@ -207,6 +207,9 @@ fn accept(
     row: &Row,
     distance_m: Option<f64>,
 ) -> Result<Option<Found>, StoreError> {
+    if query.until.is_some_and(|until| std::time::Instant::now() >= until) {
+        return Err(StoreError::OutOfTime);
+    }
     let any = |empty: bool, held: bool| empty || held;
     let is_wanted = any(query.classes.is_empty(), query.classes.contains(&row.class))
         && any(query.stages.is_empty(), query.stages.contains(&row.stage))

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use axum::{
@@ -18,9 +19,13 @@ use axum::{
 use futures_core::Stream;
 use glam::{DVec2, DVec3};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Hall, MOST_HITS, Refusal, USUAL_HITS, off_thread};
+use super::{
+    Hall, MOST_HITS, Refusal, USUAL_HITS,
+    gate::{Gate, Place},
+    in_turn, off_thread, parameter,
+};
 use crate::{
     model::{Class, Domain, ObjectId, Stage},
     query::{self, Coordinates, Filter, Query, Region, RegionError, Search, Shape},
@@ -66,7 +71,7 @@ pub(super) async fn layers(State(hall): State<Arc<Hall>>) -> Result<Json<Value>,
 
 /// `GET /versions`.
 pub(super) async fn versions(State(hall): State<Arc<Hall>>) -> Result<Json<Value>, Refusal> {
-    off_thread(hall, |hall| {
+    in_turn(hall, |hall| {
         let versions = hall.city()?.versions()?;
         let list = versions.iter().map(|v| json!({"version": v.version, "time": v.time, "who": v.who, "what": v.what}));
         Ok(Json(list.collect()))
@@ -77,9 +82,9 @@ pub(super) async fn versions(State(hall): State<Arc<Hall>>) -> Result<Json<Value
 /// `GET /objects/{id}`: the object with its attributes, their provenance and its shape. Shapes that are in the
 /// tiles alone come as `"None"`; heights and pictures come without their samples.
 pub(super) async fn object(State(hall): State<Arc<Hall>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
-    off_thread(hall, move |hall| {
+    in_turn(hall, move |hall| {
         let found = hall.city()?.object(&ObjectId(id.clone()))?;
-        let mut object = found.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no object {id}")))?;
+        let mut object = found.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no object {id:.200}")))?;
         match &mut object.geometry {
             crate::model::Geometry::Heights(grid) => grid.heights.clear(),
             crate::model::Geometry::Picture(picture) => picture.rgb.clear(),
@@ -93,7 +98,7 @@ pub(super) async fn object(State(hall): State<Arc<Hall>>, Path(id): Path<String>
 
 /// `GET /sensors`.
 pub(super) async fn sensors(State(hall): State<Arc<Hall>>) -> Result<Json<Value>, Refusal> {
-    off_thread(hall, |hall| {
+    in_turn(hall, |hall| {
         let value = serde_json::to_value(hall.city()?.sensors()?);
         value.map(Json).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
     })
@@ -120,19 +125,25 @@ pub(super) async fn query(
     State(hall): State<Arc<Hall>>,
     Parameters(parameters): Parameters<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
-    let asked = Asked::read(&parameters)?;
+    let mut asked = Asked::read(&parameters)?;
     let (sender, receiver) = mpsc::channel(4);
     let media_type = if asked.is_geojson { "application/geo+json" } else { "application/x-ndjson" };
     let version = asked.query.version;
-    let city = off_thread(hall, move |hall| Ok(hall.city_at(version)?)).await?;
+    let city = off_thread(hall.clone(), move |hall| Ok(hall.city_at(version)?)).await?;
     // What can be refused is refused before the first byte is sent.
     for layer in &asked.layers {
         if city.layer(layer).is_none() {
             return Err(StoreError::NoLayer(layer.clone()).into());
         }
     }
+    asked.query.until = Some(Instant::now() + hall.options.answer_time);
+    let no_place =
+        |_| Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many answers are being sent; ask again in a moment".into());
+    let stream = hall.streams.clone().try_acquire_owned().map_err(no_place)?;
+    let (place, gate) = (hall.gate.enter().await?, hall.gate.clone());
     tokio::task::spawn_blocking(move || {
-        let mut pieces = Pieces { sender, held: Vec::new() };
+        let _stream = stream;
+        let mut pieces = Pieces { sender, held: Vec::new(), gate, place: Some(place) };
         let result = asked
             .answer(&city, &mut pieces)
             .and_then(|()| pieces.flush().map_err(|source| StoreError::Io { path: "answer".into(), source }));
@@ -158,28 +169,24 @@ struct Asked {
     in_city_crs: bool,
 }
 
-const PARAMETERS: [&str; 21] = [
-    "search", "version", "box", "bbox", "polygon", "corridor", "within", "distance", "near", "ray", "radius", "where",
-    "layers", "classes", "stages", "domains", "at", "limit", "offset", "crs", "f",
-];
-/// Of them, those that say where; one of them may be given.
+/// Of the parameters those that say where; one of them may be given.
 const PLACES: [&str; 7] = ["box", "bbox", "polygon", "corridor", "within", "near", "ray"];
 
 impl Asked {
     fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
-        if let Some(unknown) = parameters.keys().find(|k| !PARAMETERS.contains(&k.as_str())) {
-            return Err(bad(format!("{unknown:?} is not one of {}", PARAMETERS.join(", "))));
+        if let Some(sentence) = parameter::unknown(&parameter::QUERY, parameters) {
+            return Err(bad(sentence));
         }
         let given = |name: &str| parameters.get(name).map(String::as_str).filter(|v| !v.is_empty());
         let whole = |name: &str, usual: usize| match given(name) {
-            Some(word) => word.parse::<usize>().map_err(|_| bad(format!("{name}={word} is no whole number"))),
+            Some(word) => word.parse::<usize>().map_err(|_| bad(format!("{name}={word:.40} is no whole number"))),
             None => Ok(usual),
         };
         let list = |name: &str| given(name).map(|v| v.split(',').map(str::to_owned).collect()).unwrap_or_default();
         let limit = whole("limit", USUAL_HITS)?.min(MOST_HITS);
         let layers: Vec<String> = list("layers");
         let at = match given("at") {
-            Some(text) => Some(query::parse_time(text).ok_or_else(|| bad(format!("at={text} is no time")))?),
+            Some(text) => Some(query::parse_time(text).ok_or_else(|| bad(format!("at={text:.40} is no time")))?),
             None => None,
         };
         let filter = match given("where") {
@@ -203,16 +210,17 @@ impl Asked {
             version: given("version").map(|_| whole("version", 0)).transpose()?.map(|version| version as u64),
             offset: whole("offset", 0)?,
             limit: Some(limit),
+            until: None,
         };
         let is_geojson = match given("f") {
             None | Some("geojson") => true,
             Some("json") => false,
-            Some(other) => return Err(bad(format!("f={other} is neither geojson nor json"))),
+            Some(other) => return Err(bad(format!("f={other:.40} is neither geojson nor json"))),
         };
         let in_city_crs = match given("crs") {
             None | Some("wgs84") => false,
             Some("city") => true,
-            Some(other) => return Err(bad(format!("crs={other} is neither wgs84 nor city"))),
+            Some(other) => return Err(bad(format!("crs={other:.40} is neither wgs84 nor city"))),
         };
         Ok(Self { query, layers, bbox_deg, is_geojson, in_city_crs })
     }
@@ -252,7 +260,7 @@ fn numbers(name: &str, text: &str) -> Result<Vec<f64>, Refusal> {
 }
 
 fn words<T>(name: &str, words: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Refusal> {
-    words.iter().map(|word| parse(word).ok_or_else(|| bad(format!("{name}: {word:?} is not known")))).collect()
+    words.iter().map(|word| parse(word).ok_or_else(|| bad(format!("{name}: {word:.40?} is not known")))).collect()
 }
 
 fn shape<'a>(given: &impl Fn(&str) -> Option<&'a str>, limit: usize) -> Result<Shape, Refusal> {
@@ -312,6 +320,9 @@ fn shape<'a>(given: &impl Fn(&str) -> Option<&'a str>, limit: usize) -> Result<S
 struct Pieces {
     sender: mpsc::Sender<io::Result<Bytes>>,
     held: Vec<u8>,
+    gate: Arc<Gate>,
+    /// Given up while the other side is slow.
+    place: Option<Place>,
 }
 
 impl Write for Pieces {
@@ -328,7 +339,17 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = Bytes::from(std::mem::take(&mut self.held));
-        self.sender.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        match self.sender.try_send(Ok(piece)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(piece)) => {
+                self.place = None;
+                self.sender.blocking_send(piece).map_err(|_| gone())?;
+                self.place = self.gate.enter_again();
+                Ok(())
+            }
+            Err(TrySendError::Closed(_)) => Err(gone()),
+        }
     }
 }
 

@@ -96,7 +96,11 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
-async fn send(hall: Arc<Hall>, relative: String, caching: &'static str, request: Request) -> Response {
+async fn send(hall: Arc<Hall>, relative: String, caching: &'static str, mut request: Request) -> Response {
+    if caching == ASK_AGAIN && request.headers().contains_key(header::IF_RANGE) {
+        // Whether it is still the same file is not known here, and the whole is always right.
+        request.headers_mut().remove(header::RANGE);
+    }
     let media_type = media_type(&relative);
     // A path that leads out of the city and one that leads nowhere get the same answer.
     let found: Result<Option<PathBuf>, Refusal> = off_thread(hall, move |hall| {

@@ -7,34 +7,60 @@
 //! GET /objects/{id}             one object                 GET /query?box=&near=&search=&where=&layers=&version=&limit=
 //! GET /ogc                      OGC API – Features: collections, items, one item, OpenAPI
 //! GET /sensors                  the sensors                GET /sensors/{id}/latest
+//! GET /health, /ready, /metrics for those who run it       GET /api    all of this as OpenAPI
 //! ```
 //!
-//! Everything is read-only. Tiles are immutable and may be cached for ever; all else is of the current version,
+//! A request goes through `metrics`, `host`, limits and compression to the handler that `route` names. Everything is read-only. Tiles are immutable and may be cached for ever; all else is of the current version,
 //! which is looked for anew when `city.json` changes.
 
 mod answer;
+mod definition;
 mod features;
 mod file;
-mod guard;
+mod gate;
+mod health;
+mod host;
+mod listen;
+mod metrics;
+mod options;
+mod packed;
 mod page;
+mod parameter;
 mod root;
+mod route;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use axum::{
     Json, Router,
-    http::{Method, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    middleware::{from_fn_with_state, map_response},
     response::{IntoResponse, Response},
-    routing::get,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tower_http::{compression::CompressionLayer, cors::CorsLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+    task::JoinHandle,
+};
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer,
+        predicate::{Predicate, SizeAbove},
+    },
+    cors::CorsLayer,
+    limit::RequestBodyLimitLayer,
+    timeout::TimeoutLayer,
+};
+
+pub use self::options::{Options, Origin};
+use self::{gate::Gate, metrics::Metrics, packed::Tiles, route::ROUTES};
 
 use crate::{
     live::{Latest, LiveState},
@@ -43,8 +69,6 @@ use crate::{
     store::{City, StoreError},
 };
 
-/// Longest that an answer may take to begin.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Largest body of a request; none is needed.
 const MOST_BODY_BYTES: usize = 64 << 10;
 /// Most hits of one answer.
@@ -56,6 +80,10 @@ const USUAL_HITS: usize = 1_000;
 const CONTENT_CRS: header::HeaderName = header::HeaderName::from_static("content-crs");
 /// Earlier versions that are held open.
 const MOST_EARLIER: usize = 4;
+/// Answers that are being sent while they are found.
+const MOST_STREAMS: usize = 128;
+/// Shorter answers are not compressed.
+const LEAST_PACKED_BYTES: u64 = 860;
 
 /// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -130,67 +158,98 @@ pub async fn serve(
     folder: &Path,
     listen: SocketAddr,
     live: Option<Arc<dyn LatestValues>>,
+    options: Options,
 ) -> Result<Server, ServeError> {
-    let opened = folder.to_path_buf();
-    let hall = tokio::task::spawn_blocking(move || Hall::open(&opened, live))
+    let (opened, of_hall) = (folder.to_path_buf(), options.clone());
+    let hall = tokio::task::spawn_blocking(move || Hall::open(&opened, live, of_hall))
         .await
         .map_err(|e| ServeError::Stopped(e.to_string()))??;
     let listener = TcpListener::bind(listen).await.map_err(|source| ServeError::Listen { address: listen, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address: listen, source })?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(guard::Guarded::new(listener), router(Arc::new(hall)));
-    let server = server.with_graceful_shutdown(async move {
-        // A dropped handle stops the server too.
-        let _ = stopped.await;
-    });
-    Ok(Server { address, stop, task: tokio::spawn(server.into_future()) })
+    let metrics = hall.metrics.clone();
+    let server = listen::run(listener, router(Arc::new(hall)), metrics, options, stopped);
+    Ok(Server { address, stop, task: tokio::spawn(server) })
 }
 
 /// The city's routes, for a server that has others too.
-pub fn routes(folder: &Path, live: Option<Arc<dyn LatestValues>>) -> Result<Router, StoreError> {
-    Ok(router(Arc::new(Hall::open(folder, live)?)))
+pub fn routes(folder: &Path, live: Option<Arc<dyn LatestValues>>, options: Options) -> Result<Router, StoreError> {
+    Ok(router(Arc::new(Hall::open(folder, live, options)?)))
 }
 
 fn router(hall: Arc<Hall>) -> Router {
-    let cors = CorsLayer::new()
-        .allow_origin(tower_http::cors::Any)
+    let options = &hall.options;
+    let mut router = Router::new();
+    for route in &ROUTES {
+        router = router.route(route.path, (route.handler)());
+    }
+    // The last one sees a request first.
+    let router = router
+        .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "nothing lies here".into()) })
+        .layer(packing())
+        .layer(map_response(with_weak_tag))
+        .layer(RequestBodyLimitLayer::new(MOST_BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, options.answer_time));
+    let router = match cors(&options.cors) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
+        .layer(from_fn_with_state(hall.clone(), host::check))
+        .layer(from_fn_with_state(hall.clone(), metrics::watch))
+        .with_state(hall)
+}
+
+/// Compresses texts that are made for an answer; files of tiles come compressed where it pays.
+fn packing() -> CompressionLayer<impl Predicate> {
+    let is_text = |status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        let media = headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
+        status == StatusCode::OK && (media.starts_with("text/") || media.contains("json"))
+    };
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(LEAST_PACKED_BYTES).and(is_text))
+}
+
+/// What is compressed on its way is no longer what a strong entity tag names, byte for byte.
+async fn with_weak_tag(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    // Tiles have set it themselves, with a tag of the compressed form.
+    let has_vary = headers.contains_key(header::VARY);
+    if headers.contains_key(header::CONTENT_ENCODING)
+        && let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok())
+        && tag.starts_with('"')
+        && !["-gzip\"", "-zstd\""].iter().any(|end| tag.ends_with(end))
+        && let Ok(weak) = HeaderValue::from_str(&format!("W/{tag}"))
+    {
+        headers.insert(header::ETAG, weak);
+    } else if !has_vary && headers.contains_key(header::ETAG) {
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response
+}
+
+fn cors(origins: &[Origin]) -> Option<CorsLayer> {
+    let exact = origins.iter().filter_map(|origin| match origin {
+        Origin::Any => None,
+        Origin::One(origin) => Some(origin.clone()),
+    });
+    let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers([header::RANGE, header::IF_NONE_MATCH])
+        .allow_headers([header::RANGE, header::IF_NONE_MATCH, header::IF_RANGE])
         .expose_headers([
             header::CONTENT_RANGE,
             header::ACCEPT_RANGES,
             header::ETAG,
             header::CONTENT_LENGTH,
+            header::RETRY_AFTER,
             CONTENT_CRS,
         ]);
-    let features = Router::new()
-        .route("/", get(features::landing))
-        .route("/api", get(features::api))
-        .route("/conformance", get(features::conformance))
-        .route("/collections", get(features::collections))
-        .route("/collections/{layer}", get(features::collection))
-        .route("/collections/{layer}/queryables", get(features::queryables))
-        .route("/collections/{layer}/items", get(features::items))
-        .route("/collections/{layer}/items/{*id}", get(features::item))
-        .layer(CompressionLayer::new());
-    Router::new()
-        .nest("/ogc", features)
-        .route("/", get(page::page))
-        .route("/city.json", get(file::city))
-        .route("/layers", get(answer::layers))
-        .route("/versions", get(answer::versions))
-        .route("/versions/{version}", get(file::version))
-        .route("/tileset.json", get(root::tileset))
-        .route("/tiles/{*path}", get(file::tile))
-        .route("/objects/{*id}", get(answer::object))
-        .route("/query", get(answer::query))
-        .route("/sensors", get(answer::sensors))
-        .route("/sensors/{*id}", get(answer::latest))
-        .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "nothing lies here".into()) })
-        .layer(cors)
-        .layer(RequestBodyLimitLayer::new(MOST_BODY_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_TIME))
-        .with_state(hall)
+    match origins {
+        [] => None,
+        origins if origins.contains(&Origin::Any) => Some(layer.allow_origin(tower_http::cors::Any)),
+        _ => Some(layer.allow_origin(exact.collect::<Vec<_>>())),
+    }
 }
 
 /// What the handlers share.
@@ -203,12 +262,19 @@ struct Hall {
     earlier: Mutex<Vec<Arc<City>>>,
     /// Attributes of layers of the version with this number.
     fields: Mutex<(u64, BTreeMap<String, Arc<LayerFields>>)>,
+    /// The tileset over all layers, of the version with this number.
+    tileset: Mutex<Option<(u64, root::Whole)>>,
+    options: Options,
+    metrics: Arc<Metrics>,
+    gate: Arc<Gate>,
+    streams: Arc<Semaphore>,
+    tiles: Tiles,
 }
 
 type Stamp = Option<(SystemTime, u64)>;
 
 impl Hall {
-    fn open(folder: &Path, live: Option<Arc<dyn LatestValues>>) -> Result<Self, StoreError> {
+    fn open(folder: &Path, live: Option<Arc<dyn LatestValues>>, options: Options) -> Result<Self, StoreError> {
         let stamp = stamp(folder);
         let city = Arc::new(City::open(folder)?);
         Ok(Self {
@@ -217,6 +283,12 @@ impl Hall {
             city: Mutex::new((city, stamp)),
             earlier: Mutex::default(),
             fields: Mutex::default(),
+            tileset: Mutex::default(),
+            metrics: Arc::new(Metrics::new()),
+            gate: Arc::new(Gate::new(options.queries, options.queries * Options::WAITING, options.queue_time)),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            tiles: Tiles::new(options.cache_bytes),
+            options,
         })
     }
 
@@ -278,14 +350,24 @@ struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, Json(serde_json::json!({"error": self.1}))).into_response()
+        let mut response = (self.0, Json(serde_json::json!({"error": self.1}))).into_response();
+        if self.0 == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NoLayer(_) | StoreError::NoVersion { .. } => Refusal(StatusCode::NOT_FOUND, error.to_string()),
+            StoreError::NoLayer(layer) => {
+                Refusal(StatusCode::NOT_FOUND, format!("no layer {:?}", layer.chars().take(60).collect::<String>()))
+            }
+            StoreError::NoVersion { version, .. } => {
+                Refusal(StatusCode::NOT_FOUND, format!("the city has no version {version}"))
+            }
+            StoreError::OutOfTime => Refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             other => {
                 // Paths of this machine are for its log, not for whoever asks.
                 tracing::error!("{other}");
@@ -293,6 +375,20 @@ impl From<StoreError> for Refusal {
             }
         }
     }
+}
+
+/// As [`off_thread`], for work that takes the processor or reads much: only so much of it is done at once.
+async fn in_turn<T: Send + 'static>(
+    hall: Arc<Hall>,
+    work: impl FnOnce(&Hall) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let place = hall.gate.enter().await?;
+    off_thread(hall, move |hall| {
+        // Kept until the work has ended, also when nobody waits for it any more.
+        let _place = place;
+        work(hall)
+    })
+    .await
 }
 
 /// Runs work on files where it does not hold up other answers.
@@ -309,5 +405,11 @@ async fn off_thread<T: Send + 'static>(
     }
 }
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,8 @@ fn write(city: &City) -> String {
          <table><thead><tr><th>图层 layer</th><th>类别 classes</th><th class=n>要素 objects</th><th class=n>点 points</th>\
          <th class=n>瓦片 tiles</th><th>3D Tiles</th><th>数据 data</th></tr></thead><tbody>\n{rows}</tbody></table>\
          <p><a href=\"/tileset.json\">tileset.json</a> · <a href=\"/city.json\">city.json</a> · <a href=\"/layers\">layers</a> · \
-         <a href=\"/versions\">versions</a> · <a href=\"/ogc\">OGC API – Features</a> · <a href=\"/sensors\">sensors 感知终端</a></p>\
+         <a href=\"/versions\">versions</a> · <a href=\"/ogc\">OGC API – Features</a> · <a href=\"/sensors\">sensors 感知终端</a> · \
+         <a href=\"/api\">OpenAPI</a> · <a href=\"/metrics\">metrics</a></p>\
          <p><small>查询 query: /query?box=xmin,ymin,xmax,ymax · near=x,y&amp;radius=m · where=height_m &gt; 24 · layers= · classes= · limit= · crs=city</small></p>\
          </body></html>\n",
         city.version()

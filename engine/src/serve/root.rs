@@ -1,12 +1,20 @@
 //! One tileset over the tilesets of all layers.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
 
-use axum::{Json, extract::State, http::header, response::IntoResponse};
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use glam::{DMat4, DVec3};
 use serde_json::{Value, json};
 
-use super::{Hall, Refusal, off_thread};
+use super::{Hall, Refusal, off_thread, packed::is_known};
 use crate::{
     model::Extent,
     store::{City, LayerEntry, StoreError, join_inside},
@@ -15,10 +23,36 @@ use crate::{
 /// Largest tileset.json that is looked into.
 const MOST_BYTES: u64 = 256 << 20;
 
+/// The tileset over all layers as it is sent, with its entity tag.
+#[derive(Clone)]
+pub(super) struct Whole {
+    text: Bytes,
+    tag: HeaderValue,
+}
+
 /// `GET /tileset.json`.
-pub(super) async fn tileset(State(hall): State<Arc<Hall>>) -> Result<impl IntoResponse, Refusal> {
-    let whole = off_thread(hall, |hall| Ok(over_layers(&*hall.city()?)?)).await?;
-    Ok(([(header::CACHE_CONTROL, "no-cache")], Json(whole)))
+pub(super) async fn tileset(State(hall): State<Arc<Hall>>, asked: HeaderMap) -> Result<Response, Refusal> {
+    let whole = off_thread(hall, |hall| whole(hall)).await?;
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")), (header::ETAG, whole.tag.clone())];
+    if is_known(&asked, &whole.tag) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    Ok((headers, [(header::CONTENT_TYPE, "application/json")], whole.text).into_response())
+}
+
+/// Made once for each version.
+fn whole(hall: &Hall) -> Result<Whole, Refusal> {
+    let city = hall.city()?;
+    let mut held = hall.tileset.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, whole)) = held.as_ref().filter(|(version, _)| *version == city.version()) {
+        return Ok(whole.clone());
+    }
+    let text = over_layers(&city)?.to_string();
+    let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..16]);
+    let tag = HeaderValue::from_str(&tag).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+    let whole = Whole { text: text.into(), tag };
+    *held = Some((city.version(), whole.clone()));
+    Ok(whole)
 }
 
 /// A 3D Tiles 1.1 tileset whose root has one child for each layer that can be drawn; the layer's own tileset is

@@ -8,11 +8,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Server, serve};
+use super::{Options, Server, serve};
 use crate::{
     crs::Crs,
     live::LiveState,
-    model::{Block, CityObject, Class, Geometry, ImportReport, ObjectId, Payload, Polygon, Reading, Sensor},
+    model::{
+        Attribute, Block, CityObject, Class, Geometry, ImportReport, ObjectId, Payload, Point, Polygon, Reading,
+        Sensor, Value,
+    },
     store::{City, SourceRef},
 };
 
@@ -61,25 +64,25 @@ fn sensor() -> Sensor {
     }
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
     }
 
-    fn header(&self, name: &str) -> Option<String> {
+    pub fn header(&self, name: &str) -> Option<String> {
         let line = self.head.lines().find(|l| l.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     }
 }
 
 /// One request as it is written, so that paths reach the server as they stand.
-async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+pub(super) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // HTTP/1.0: the body comes in one piece and the connection ends with it.
     stream.write_all(format!("GET {path} HTTP/1.0\r\n{headers}\r\n").as_bytes()).await.unwrap();
@@ -91,14 +94,18 @@ async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     Answer { status, head, body: bytes[end + 4..].to_vec() }
 }
 
-async fn start() -> (tempfile::TempDir, City, Server) {
+pub(super) async fn start() -> (tempfile::TempDir, City, Server) {
+    start_with(Options::default()).await
+}
+
+pub(super) async fn start_with(options: Options) -> (tempfile::TempDir, City, Server) {
     let dir = tempfile::tempdir().unwrap();
     let city = city(&dir.path().join("x.city"));
     std::fs::write(dir.path().join("secret"), "secret").unwrap();
     let live = Arc::new(LiveState::new(city.sensors().unwrap()));
     let now = chrono::Utc::now().timestamp_millis();
     live.apply(Reading { sensor: 0, time_ms: now, value: 1.25 }, now);
-    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), Some(live)).await.unwrap();
+    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), Some(live), options).await.unwrap();
     (dir, city, server)
 }
 
@@ -199,7 +206,7 @@ async fn questions_are_answered_and_bad_ones_refused() {
     assert_eq!(object["class"], "building");
     let hits = get(at, "/query?box=500000,3999990,500045,4000020&crs=city", "").await;
     assert_eq!(hits.header("content-type").unwrap(), "application/geo+json");
-    assert_eq!(hits.header("access-control-allow-origin").unwrap(), "*");
+    assert_eq!(hits.header("access-control-allow-origin"), None, "no page of another origin");
     assert_eq!(hits.json()["features"].as_array().unwrap().len(), 4, "three buildings and a sensor");
     let near = get(at, "/query?near=500005,4000005&radius=30&limit=2&layers=%E5%BB%BA%E7%AD%91&f=json", "").await;
     assert_eq!(near.body.iter().filter(|b| **b == b'\n').count(), 2);
@@ -345,9 +352,49 @@ async fn features_are_served_as_the_ogc_says() {
     assert_eq!(get(at, &format!("{items}/it%27s%20none"), &host).await.status, 404);
     let packed = get(at, &format!("{items}?limit=99"), &format!("{host}Accept-Encoding: gzip\r\n")).await;
     assert_eq!(packed.header("content-encoding").as_deref(), Some("gzip"));
-    // A name that is no host's is not repeated in links.
-    let odd = get(at, "/ogc", "Host: a<script>\r\n").await.json();
-    assert!(!odd.to_string().contains("<script"));
+    // A name that is no host's is not answered to, nor repeated.
+    let odd = get(at, "/ogc", "Host: a<script>\r\n").await;
+    assert_eq!(odd.status, 421);
+    assert!(!odd.json().to_string().contains("<script"));
+    server.stop().await.unwrap();
+}
+
+/// GIS programs take columns and the kind of geometry from the first features of a layer.
+#[tokio::test]
+async fn features_name_every_attribute_and_those_with_a_place_come_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let city = City::create(&dir.path().join("x.city"), "x", &Crs::from_epsg(4549).unwrap(), None).unwrap();
+    let mut draft = city.begin().unwrap();
+    draft.replace_layer("m", vec![SourceRef { path: "m".into(), hash: "1".into(), ..SourceRef::default() }]).unwrap();
+    for n in 0..30 {
+        let at = DVec3::new(500_000.0 + f64::from(n), 4_000_000.0, 0.0);
+        let place = Geometry::Point(Point { at, vertical: crate::model::Vertical::Absolute });
+        let geometry = if n < 20 { Geometry::None } else { place };
+        let mut object = CityObject::new(ObjectId::new("m", n), Class::Manhole, geometry);
+        let (name, value) = if n < 29 { ("depth_m", Value::Real(1.5)) } else { ("cover", Value::Text("iron".into())) };
+        object.attributes.push(Attribute::read(&name.into(), value));
+        draft.push("m", object).unwrap();
+    }
+    draft.commit(&mut ImportReport::default()).unwrap();
+    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), None, Options::default()).await.unwrap();
+    let at = server.address();
+    let (mut ids, mut with_place) = (std::collections::BTreeSet::new(), Vec::new());
+    for offset in (0..35).step_by(7) {
+        let page = get(at, &format!("/ogc/collections/m/items?limit=7&offset={offset}"), "").await.json();
+        let has_next = page["links"].as_array().unwrap().iter().any(|link| link["rel"] == "next");
+        assert_eq!(has_next, offset + 7 < 30, "{offset}");
+        for feature in page["features"].as_array().unwrap() {
+            assert!(ids.insert(feature["id"].as_str().unwrap().to_owned()), "twice");
+            with_place.push(!feature["geometry"].is_null());
+            let properties = feature["properties"].as_object().unwrap();
+            assert!(properties.contains_key("depth_m") && properties.contains_key("cover"), "{feature}");
+            assert_ne!(properties["depth_m"].is_null(), properties["cover"].is_null(), "{feature}");
+        }
+    }
+    assert_eq!(ids.len(), 30);
+    assert_eq!(with_place, [vec![true; 10], vec![false; 20]].concat());
+    let boxed = get(at, "/ogc/collections/m/items?bbox=119,35,121,37&limit=99", "").await.json();
+    assert_eq!(boxed["numberReturned"], 10);
     server.stop().await.unwrap();
 }
 

@@ -58,6 +58,9 @@ pub enum StoreError {
         /// The version asked for.
         version: u64,
     },
+    /// The answer took longer than was allowed.
+    #[error("the answer takes too long: ask for less, such as a smaller box")]
+    OutOfTime,
     /// No layer of this name, or it was not started in this draft.
     #[error("no layer {0:?}")]
     NoLayer(String),

@@ -94,7 +94,7 @@ fn a_flipped_bit_of_any_file_is_found_and_named_and_the_rest_answers() {
                 }
                 Ok(city) => {
                     let found: Vec<String> = city.verify().unwrap().into_iter().map(|damage| damage.path).collect();
-                    assert_eq!(found, std::slice::from_ref(*name), "{case}");
+                    assert_eq!(found, std::slice::from_ref(name), "{case}");
                     for layer in &layers {
                         let is_its = name.starts_with(&format!("objects/{layer}/"));
                         match answer(&city, layer, &ids) {

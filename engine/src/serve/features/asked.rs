@@ -8,15 +8,13 @@ use super::{bad, system::System};
 use crate::{
     model::Extent,
     query::{self, Filter, Found, Query, Region, Shape},
-    serve::Refusal,
+    serve::{Refusal, parameter},
     store::City,
 };
 
 /// Features of a page when nobody says how many, and at most.
-pub(super) const USUAL: usize = 10;
-pub(super) const MOST: usize = 10_000;
-const PARAMETERS: [&str; 11] =
-    ["bbox", "bbox-crs", "crs", "datetime", "limit", "offset", "filter", "filter-lang", "filter-crs", "f", "search"];
+pub(in crate::serve) const USUAL: usize = 10;
+pub(in crate::serve) const MOST: usize = 10_000;
 
 /// What of a collection is asked for.
 pub(super) struct Asked {
@@ -34,8 +32,8 @@ pub(super) struct Asked {
 
 impl Asked {
     pub fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
-        if let Some(unknown) = parameters.keys().find(|name| !PARAMETERS.contains(&name.as_str())) {
-            return Err(bad(format!("{unknown:.60?} is not one of {}", PARAMETERS.join(", "))));
+        if let Some(sentence) = parameter::unknown(&parameter::ITEMS, parameters) {
+            return Err(bad(sentence));
         }
         let given = |name: &str| parameters.get(name).map(String::as_str);
         let whole = |name: &str, usual: usize, least: usize| match given(name) {
@@ -74,6 +72,10 @@ impl Asked {
             filter_crs: owned("filter-crs"),
             search: given("search").map(query::Search::new).transpose().map_err(|e| bad(format!("search: {e}")))?,
         })
+    }
+
+    pub fn has_bbox(&self) -> bool {
+        self.bbox.is_some()
     }
 
     /// The question to the city.

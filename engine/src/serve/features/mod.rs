@@ -5,12 +5,11 @@
 //! system is asked for.
 
 mod asked;
-mod definition;
 mod system;
 
-pub(super) use definition::api;
+pub(super) use self::asked::{MOST, USUAL};
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use axum::{
     Json,
@@ -22,16 +21,16 @@ use glam::DVec3;
 use serde_json::{Value, json};
 
 use self::{asked::Asked, system::System};
-use super::{CONTENT_CRS, Hall, Refusal, off_thread, root::percent_encode};
+use super::{CONTENT_CRS, Hall, Refusal, in_turn, off_thread, parameter, root::percent_encode};
 use crate::{
     crs::Frame,
     model::{Class, Domain, Stage},
-    query::{self, Coordinates, FieldKind, Filter, GEOMETRY, OWN_FIELDS, Query, Shape},
+    query::{self, Coordinates, FieldKind, Filter, GEOMETRY, LayerFields, OWN_FIELDS, Query, Shape},
     store::{City, LayerEntry},
 };
 
 /// The system of boxes of collections, and of all else when no other is asked for.
-const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
+pub(super) const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 const QUERYABLES: &str = "http://www.opengis.net/def/rel/ogc/1.0/queryables";
 const CONFORMANCE: [&str; 13] = [
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
@@ -48,6 +47,8 @@ const CONFORMANCE: [&str; 13] = [
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
 ];
+/// Layers of models have hundreds of attributes, each on some objects only; of more than so many those that are absent are not named.
+const MOST_NULLS: usize = 200;
 const GEOJSON: &str = "application/geo+json";
 
 fn bad(reason: impl std::fmt::Display) -> Refusal {
@@ -55,10 +56,14 @@ fn bad(reason: impl std::fmt::Display) -> Refusal {
 }
 
 /// Where this server is, as whoever asks sees it.
-fn base(headers: &HeaderMap) -> String {
+pub(super) fn origin(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let is_plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
-    format!("http://{}/ogc", if is_plain { host } else { "localhost" })
+    format!("http://{}", if is_plain { host } else { "localhost" })
+}
+
+fn base(headers: &HeaderMap) -> String {
+    format!("{}/ogc", origin(headers))
 }
 
 fn link(href: String, rel: &str, media: &str, title: &str) -> Value {
@@ -159,7 +164,7 @@ pub(super) async fn queryables(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let this = format!("{}/collections/{}/queryables", base(&headers), percent_encode(&layer));
-    off_thread(hall, move |hall| {
+    in_turn(hall, move |hall| {
         let city = hall.city()?;
         layer_of(&city, &layer)?;
         let fields = hall.fields(&city, &layer)?;
@@ -216,30 +221,46 @@ pub(super) async fn items(
 ) -> Result<Response, Refusal> {
     let asked = Asked::read(&parameters)?;
     let this = format!("{}/collections/{}", base(&headers), percent_encode(&layer));
-    off_thread(hall, move |hall| {
+    in_turn(hall, move |hall| {
         let city = hall.city()?;
         layer_of(&city, &layer)?;
         let system = System::named(&city, asked.crs.as_deref(), "crs")?;
-        let query = asked.query(&city, &layer)?;
+        let mut query = asked.query(&city, &layer)?;
+        query.until = Some(Instant::now() + hall.options.answer_time);
         if let Some(filter) = &query.filter {
             check_fields(hall, &city, &layer, filter)?;
         }
         let (mut features, mut passed, mut has_more) = (Vec::new(), 0, false);
-        for found in query::run(&city, &query)? {
-            let found = found?;
-            if !asked.takes(&found) {
-                continue;
+        // Programs take the kind of a layer's geometries from its first features: those without one come last.
+        let passes: &[Option<bool>] =
+            if query.search.is_some() || asked.has_bbox() { &[None] } else { &[Some(true), Some(false)] };
+        'answer: for wanted in passes {
+            let mut has_others = false;
+            for found in query::run(&city, &query)? {
+                let found = found?;
+                if !asked.takes(&found) {
+                    continue;
+                }
+                if wanted.is_some_and(|wanted| wanted == found.extent.is_empty()) {
+                    has_others = true;
+                    continue;
+                }
+                if passed < asked.offset {
+                    passed += 1;
+                    continue;
+                }
+                if features.len() == asked.limit {
+                    has_more = true;
+                    break 'answer;
+                }
+                features.push(query::feature(&found, Coordinates::By(&|at| system.of_city(at)))?);
             }
-            if passed < asked.offset {
-                passed += 1;
-                continue;
-            }
-            if features.len() == asked.limit {
-                has_more = true;
+            if !has_others {
                 break;
             }
-            features.push(query::feature(&found, Coordinates::By(&|at| system.of_city(at)))?);
         }
+        let fields = hall.fields(&city, &layer)?;
+        features.iter_mut().for_each(|feature| name_all(feature, &fields));
         let page = |offset: usize| {
             let mut names: Vec<&String> = parameters.keys().filter(|name| *name != "offset").collect();
             names.sort();
@@ -276,11 +297,11 @@ pub(super) async fn item(
     Parameters(parameters): Parameters<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    if let Some(unknown) = parameters.keys().find(|name| !matches!(name.as_str(), "crs" | "f")) {
-        return Err(bad(format!("{unknown:.60?} is neither crs nor f")));
+    if let Some(sentence) = parameter::unknown(&parameter::ITEM, &parameters) {
+        return Err(bad(sentence));
     }
     let this = format!("{}/collections/{}", base(&headers), percent_encode(&layer));
-    off_thread(hall, move |hall| {
+    in_turn(hall, move |hall| {
         let city = hall.city()?;
         layer_of(&city, &layer)?;
         let system = System::named(&city, parameters.get("crs").map(String::as_str), "crs")?;
@@ -290,9 +311,11 @@ pub(super) async fn item(
         let extent = city.object_extent(&crate::model::ObjectId(id.clone()))?.ok_or_else(none)?;
         let shape = if extent.is_empty() { Shape::All } else { Shape::Box { min: extent.min, max: extent.max } };
         let filter = Filter::parse(&format!("id = '{quoted}'")).map_err(|_| none())?;
-        let query = Query { shape, layers: vec![layer], filter: Some(filter), limit: Some(1), ..Query::default() };
+        let query =
+            Query { shape, layers: vec![layer.clone()], filter: Some(filter), limit: Some(1), ..Query::default() };
         let found = query::run(&city, &query)?.next().transpose()?.ok_or_else(none)?;
         let mut feature = query::feature(&found, Coordinates::By(&|at| system.of_city(at)))?;
+        name_all(&mut feature, &*hall.fields(&city, &layer)?);
         feature["links"] = json!([
             link(format!("{this}/items/{}", percent_encode(&id)), "self", GEOJSON, "this object"),
             link(this.clone(), "collection", "application/json", "the layer"),
@@ -300,6 +323,19 @@ pub(super) async fn item(
         Ok(geojson(&feature, &system))
     })
     .await
+}
+
+/// Gives a feature all attributes of its layer, those that it has not as null: programs take the columns of a layer from its first
+/// features.
+fn name_all(feature: &mut Value, fields: &LayerFields) {
+    let Some(properties) = feature["properties"].as_object_mut().filter(|_| fields.kinds.len() <= MOST_NULLS) else {
+        return;
+    };
+    for key in fields.kinds.keys().map(String::as_str).chain(["name", "z_min", "z_max"]) {
+        if !properties.contains_key(key) {
+            properties.insert(key.to_owned(), Value::Null);
+        }
+    }
 }
 
 /// A filter that names what no object has is a mistake.
