@@ -285,9 +285,7 @@ impl Nearest<'_> {
             self.trees[place].1.open(node, self.at, self.z)
         };
         let Some((above, first, reach)) = opened else { return Ok(()) };
-        for far in reach.far {
-            self.bound = self.bound.min(far);
-        }
+        self.bound = self.bound.min(reach.far);
         for (child, near) in (0..).zip(reach.near) {
             // `most` never grows from call to call, so what lies beyond it is never asked for again.
             if f64::from(near) > most || near.is_infinite() {

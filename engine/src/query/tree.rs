@@ -160,13 +160,14 @@ impl Grid {
                 far[child] += reach * reach;
             }
         }
+        let mut nearest_far = f32::INFINITY;
         for child in 0..NODE {
             let is_there = node.min[0][child] <= node.max[0][child];
-            let (a, b) =
-                ((near[child].sqrt() * (1.0 - 1e-6) - slack).max(0.0), far[child].sqrt() * (1.0 + 1e-6) + slack);
-            (near[child], far[child]) = if is_there { (a, b) } else { (f32::INFINITY, f32::INFINITY) };
+            let bound = (near[child].sqrt() * (1.0 - 1e-6) - slack).max(0.0);
+            near[child] = if is_there { bound } else { f32::INFINITY };
+            nearest_far = nearest_far.min(if is_there { far[child] } else { f32::INFINITY });
         }
-        Reach { near, far }
+        Reach { near, far: nearest_far.sqrt() * (1.0 + 1e-6) + slack }
     }
 
     /// Corners of a child's box; `None` where there is none.
@@ -178,11 +179,11 @@ impl Grid {
     }
 }
 
-/// How far the boxes of sixteen children are from a place, metres: not nearer than, and not farther than. Infinite for a child that is
-/// not there.
+/// How far the boxes of sixteen children are from a place, metres: each not nearer than, infinite for a child that is not there; and one
+/// of them not farther than.
 pub(crate) struct Reach {
     pub near: [f32; NODE],
-    pub far: [f32; NODE],
+    pub far: f32,
 }
 
 /// How far along a ray it enters a box (0 when it starts inside), by the slab test; `inverse` is 1 / direction.
