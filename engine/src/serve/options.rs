@@ -83,9 +83,7 @@ impl Origin {
 /// A host, which may be an IPv6 address in brackets, and the port after it.
 pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') && !(host.contains(':') && !host.ends_with(']')) => {
-            (host, Some(port))
-        }
+        Some((host, port)) if !port.contains(']') && (!host.contains(':') || host.ends_with(']')) => (host, Some(port)),
         _ => (authority, None),
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Whole {
 
 /// `GET /tileset.json`.
 pub(super) async fn tileset(State(hall): State<Arc<Hall>>, asked: HeaderMap) -> Result<Response, Refusal> {
-    let whole = off_thread(hall, |hall| whole(hall)).await?;
+    let whole = off_thread(hall, whole).await?;
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")), (header::ETAG, whole.tag.clone())];
     if is_known(&asked, &whole.tag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
