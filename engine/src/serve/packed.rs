@@ -18,7 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{Hall, Refusal, file};
 
@@ -80,7 +80,9 @@ impl Coding {
             }
             Self::Zstd => zstd::bulk::compress(bytes, 3),
         };
-        packed.ok().filter(|packed| (packed.len() as f64) < bytes.len() as f64 * LEAST_GAIN)
+        let mut packed = packed.ok().filter(|packed| (packed.len() as f64) < bytes.len() as f64 * LEAST_GAIN)?;
+        packed.shrink_to_fit();
+        Some(packed)
     }
 }
 
@@ -216,7 +218,13 @@ async fn form(hall: &Arc<Hall>, path: &str, coding: Coding) -> Result<Option<For
         return Ok(Some(plain));
     }
     let bytes = plain.bytes.clone();
-    let packed = tokio::task::spawn_blocking(move || coding.pack(&bytes)).await.ok().flatten();
+    // On few threads: each of the many that wait for files would keep the memory that compressing takes.
+    let (sender, packed) = oneshot::channel();
+    rayon::spawn(move || {
+        // Whoever asked may be gone.
+        let _ = sender.send(coding.pack(&bytes));
+    });
+    let packed = packed.await.ok().flatten();
     let form = match packed {
         Some(packed) => Form {
             coding,
