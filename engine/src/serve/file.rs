@@ -10,7 +10,7 @@ use axum::{
 use tower_http::services::ServeFile;
 
 use super::{Hall, Refusal, off_thread};
-use crate::store::join_inside;
+use crate::store::{StoreError, is_file, join_inside};
 
 /// Files that never change.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -59,8 +59,11 @@ fn media_type(path: &str) -> &'static str {
 async fn send(hall: Arc<Hall>, relative: String, caching: &'static str, request: Request) -> Response {
     let media_type = media_type(&relative);
     // A path that leads out of the city and one that leads nowhere get the same answer.
-    let found: Result<Option<PathBuf>, Refusal> =
-        off_thread(hall, move |hall| Ok(join_inside(&hall.folder, &relative).ok().filter(|path| path.is_file()))).await;
+    let found: Result<Option<PathBuf>, Refusal> = off_thread(hall, move |hall| {
+        let Ok(path) = join_inside(&hall.folder, &relative) else { return Ok(None) };
+        Ok(is_file(&path).map_err(StoreError::at(&path))?.then_some(path))
+    })
+    .await;
     let path = match found {
         Ok(Some(path)) => path,
         Ok(None) => return not_found(),

@@ -18,6 +18,7 @@ mod file;
 mod guard;
 mod page;
 mod root;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +41,7 @@ use crate::{
     live::{Latest, LiveState},
     model::ObjectId,
     query::LayerFields,
-    store::{City, StoreError},
+    store::{BucketCity, City, StoreError, bucket},
 };
 
 /// Longest that an answer may take to begin.
@@ -135,10 +136,12 @@ pub async fn serve(
     let hall = tokio::task::spawn_blocking(move || Hall::open(&opened, live))
         .await
         .map_err(|e| ServeError::Stopped(e.to_string()))??;
+    let hall = Arc::new(hall);
+    watch::begin(&hall);
     let listener = TcpListener::bind(listen).await.map_err(|source| ServeError::Listen { address: listen, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address: listen, source })?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(guard::Guarded::new(listener), router(Arc::new(hall)));
+    let server = axum::serve(guard::Guarded::new(listener), router(hall));
     let server = server.with_graceful_shutdown(async move {
         // A dropped handle stops the server too.
         let _ = stopped.await;
@@ -148,7 +151,9 @@ pub async fn serve(
 
 /// The city's routes, for a server that has others too.
 pub fn routes(folder: &Path, live: Option<Arc<dyn LatestValues>>) -> Result<Router, StoreError> {
-    Ok(router(Arc::new(Hall::open(folder, live)?)))
+    let hall = Arc::new(Hall::open(folder, live)?);
+    watch::begin(&hall);
+    Ok(router(hall))
 }
 
 fn router(hall: Arc<Hall>) -> Router {
@@ -196,6 +201,8 @@ fn router(hall: Arc<Hall>) -> Router {
 /// What the handlers share.
 struct Hall {
     folder: PathBuf,
+    /// Where the folder is the copy of a bucket's city.
+    bucket: Option<Arc<BucketCity>>,
     live: Option<Arc<dyn LatestValues>>,
     /// The open city, and what `city.json` looked like when it was opened.
     city: Mutex<(Arc<City>, Stamp)>,
@@ -212,7 +219,8 @@ impl Hall {
         let stamp = stamp(folder);
         let city = Arc::new(City::open(folder)?);
         Ok(Self {
-            folder: folder.to_path_buf(),
+            folder: city.folder().to_path_buf(),
+            bucket: bucket(city.folder()),
             live,
             city: Mutex::new((city, stamp)),
             earlier: Mutex::default(),
@@ -254,6 +262,10 @@ impl Hall {
 
     /// The current version. Looks at `city.json` each time, which costs one system call.
     fn city(&self) -> Result<Arc<City>, StoreError> {
+        if self.bucket.is_some() {
+            // Looked for beside the answers: a bucket that is away must not hold them up.
+            return Ok(self.city.lock().unwrap_or_else(PoisonError::into_inner).0.clone());
+        }
         let now = stamp(&self.folder);
         let mut held = self.city.lock().unwrap_or_else(PoisonError::into_inner);
         if held.1 != now {
@@ -281,6 +293,10 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoLayer(_) | StoreError::NoVersion { .. } => Refusal(StatusCode::NOT_FOUND, error.to_string()),
+            StoreError::Bucket { .. } => {
+                tracing::error!("{error}");
+                Refusal(StatusCode::SERVICE_UNAVAILABLE, "the bucket in which the city lies does not answer".into())
+            }
             other => {
                 // Paths of this machine are for its log, not for whoever asks.
                 tracing::error!("{other}");

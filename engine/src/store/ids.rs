@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::StoreError;
+use super::{StoreError, place};
 
 const MAGIC: &[u8; 8] = b"GLIDS001";
 const HEAD: u64 = 16;
@@ -40,7 +40,7 @@ pub(crate) fn write(path: &Path, mut entries: Vec<(u64, u32)>) -> Result<(), Sto
 
 /// Rows whose id has this hash, lowest first; at most 64 of them.
 pub(crate) fn find(path: &Path, hash: u64) -> Result<Vec<u32>, StoreError> {
-    let mut file = File::open(path).map_err(StoreError::at(path))?;
+    let mut file = place::open_file(path).map_err(StoreError::at(path))?;
     let length = file.metadata().map_err(StoreError::at(path))?.len();
     let mut head = [0; HEAD as usize];
     file.read_exact(&mut head).map_err(StoreError::at(path))?;

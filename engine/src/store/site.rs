@@ -214,8 +214,8 @@ impl Site {
                 let from = finished.root.join(&file.path);
                 if from.exists() {
                     report.bytes += file.size;
-                    moves.push((from, file.path.clone()));
                 }
+                moves.push((from, file.path.clone()));
             }
             records.push(finished.record);
         }

@@ -24,7 +24,7 @@ use std::{
 use groundline_engine::{
     crs::{Crs, CrsError},
     model::{CityObject, ImportReport, SourceReport},
-    store::{City, LayerWriter, Site, StoreError, begun_layers, is_anything_kept, kept_layers},
+    store::{City, LayerWriter, Site, StoreError, begun_layers, discard, is_anything_kept, kept_layers},
 };
 
 pub use self::{edit::edit, watch::Progress};
@@ -156,7 +156,7 @@ pub fn import(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<I
     let outcome = import_into(&city, sources, &crs, request, &mut report, progress);
     if was_made && !matches!(outcome, Ok(true)) && !is_anything_kept(&request.city) {
         // An empty city that this import made and could not fill is not left behind.
-        let _ = std::fs::remove_dir_all(&request.city);
+        discard(&request.city);
     }
     outcome?;
     let report = finished(report, started);
