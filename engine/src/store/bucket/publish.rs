@@ -2,13 +2,14 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    fs::File,
     sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
 use super::{
-    copy::BucketCity,
+    copy::{BucketCity, give_time},
     remote::{Got, When},
 };
 use crate::store::{
@@ -51,7 +52,12 @@ impl BucketCity {
         };
         // What is named by its content may be written again: that is the same, mends what is damaged, and makes it new for whoever removes
         // old files that nobody names.
-        self.each(news.files, &|relative| self.remote.put_file(relative, &self.folder().join(relative)))?;
+        self.each(news.files, &|relative| {
+            let path = self.folder().join(relative);
+            let file = File::open(&path).map_err(StoreError::at(&path))?;
+            give_time(&file);
+            self.remote.put_file(relative, file, &path)
+        })?;
         if let Some(first) = &first {
             self.remote.put(&under_hash("versions", base_hash), first.clone(), When::Always)?;
         }

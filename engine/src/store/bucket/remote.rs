@@ -209,9 +209,8 @@ impl Remote {
         }
     }
 
-    /// Puts a file; a large one in pieces.
-    pub fn put_file(&self, relative: &str, path: &Path) -> Result<(), StoreError> {
-        let mut file = File::open(path).map_err(StoreError::at(path))?;
+    /// Puts the file that lies at `path`; a large one in pieces.
+    pub fn put_file(&self, relative: &str, mut file: File, path: &Path) -> Result<(), StoreError> {
         let size = file.metadata().map_err(StoreError::at(path))?.len();
         let mut piece = |most: u64| -> Result<Vec<u8>, StoreError> {
             let mut bytes = Vec::new();
