@@ -387,7 +387,7 @@ fn of_two_imports_at_once_one_wins_and_the_other_is_told() {
         let started = names.clone().map(|name| {
             houses(&source(&name), (0..200).map(|number| (number, 6.0)));
             let mut command = s3.on(&name);
-            command.args(["import", text(&source(&name)), "--city", CITY, "--json"]).args(CRS);
+            command.args(["import", text(&source(&name)), "--city", CITY]).args(CRS);
             command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
         });
         let ended = started.map(|child| child.wait_with_output().unwrap());
@@ -489,13 +489,33 @@ fn what_cannot_be_read_is_said_in_one_line_that_names_it() {
         said
     };
     let nothing = |_: &mut Command| {};
-    let said = info(&|command| drop(command.env_remove("AWS_SECRET_ACCESS_KEY")), CITY);
+    let said = info(
+        &|command| {
+            command.env_remove("AWS_SECRET_ACCESS_KEY");
+        },
+        CITY,
+    );
     assert!(said.contains("AWS_SECRET_ACCESS_KEY are not set"), "{said}");
-    let said = info(&|command| drop(command.env("AWS_SECRET_ACCESS_KEY", "not this one")), CITY);
+    let said = info(
+        &|command| {
+            command.env("AWS_SECRET_ACCESS_KEY", "not this one");
+        },
+        CITY,
+    );
     assert!(said.contains("access is refused (SignatureDoesNotMatch"), "{said}");
-    let said = info(&|command| drop(command.env("AWS_ACCESS_KEY_ID", "AKIANOBODY")), CITY);
+    let said = info(
+        &|command| {
+            command.env("AWS_ACCESS_KEY_ID", "AKIANOBODY");
+        },
+        CITY,
+    );
     assert!(said.contains("access is refused (InvalidAccessKeyId"), "{said}");
-    let said = info(&|command| drop(command.env_remove("AWS_ALLOW_HTTP")), CITY);
+    let said = info(
+        &|command| {
+            command.env_remove("AWS_ALLOW_HTTP");
+        },
+        CITY,
+    );
     assert!(said.contains("AWS_ALLOW_HTTP=true"), "{said}");
     let said = info(&nothing, "s3://other-bucket/a.city");
     assert!(said.contains("s3://other-bucket/a.city") && said.contains("there is no such bucket"), "{said}");

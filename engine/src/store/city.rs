@@ -415,12 +415,13 @@ impl City {
             }
         }
         let mut freed = 0;
-        if let Some(bucket) = bucket {
-            let relative = |path: &PathBuf| path.strip_prefix(&self.folder).ok()?.to_str().map(str::to_owned);
-            freed += bucket.sweep(&kept.iter().filter_map(relative).collect(), age)?;
-        }
         for inner in ["versions", "objects", "tiles", "reports"] {
             freed += sweep(&self.folder.join(inner), &kept)?;
+        }
+        if let Some(bucket) = bucket {
+            // What the copy held is not told: it is no part of the city.
+            let relative = |path: &PathBuf| path.strip_prefix(&self.folder).ok()?.to_str().map(str::to_owned);
+            freed = bucket.sweep(&kept.iter().filter_map(relative).collect(), age)?;
         }
         Ok(freed)
     }

@@ -287,7 +287,10 @@ impl BucketCity {
         self.fetched.notify_all();
         let (file, size) = fetched.map_err(|error| match error {
             Some(error) => io::Error::other(error),
-            None => io::ErrorKind::NotFound.into(),
+            None => {
+                let url = self.remote.url_of(relative);
+                io::Error::new(io::ErrorKind::NotFound, StoreError::Bucket { url, reason: "it is not there".into() })
+            }
         })?;
         self.room.add(size);
         Ok(file)
