@@ -22,7 +22,7 @@ pub struct Args {
     /// Files, folders and .zip archives to read.
     #[arg(required_unless_present = "remove")]
     sources: Vec<PathBuf>,
-    /// Folder of the city; made when it holds none yet.
+    /// Folder of the city, or s3://bucket/prefix/name.city; made when it holds none yet.
     #[arg(long)]
     city: PathBuf,
     /// Layer for all sources (else one layer per source, named after its file).

@@ -19,7 +19,7 @@ const MOST_GEOMETRY_BYTES: u64 = 8 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city.
+    /// Folder of the city, or s3://bucket/prefix/name.city.
     city: PathBuf,
     #[command(subcommand)]
     what: What,

@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city.
+    /// Folder of the city, or s3://bucket/prefix/name.city.
     city: PathBuf,
     /// PNG to write.
     #[arg(long)]

@@ -62,7 +62,7 @@ impl Scene {
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city.
+    /// Folder of the city, or s3://bucket/prefix/name.city.
     city: PathBuf,
     #[command(flatten)]
     scene: Scene,

@@ -10,7 +10,7 @@ use glam::{DVec2, DVec3};
 use groundline_engine::{
     crs::Frame,
     model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
-    store::City,
+    store::{City, read_file},
     tile::{Ground, TileTree, TreeError},
 };
 
@@ -44,9 +44,9 @@ impl LayerModel {
         let bad = |reason: String| ViewError::Tileset { path: tileset.to_owned(), reason };
         let mut left = MAX_TILESET_BYTES;
         let mut fetch = |path: &Path| -> Result<Vec<u8>, std::io::Error> {
-            let size = std::fs::metadata(path)?.len();
-            left = left.checked_sub(size).ok_or(std::io::ErrorKind::FileTooLarge)?;
-            std::fs::read(path)
+            let bytes = read_file(path, left)?;
+            left -= bytes.len() as u64;
+            Ok(bytes)
         };
         let json = fetch(tileset).map_err(io)?;
         let folder = tileset.parent().map(Path::to_owned).unwrap_or_default();

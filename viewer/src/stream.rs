@@ -20,7 +20,10 @@ use bevy::{
     mesh::{Indices, PrimitiveTopology},
     prelude::*,
 };
-use groundline_engine::tile::{SelectOptions, TileId, select};
+use groundline_engine::{
+    store::read_file,
+    tile::{SelectOptions, TileId, select},
+};
 
 use crate::{
     content::{DrawMaterial, DrawMesh, load_tile},
@@ -233,11 +236,7 @@ fn work(queue: &Queue, sender: &SyncSender<(TileKey, Result<LoadedTile, String>)
 }
 
 fn read_tile(job: &Job) -> Result<LoadedTile, String> {
-    let size = std::fs::metadata(&job.path).map_err(|error| error.to_string())?.len();
-    if size > MAX_CONTENT_BYTES {
-        return Err(format!("{size} bytes are too many for one tile"));
-    }
-    let bytes = std::fs::read(&job.path).map_err(|error| error.to_string())?;
+    let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
     let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
     let (triangles, points) = (tile.triangles(), tile.points.positions.len());
     let mut meshes = Vec::new();

@@ -46,8 +46,14 @@ pub struct Server {
 impl Server {
     /// Starts it on free ports.
     pub fn start(city: &Path) -> Self {
-        let mut child = groundline()
-            .args(["serve", text(city), "--listen", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--json"])
+        Self::of(groundline(), text(city), &["--mqtt", "127.0.0.1:0"])
+    }
+
+    /// Starts it as this command says.
+    pub fn of(mut command: Command, city: &str, more: &[&str]) -> Self {
+        let mut child = command
+            .args(["serve", city, "--listen", "127.0.0.1:0", "--json"])
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the command starts");

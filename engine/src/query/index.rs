@@ -3,7 +3,6 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::{
@@ -18,7 +17,7 @@ use rayon::prelude::*;
 use super::tree::{BoxTree, HEAD_BYTES, entry, hilbert_order};
 use crate::{
     model::Extent,
-    store::{StoreError, read_bounded},
+    store::{StoreError, open_file, read_bounded},
 };
 
 /// Bytes of trees that a layer holds at the same time: those of some twenty million objects.
@@ -54,7 +53,7 @@ impl PartIndex {
     pub fn beside(path: PathBuf, blake3: Option<String>) -> Result<Self, StoreError> {
         let file = tree_of(&path);
         let mut head = Vec::with_capacity(HEAD_BYTES);
-        File::open(&file)
+        open_file(&file)
             .and_then(|opened| opened.take(HEAD_BYTES as u64).read_to_end(&mut head))
             .map_err(StoreError::at(&file))?;
         let extent = BoxTree::extent_of(&head).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;

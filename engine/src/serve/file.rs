@@ -16,7 +16,7 @@ use tower_http::services::ServeFile;
 
 use super::{Hall, Refusal, off_thread};
 use crate::{
-    store::{StoreError, join_inside, read_bounded},
+    store::{StoreError, is_file, join_inside, read_bounded},
     tile::NAME_DIGITS,
 };
 
@@ -104,12 +104,14 @@ async fn send(hall: Arc<Hall>, relative: String, caching: &'static str, mut requ
     let media_type = media_type(&relative);
     // A path that leads out of the city and one that leads nowhere get the same answer.
     let found: Result<Option<PathBuf>, Refusal> = off_thread(hall, move |hall| {
-        let path = join_inside(&hall.folder, &relative).ok().filter(|path| path.is_file());
-        match &path {
-            Some(path) if relative.starts_with("tiles/") => check_tile(path)?,
-            _ => {}
+        let Ok(path) = join_inside(&hall.folder, &relative) else { return Ok(None) };
+        if !is_file(&path).map_err(StoreError::at(&path))? {
+            return Ok(None);
         }
-        Ok(path)
+        if relative.starts_with("tiles/") {
+            check_tile(&path)?;
+        }
+        Ok(Some(path))
     })
     .await;
     let path = match found {

@@ -28,6 +28,7 @@ mod page;
 mod parameter;
 mod root;
 mod route;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -66,7 +67,7 @@ use crate::{
     live::{Latest, LiveState},
     model::ObjectId,
     query::LayerFields,
-    store::{City, StoreError},
+    store::{BucketCity, City, StoreError, bucket},
 };
 
 /// Largest body of a request; none is needed.
@@ -164,17 +165,21 @@ pub async fn serve(
     let hall = tokio::task::spawn_blocking(move || Hall::open(&opened, live, of_hall))
         .await
         .map_err(|e| ServeError::Stopped(e.to_string()))??;
+    let hall = Arc::new(hall);
+    watch::begin(&hall);
     let listener = TcpListener::bind(listen).await.map_err(|source| ServeError::Listen { address: listen, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address: listen, source })?;
     let (stop, stopped) = oneshot::channel::<()>();
     let metrics = hall.metrics.clone();
-    let server = listen::run(listener, router(Arc::new(hall)), metrics, options, stopped);
+    let server = listen::run(listener, router(hall), metrics, options, stopped);
     Ok(Server { address, stop, task: tokio::spawn(server) })
 }
 
 /// The city's routes, for a server that has others too.
 pub fn routes(folder: &Path, live: Option<Arc<dyn LatestValues>>, options: Options) -> Result<Router, StoreError> {
-    Ok(router(Arc::new(Hall::open(folder, live, options)?)))
+    let hall = Arc::new(Hall::open(folder, live, options)?);
+    watch::begin(&hall);
+    Ok(router(hall))
 }
 
 fn router(hall: Arc<Hall>) -> Router {
@@ -255,6 +260,8 @@ fn cors(origins: &[Origin]) -> Option<CorsLayer> {
 /// What the handlers share.
 struct Hall {
     folder: PathBuf,
+    /// Where the folder is the copy of a bucket's city.
+    bucket: Option<Arc<BucketCity>>,
     live: Option<Arc<dyn LatestValues>>,
     /// The open city, and what `city.json` looked like when it was opened.
     city: Mutex<(Arc<City>, Stamp)>,
@@ -278,7 +285,8 @@ impl Hall {
         let stamp = stamp(folder);
         let city = Arc::new(City::open(folder)?);
         Ok(Self {
-            folder: folder.to_path_buf(),
+            folder: city.folder().to_path_buf(),
+            bucket: bucket(city.folder()),
             live,
             city: Mutex::new((city, stamp)),
             earlier: Mutex::default(),
@@ -326,6 +334,10 @@ impl Hall {
 
     /// The current version. Looks at `city.json` each time, which costs one system call.
     fn city(&self) -> Result<Arc<City>, StoreError> {
+        if self.bucket.is_some() {
+            // Looked for beside the answers: a bucket that is away must not hold them up.
+            return Ok(self.city.lock().unwrap_or_else(PoisonError::into_inner).0.clone());
+        }
         let now = stamp(&self.folder);
         let mut held = self.city.lock().unwrap_or_else(PoisonError::into_inner);
         if held.1 != now {
@@ -368,6 +380,10 @@ impl From<StoreError> for Refusal {
                 Refusal(StatusCode::NOT_FOUND, format!("the city has no version {version}"))
             }
             StoreError::OutOfTime => Refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            StoreError::Bucket { .. } => {
+                tracing::error!("{error}");
+                Refusal(StatusCode::SERVICE_UNAVAILABLE, "the bucket in which the city lies does not answer".into())
+            }
             other => {
                 // Paths of this machine are for its log, not for whoever asks.
                 tracing::error!("{other}");

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{Hall, Refusal, off_thread, packed::is_known};
 use crate::{
     model::Extent,
-    store::{City, LayerEntry, StoreError, join_inside},
+    store::{City, LayerEntry, StoreError, join_inside, read_bounded},
 };
 
 /// Largest tileset.json that is looked into.
@@ -101,11 +101,7 @@ fn child(layer: &LayerEntry, tileset: &str, volume: Value, error: f64) -> Value 
 /// Bounding volume (in Earth-centred coordinates or as a region) and geometric error of a layer's root tile.
 fn root_of(folder: &Path, tileset: &str) -> Result<Option<(Value, f64)>, StoreError> {
     let path = join_inside(folder, tileset)?;
-    let length = std::fs::metadata(&path).map_err(StoreError::at(&path))?.len();
-    if length > MOST_BYTES {
-        return Err(StoreError::damaged(&path, "a tileset of more than 256 MiB"));
-    }
-    let bytes = std::fs::read(&path).map_err(StoreError::at(&path))?;
+    let bytes = read_bounded(&path, MOST_BYTES)?;
     let tileset: Value = serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, e))?;
     let (root, error) = (&tileset["root"], tileset["geometricError"].as_f64().unwrap_or(0.0));
     let volume = &root["boundingVolume"];

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rayon::prelude::*;
@@ -16,6 +17,7 @@ use super::{
     manifest::{self, FORMAT, FORMAT_VERSION, FileRecord, Head, LayerRecord, Manifest},
     parts::Parts,
     path::join_inside,
+    place,
     read::{self, RowReader, Rows},
     row::Row,
     shape::Kind,
@@ -30,6 +32,8 @@ use crate::{
 
 /// The folders of a city.
 const INNER: [&str; 4] = ["versions", "objects", "tiles", "reports"];
+/// How old a file must be before it is removed from a bucket: no import takes longer between sending it and naming it.
+const USUAL_GARBAGE_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Largest report that is read.
 const MOST_REPORT_BYTES: u64 = 64 << 20;
 
@@ -71,19 +75,26 @@ pub struct Damage {
 }
 
 impl City {
-    /// Makes an empty city (version 0) in `folder`, which must not hold one yet, unless that is still empty.
+    /// Makes an empty city (version 0) in `folder`, which must not hold one yet, unless that is still empty. The folder may be a bucket
+    /// URL (`s3://bucket/prefix/name.city`), as in all that takes the folder of a city.
     pub fn create(folder: &Path, name: &str, crs: &Crs, vertical_epsg: Option<u32>) -> Result<Self, StoreError> {
+        let named = folder;
+        let folder = &place::settle(named)?;
+        let bucket = place::bucket(folder);
         fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
         fault::at(Place::CreateFolder);
-        if !folder.join("city.json").exists() && is_occupied(folder) {
+        if bucket.is_none() && !folder.join("city.json").exists() && is_occupied(folder) {
             return Err(StoreError::Occupied(folder.to_path_buf()));
         }
         let _lock = Lock::take(folder)?;
         fault::at(Place::CreateLocked);
-        let is_there = folder.join("city.json").exists();
+        let is_there = match &bucket {
+            Some(bucket) => bucket.head().is_some_and(|(_, tag)| tag.is_some()),
+            None => folder.join("city.json").exists(),
+        };
         if is_there {
             if !manifest::read_head(folder).is_ok_and(|head| head.version == 0) {
-                return Err(StoreError::Exists(folder.to_path_buf()));
+                return Err(StoreError::Exists(named.to_path_buf()));
             }
             super::resume::forget(folder);
         }
@@ -126,13 +137,21 @@ impl City {
             manifest: blake3::hash(&bytes).to_hex().to_string(),
             check: None,
         };
-        manifest::write_head(folder, &head)?;
+        match place::bucket(folder) {
+            // It comes into the bucket with its first version.
+            Some(bucket) => bucket.begin(&manifest::head_bytes(folder, &head)?),
+            None => manifest::write_head(folder, &head)?,
+        }
         fault::at(Place::CreateDone);
         Ok(Self::new(folder, head, manifest))
     }
 
     /// Removes a city of version 0 that could not be filled, with its folder where nothing else is in it.
     pub fn remove_unfilled(folder: &Path) {
+        let folder = &place::local(folder);
+        if place::bucket(folder).is_some() {
+            return place::discard(folder);
+        }
         let Ok(_lock) = Lock::take(folder) else { return };
         if !manifest::read_head(folder).is_ok_and(|head| head.version == 0) {
             return;
@@ -145,6 +164,7 @@ impl City {
 
     /// Opens the current version.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let folder = &place::settle(folder)?;
         let head = manifest::read_head(folder)?;
         let (manifest, hash) = manifest::read_manifest(folder, head.version)?;
         if hash != head.manifest {
@@ -156,6 +176,7 @@ impl City {
 
     /// Opens an earlier version, to be read.
     pub fn open_version(folder: &Path, version: u64) -> Result<Self, StoreError> {
+        let folder = &place::settle(folder)?;
         let mut head = manifest::read_head(folder)?;
         if version > head.version {
             return Err(StoreError::NoVersion { city: folder.to_path_buf(), version });
@@ -178,7 +199,7 @@ impl City {
         }
     }
 
-    /// Folder of the city.
+    /// Folder of the city; of one in a bucket that of its copy on this machine.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -191,6 +212,11 @@ impl City {
     /// Number of the open version.
     pub fn version(&self) -> u64 {
         self.head.version
+    }
+
+    /// BLAKE3 of the open version's manifest.
+    pub(crate) fn manifest_hash(&self) -> &str {
+        &self.head.manifest
     }
 
     /// The city's coordinate system.
@@ -236,7 +262,7 @@ impl City {
     /// The account of the import that made the open version; `None` for version 0.
     pub fn report(&self) -> Result<Option<ImportReport>, StoreError> {
         let path = self.folder.join(manifest::report_path(self.head.version));
-        if !path.exists() {
+        if !place::is_file(&path).map_err(StoreError::at(&path))? {
             return Ok(None);
         }
         let bytes = disk::read_bounded(&path, MOST_REPORT_BYTES)?;
@@ -361,7 +387,7 @@ impl City {
             expected = manifest.parent_manifest.unwrap_or_default();
         }
         let damaged = files.into_par_iter().filter_map(|(path, file)| {
-            let reason = match join_inside(&self.folder, &path).and_then(|path| disk::hash_file(&path)) {
+            let reason = match self.hash_of(&path) {
                 Ok((size, _)) if !file.has_size(size) => format!("{size} bytes instead of {}", file.size),
                 Ok((_, hash)) if !file.has_hash(&hash) => "its content is not what was written".into(),
                 Ok(_) => return None,
@@ -371,6 +397,14 @@ impl City {
         });
         found.extend(damaged.collect::<Vec<_>>());
         Ok(found)
+    }
+
+    /// Size and hash of a file; of one in a bucket, what the bucket holds.
+    fn hash_of(&self, relative: &str) -> Result<(u64, String), StoreError> {
+        let path = join_inside(&self.folder, relative)?;
+        let Some(bucket) = place::bucket(&self.folder) else { return disk::hash_file(&path) };
+        let missing = || StoreError::Bucket { url: bucket.url().into(), reason: format!("{relative} is not there") };
+        bucket.hash(relative)?.ok_or_else(missing)
     }
 
     /// The files of a layer's tiles, relative to the city.
@@ -394,6 +428,16 @@ impl City {
     /// Removes files that no version names: what a crash left, and what an import that was stopped had finished.
     /// Returns the bytes of the files.
     pub fn collect_garbage(&self) -> Result<u64, StoreError> {
+        self.collect_garbage_older(USUAL_GARBAGE_AGE)
+    }
+
+    /// As [`City::collect_garbage`]; from a bucket only what was not changed for `age`, since another machine may be sending the files of its
+    /// next version.
+    pub fn collect_garbage_older(&self, age: Duration) -> Result<u64, StoreError> {
+        let bucket = place::bucket(&self.folder);
+        if let Some(bucket) = &bucket {
+            bucket.refresh()?;
+        }
         let _lock = Lock::take(&self.folder)?;
         fault::at(Place::GcLocked);
         super::draft::remove_stale_staging(&self.folder)?;
@@ -434,6 +478,11 @@ impl City {
             fs::remove_file(&left).map_err(StoreError::at(&left))?;
             freed += data.len();
         }
+        if let Some(bucket) = bucket {
+            // What the copy held is not told: it is no part of the city.
+            let relative = |path: &PathBuf| path.strip_prefix(&self.folder).ok()?.to_str().map(str::to_owned);
+            freed = bucket.sweep(&kept.iter().filter_map(relative).collect(), age)?;
+        }
         fault::at(Place::GcDone);
         Ok(freed)
     }
@@ -451,7 +500,8 @@ impl City {
         for file in record.parquet().chain(ended) {
             let path = join_inside(&self.folder, &file.path)?;
             // Ended states have no tree of their own.
-            parts.push(match tree_of(&path).is_file() {
+            let tree = tree_of(&path);
+            parts.push(match place::is_file(&tree).map_err(StoreError::at(&tree))? {
                 true => PartIndex::beside(path, record.beside(file, "tree").map(|tree| tree.blake3.clone()))?,
                 false => {
                     let boxes = read::read_boxes(&path)?;

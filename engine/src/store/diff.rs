@@ -12,6 +12,7 @@ use super::{
     StoreError, ids,
     manifest::{self, FileRecord, LayerRecord},
     path::join_inside,
+    place,
     read::{RowReader, Rows},
 };
 use crate::model::Changes;
@@ -62,6 +63,7 @@ struct Place {
 /// The differences from version `from` of the city in `folder` to version `to`: layers that differ, each with at most `limit` objects.
 /// Where an object stands twice in a layer, its first row counts.
 pub fn diff(folder: &Path, from: u64, to: u64, limit: usize) -> Result<Vec<LayerDiff>, StoreError> {
+    let folder = &place::settle(folder)?;
     let newest = manifest::read_head(folder)?.version;
     let open = |version: u64| {
         if version > newest {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::StoreError;
+use super::{StoreError, place};
 use crate::fault::{self, Output, Place};
 
 /// Points of a commit after which the process may die or the disk be full.
@@ -108,15 +108,16 @@ pub(crate) fn sync_tree(folder: &Path) -> Result<(), StoreError> {
 /// Size and BLAKE3 (hex) of a file.
 pub(crate) fn hash_file(path: &Path) -> Result<(u64, String), StoreError> {
     let mut hasher = blake3::Hasher::new();
-    let size =
-        File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher)).map_err(StoreError::at(path))?;
+    let size = place::open_file(path)
+        .and_then(|mut file| std::io::copy(&mut file, &mut hasher))
+        .map_err(StoreError::at(path))?;
     Ok((size, hasher.finalize().to_hex().to_string()))
 }
 
 /// A whole file, refused above `most` bytes.
 pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(StoreError::at(path))?;
+    let file = place::open_file(path).map_err(StoreError::at(path))?;
     file.take(most + 1).read_to_end(&mut bytes).map_err(StoreError::at(path))?;
     if bytes.len() as u64 > most {
         return Err(StoreError::damaged(path, format!("larger than {most} bytes")));

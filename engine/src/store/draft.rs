@@ -8,12 +8,15 @@ use std::{
 };
 
 use super::{
-    SourceRef, StoreError, city,
+    SourceRef, StoreError,
+    bucket::{BucketCity, News},
+    city,
     disk::{self, Step, pass},
     layer_draft::{Base, LayerDraft},
     lock::Lock,
     manifest::{self, FORMAT_VERSION, FileRecord, Head, LayerRecord, Manifest},
     path::folder_of,
+    place,
     resume::{self, Resume},
     shape::Kind,
     site::Site,
@@ -35,6 +38,8 @@ const SURFACE_FOLDER: &str = "surface";
 pub struct Draft {
     pub(super) folder: PathBuf,
     pub(super) head: Head,
+    /// Of `city.json` in a bucket.
+    tag: Option<String>,
     pub(super) base: Manifest,
     pub(super) started: BTreeMap<String, LayerWriter>,
     pub(super) removed: BTreeSet<String>,
@@ -139,15 +144,18 @@ pub(crate) fn remove_stale_staging(folder: &Path) -> Result<(), StoreError> {
 
 /// Removes what this process was writing in the city `folder`, for a program that ends without waiting for its import.
 pub fn drop_staging(folder: &Path) {
-    drop(Staging(folder.join(format!(".staging-{}", std::process::id()))));
+    drop(Staging(place::local(folder).join(format!(".staging-{}", std::process::id()))));
 }
 
 impl Draft {
     pub(crate) fn begin(folder: &Path) -> Result<Self, StoreError> {
+        if let Some(bucket) = place::bucket(folder) {
+            bucket.refresh()?;
+        }
         // Read twice: no lock file is left in a folder that is no city, and the newest version is the base.
         manifest::read_head(folder)?;
         let lock = Lock::take(folder)?;
-        let head = manifest::read_head(folder)?;
+        let (head, tag) = manifest::read_tagged(folder)?;
         fault::at(Place::BeginLocked);
         let (base, hash) = manifest::read_manifest(folder, head.version)?;
         if hash != head.manifest {
@@ -162,6 +170,7 @@ impl Draft {
         Ok(Self {
             folder: folder.to_path_buf(),
             head,
+            tag,
             base,
             started: BTreeMap::new(),
             removed: BTreeSet::new(),
@@ -364,6 +373,10 @@ impl Draft {
             if number == moves.len() / 2 {
                 pass(Step::Moving, &self.folder)?;
             }
+            // What a stopped import moved is in place.
+            if !from.exists() {
+                continue;
+            }
             let target = self.folder.join(relative);
             if let Some(parent) = target.parent() {
                 fs::create_dir_all(parent).map_err(StoreError::at(parent))?;
@@ -375,6 +388,9 @@ impl Draft {
         }
         fault::at(Place::CommitPlaced);
         pass(Step::Moved, &self.folder)?;
+        if let Some(bucket) = place::bucket(&self.folder) {
+            return self.publish(&bucket, manifest, moves, report);
+        }
         let path = self.folder.join(manifest::report_path(version));
         let bytes = manifest::to_json(report, &path)?;
         disk::replace_file(&path, &bytes)?;
@@ -410,6 +426,44 @@ impl Draft {
     /// it is asked once, and nothing of it is kept for another import.
     fn sync(&self) -> Result<(), StoreError> {
         self.lock.sync(&self.folder).inspect_err(|_| self.forget_kept())
+    }
+
+    /// Makes the version, whose files are in the copy, that of the bucket.
+    fn publish(
+        &mut self,
+        bucket: &BucketCity,
+        manifest: Manifest,
+        moves: &[(PathBuf, String)],
+        report: &ImportReport,
+    ) -> Result<u64, StoreError> {
+        let held: BTreeSet<&str> =
+            self.base.layers.iter().flat_map(LayerRecord::files).map(|file| file.path.as_str()).collect();
+        let files = moves.iter().map(|(_, relative)| relative).filter(|relative| !held.contains(relative.as_str()));
+        let files: Vec<String> = files.cloned().collect();
+        let path = self.folder.join("city.json");
+        let report_bytes = manifest::to_json(report, &path)?;
+        let report_path = manifest::report_path(manifest.version);
+        let manifest = Manifest { report: Some(FileRecord::new(report_path, &report_bytes)), ..manifest };
+        let bytes = manifest::to_json(&manifest, &path)?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        let head = Head {
+            version: manifest.version,
+            format_version: FORMAT_VERSION,
+            extent: report.extent,
+            manifest: hash.clone(),
+            ..self.head.clone()
+        };
+        bucket.publish(&News {
+            base: (self.head.version, &self.head.manifest, self.tag.clone()),
+            version: (manifest.version, &hash),
+            files: &files,
+            report: &report_bytes,
+            manifest: &bytes,
+            head: &manifest::head_bytes(&self.folder, &head)?,
+        })?;
+        self.head = head;
+        self.forget_kept();
+        Ok(self.head.version)
     }
 
     /// Grids and pictures of the next version, layer by layer in the order of their names.

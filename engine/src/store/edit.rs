@@ -20,6 +20,7 @@ use super::{
     manifest::{FileRecord, LayerRecord, PartRecord},
     objects::ObjectsWriter,
     path::{folder_of, join_inside},
+    place,
     projjson::projjson,
     read::{self, RowReader, Rows},
     row::Row,
@@ -139,8 +140,8 @@ impl Change {
                 let row = row?;
                 if row.id == id {
                     let list = path.with_extension("sources");
-                    let source =
-                        if list.is_file() { sources::read(&list)?.get(*number as usize).copied() } else { None };
+                    let is_listed = place::is_file(&list).map_err(StoreError::at(&list))?;
+                    let source = if is_listed { sources::read(&list)?.get(*number as usize).copied() } else { None };
                     return Ok(Some(Old { row, part, number: *number, source: source.unwrap_or(0) }));
                 }
             }
@@ -257,8 +258,8 @@ impl Change {
             let from = root.join(&file.path);
             if from.exists() {
                 report.bytes += file.size;
-                moves.push((from, file.path.clone()));
             }
+            moves.push((from, file.path.clone()));
         }
         report.tiles += files.iter().filter(|file| file.path.ends_with(".glb")).count() as u64;
         let others = self.draft.base.layers.iter().filter(|l| l.name != self.layer).cloned();
@@ -415,7 +416,8 @@ fn merged(path: Option<&PathBuf>, gone: &BTreeSet<u32>, new: Vec<Row>) -> Result
     let mut rows = Vec::new();
     if let Some(path) = path {
         let list = path.with_extension("sources");
-        let list = if list.is_file() { sources::read(&list)? } else { Vec::new() };
+        let is_listed = place::is_file(&list).map_err(StoreError::at(&list))?;
+        let list = if is_listed { sources::read(&list)? } else { Vec::new() };
         for (number, row) in RowReader::open(path, Rows::All)?.enumerate() {
             let row = Row { source: list.get(number).copied().unwrap_or(0), ..row? };
             if !gone.contains(&(number as u32)) {

@@ -75,6 +75,22 @@ pub enum StoreError {
     /// Another process is writing.
     #[error("{0} is being written by another process")]
     Locked(PathBuf),
+    /// A bucket, or a file in it, cannot be used.
+    #[error("{url}: {reason}")]
+    Bucket {
+        /// The bucket's city or the file.
+        url: String,
+        /// Reason.
+        reason: String,
+    },
+    /// Another import of the same city was committed first.
+    #[error("{city}: another import was committed meanwhile: version {version}; nothing was changed, import again")]
+    Conflict {
+        /// The city.
+        city: String,
+        /// The version that is current now.
+        version: u64,
+    },
     /// Tiles could not be made.
     #[error(transparent)]
     Tile(#[from] crate::tile::TileError),
@@ -87,7 +103,12 @@ impl StoreError {
     /// Adds the path to what the disk said: `.map_err(StoreError::at(path))`.
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
         let path = path.to_path_buf();
-        move |source| StoreError::Io { path, source }
+        move |source| Self::of_io(path, source)
+    }
+
+    /// What the disk said about `path`, or what a bucket said where the file was fetched from one.
+    fn of_io(path: PathBuf, source: std::io::Error) -> StoreError {
+        source.downcast::<StoreError>().unwrap_or_else(|source| StoreError::Io { path, source })
     }
 
     /// Whether a file is not there, not as it was written, or cannot be read off its disk: it will be no better another time.
@@ -114,7 +135,7 @@ impl StoreError {
         let path = path.to_path_buf();
         move |error| match error {
             parquet::errors::ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-                Ok(source) => StoreError::Io { path, source: *source },
+                Ok(source) => Self::of_io(path, *source),
                 Err(other) => StoreError::Damaged { path, reason: other.to_string() },
             },
             other => StoreError::Damaged { path, reason: other.to_string() },

@@ -4,12 +4,11 @@
 //! of 12 bytes, whatever the size of the layer. The list is derived: losing it loses nothing.
 
 use std::{
-    fs::File,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
-use super::StoreError;
+use super::{StoreError, place};
 use crate::fault::Output;
 
 const MAGIC: &[u8; 8] = b"GLIDS001";
@@ -41,7 +40,7 @@ pub(crate) fn write(path: &Path, mut entries: Vec<(u64, u32)>) -> Result<(), Sto
 
 /// Rows whose id has this hash, lowest first; at most 64 of them.
 pub(crate) fn find(path: &Path, hash: u64) -> Result<Vec<u32>, StoreError> {
-    let mut file = File::open(path).map_err(StoreError::at(path))?;
+    let mut file = place::open_file(path).map_err(StoreError::at(path))?;
     let length = file.metadata().map_err(StoreError::at(path))?.len();
     let mut head = [0; HEAD as usize];
     file.read_exact(&mut head).map_err(StoreError::at(path))?;

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerEntry, SourceRef, StoreError, disk, path, row::Row};
+use super::{LayerEntry, SourceRef, StoreError, disk, path, place, row::Row};
 use crate::{
     crs::Crs,
     model::Extent,
@@ -19,9 +19,9 @@ pub(crate) const FORMAT_VERSION: u64 = 2;
 /// `format` of `city.json`.
 pub(crate) const FORMAT: &str = "groundline-city";
 /// Largest `city.json` that is read.
-const MOST_HEAD_BYTES: u64 = 1 << 20;
+pub(crate) const MOST_HEAD_BYTES: u64 = 1 << 20;
 /// Largest manifest that is read: about a million files.
-const MOST_MANIFEST_BYTES: u64 = 256 << 20;
+pub(crate) const MOST_MANIFEST_BYTES: u64 = 256 << 20;
 
 /// `city.json`: the only file of a city that is ever replaced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -283,7 +283,16 @@ pub(crate) fn to_json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, St
 
 /// Reads `city.json`.
 pub(crate) fn read_head(folder: &Path) -> Result<Head, StoreError> {
+    read_tagged(folder).map(|(head, _)| head)
+}
+
+/// Reads `city.json`, with its tag where it lies in a bucket.
+pub(crate) fn read_tagged(folder: &Path) -> Result<(Head, Option<String>), StoreError> {
     let path = folder.join("city.json");
+    if let Some(bucket) = place::bucket(folder) {
+        let (bytes, tag) = bucket.head().ok_or_else(|| StoreError::NotACity(bucket.url().into()))?;
+        return Ok((head_of(&bytes, &path)?, tag));
+    }
     let bytes = match disk::read_bounded(&path, MOST_HEAD_BYTES) {
         Err(StoreError::Io { source, .. })
             if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
@@ -292,18 +301,22 @@ pub(crate) fn read_head(folder: &Path) -> Result<Head, StoreError> {
         }
         other => other?,
     };
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, e))?;
+    Ok((head_of(&bytes, &path)?, None))
+}
+
+fn head_of(bytes: &[u8], path: &Path) -> Result<Head, StoreError> {
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|e| StoreError::damaged(path, e))?;
     if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
-        return Err(StoreError::damaged(&path, format!("its format is not {FORMAT:?}")));
+        return Err(StoreError::damaged(path, format!("its format is not {FORMAT:?}")));
     }
     // The version is looked at first: a later format may have other fields.
-    check_format(&path, value.get("format_version").and_then(|v| v.as_u64()))?;
+    check_format(path, value.get("format_version").and_then(|v| v.as_u64()))?;
     let is_known = |key: &String| HEAD_KEYS.contains(&key.as_str());
     // A file without its hash is of an earlier Groundline, which wrote these keys and no others.
     let is_older = value.as_object().is_some_and(|object| object.keys().all(is_known));
-    let head: Head = serde_json::from_value(value).map_err(|e| StoreError::damaged(&path, e))?;
-    let is_whole = head.check.as_ref().map_or(is_older, |check| check_of(&bytes, check).as_ref() == Some(check));
-    is_whole.then_some(head).ok_or_else(|| StoreError::damaged(&path, "its content is not what was written"))
+    let head: Head = serde_json::from_value(value).map_err(|e| StoreError::damaged(path, e))?;
+    let is_whole = head.check.as_ref().map_or(is_older, |check| check_of(bytes, check).as_ref() == Some(check));
+    is_whole.then_some(head).ok_or_else(|| StoreError::damaged(path, "its content is not what was written"))
 }
 
 /// The keys of `city.json` before it had its own hash.
@@ -321,12 +334,17 @@ fn check_of(bytes: &[u8], check: &str) -> Option<String> {
     Some(blake3::hash(&bare).to_hex().to_string())
 }
 
-/// Puts `city.json` into place: from here on the city is at the version that it names.
-pub(crate) fn write_head(folder: &Path, head: &Head) -> Result<(), StoreError> {
+/// `city.json` with its own hash.
+pub(crate) fn head_bytes(folder: &Path, head: &Head) -> Result<Vec<u8>, StoreError> {
     let path = folder.join("city.json");
     let bare = Head { check: Some(NO_CHECK.into()), ..head.clone() };
     let check = check_of(&to_json(&bare, &path)?, NO_CHECK);
-    disk::replace_file(&path, &to_json(&Head { check, ..bare }, &path)?)
+    to_json(&Head { check, ..bare }, &path)
+}
+
+/// Puts `city.json` into place: from here on the city is at the version that it names.
+pub(crate) fn write_head(folder: &Path, head: &Head) -> Result<(), StoreError> {
+    disk::replace_file(&folder.join("city.json"), &head_bytes(folder, head)?)
 }
 
 fn check_format(path: &Path, found: Option<u64>) -> Result<(), StoreError> {
@@ -342,7 +360,13 @@ fn check_format(path: &Path, found: Option<u64>) -> Result<(), StoreError> {
 /// Reads the manifest of `version` and checks every path in it; with its hash.
 pub(crate) fn read_manifest(folder: &Path, version: u64) -> Result<(Manifest, String), StoreError> {
     let path = folder.join(manifest_path(version));
-    let bytes = disk::read_bounded(&path, MOST_MANIFEST_BYTES)?;
+    let mut bytes = disk::read_bounded(&path, MOST_MANIFEST_BYTES)?;
+    let bucket = place::bucket(folder);
+    if let Some(bucket) = bucket.as_ref().filter(|bucket| !bucket.is_expected(&manifest_path(version), &bytes)) {
+        // That of another city which was there before.
+        bucket.drop_copy(&manifest_path(version));
+        bytes = disk::read_bounded(&path, MOST_MANIFEST_BYTES)?;
+    }
     let hash = blake3::hash(&bytes).to_hex().to_string();
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, e))?;
     check_format(&path, Some(manifest.format_version))?;
@@ -359,6 +383,9 @@ pub(crate) fn read_manifest(folder: &Path, version: u64) -> Result<(Manifest, St
         if !belongs || !path::is_plain(named) {
             return Err(StoreError::damaged(&path, format!("the path {named:?} leads out of the city")));
         }
+    }
+    if let Some(bucket) = bucket {
+        bucket.expect(&manifest);
     }
     Ok((manifest, hash))
 }

@@ -11,6 +11,7 @@
 //! [`City::collect_garbage`].
 
 mod aside;
+mod bucket;
 mod bytes;
 mod city;
 mod diff;
@@ -32,6 +33,7 @@ mod path;
 mod period;
 #[cfg(test)]
 mod period_tests;
+mod place;
 mod projjson;
 mod read;
 mod resume;
@@ -51,6 +53,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Extent;
 
+pub(crate) use bucket::BucketCity;
 pub(crate) use bytes::Broken;
 pub use city::{City, Damage, Objects, VersionInfo};
 pub use diff::{Change, Changed, LayerDiff, diff};
@@ -58,11 +61,13 @@ pub(crate) use disk::read_bounded;
 pub use draft::{Draft, LayerWriter, drop_staging};
 pub use edit::Edit;
 pub use error::StoreError;
+pub use place::read_file;
 pub use resume::{begun_layers, is_anything_kept, kept_layers};
 pub use site::Site;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
+pub(crate) use place::{bucket, is_file, open_file};
 pub(crate) use read::{RowReader, Rows, read_texts};
 pub(crate) use row::{Row, read_time};
 pub(crate) use shape::decode as read_shape;

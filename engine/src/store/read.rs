@@ -1,9 +1,6 @@
 //! Rows read back from a layer's GeoParquet file.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use arrow_array::{
     Array, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
@@ -14,7 +11,7 @@ use parquet::arrow::{
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
 };
 
-use super::{StoreError, footers, objects, row::Row, row_file::SomeRows, shape::Kind};
+use super::{StoreError, footers, objects, place, row::Row, row_file::SomeRows, shape::Kind};
 use crate::model::{Class, Domain, Extent, Stage};
 
 /// Bytes of rows that are unpacked at a time, as far as they are about equally large.
@@ -92,7 +89,7 @@ fn open_unguarded(
     rows: &Rows<'_>,
     columns: Option<&[&str]>,
 ) -> Result<ParquetRecordBatchReader, StoreError> {
-    let file = File::open(path).map_err(StoreError::at(path))?;
+    let file = place::open_file(path).map_err(StoreError::at(path))?;
     // With the places of the pages, only those of the wanted rows are read.
     let builder = match rows {
         Rows::All => ParquetRecordBatchReaderBuilder::try_new(file),

@@ -22,7 +22,7 @@ use super::{
     StoreError, disk,
     layer_draft::FinishedLayer,
     manifest::{FileRecord, LayerRecord},
-    path,
+    path, place,
 };
 use crate::{
     fault::{self, Place},
@@ -199,13 +199,13 @@ pub(super) fn making_name(key: &str) -> String {
 
 /// Layers of which a stopped import left a part for the next one.
 pub fn begun_layers(folder: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(folder_of(folder)) else { return 0 };
+    let Ok(entries) = fs::read_dir(folder_of(&place::local(folder))) else { return 0 };
     entries.flatten().filter(|entry| entry.path().join("checkpoint").is_file()).count()
 }
 
 /// Layers that a stopped import left in the city `folder` for the next one.
 pub fn kept_layers(folder: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(folder_of(folder)) else { return 0 };
+    let Ok(entries) = fs::read_dir(folder_of(&place::local(folder))) else { return 0 };
     entries.flatten().filter(|entry| entry.path().join(RECORD).is_file()).count()
 }
 

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{StoreError, row::Row};
+use super::{StoreError, place, row::Row};
 use crate::fault::Output;
 
 const MAGIC: &[u8; 8] = b"GLROWS01";
@@ -75,8 +75,12 @@ impl SomeRows {
     /// These rows of the part `part`, ascending; `None` where the part has no such file: it is of an earlier release, or of states
     /// that have ended.
     pub fn open(part: &Path, wanted: &[u32]) -> Result<Option<Self>, StoreError> {
+        let is_ended = part.file_name().is_some_and(|name| name.to_string_lossy().contains(".ended."));
+        if is_ended {
+            return Ok(None);
+        }
         let path = beside(part);
-        let file = match File::open(&path) {
+        let file = match place::open_file(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::at(&path)(error)),

@@ -218,11 +218,8 @@ impl Site {
             warn(report, &finished.record.name, finished.warnings);
             for file in finished.record.files().chain(&finished.tile_files) {
                 report.bytes += file.size;
-                // An import that was killed in the middle of this may have put it into place.
-                let from = finished.root.join(&file.path);
-                if from.exists() {
-                    moves.push((from, file.path.clone()));
-                }
+                // An import that was killed in the middle of the commit may have put it into place.
+                moves.push((finished.root.join(&file.path), file.path.clone()));
             }
             records.push(finished.record);
         }

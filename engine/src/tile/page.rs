@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use super::{
     TileNode,
     tileset::{Content, NAME_DIGITS, Note, PAGE, Refine, Totals},
 };
-use crate::model::Extent;
+use crate::{model::Extent, store::open_file};
 
 /// Largest page that is read.
 const MOST_BYTES: u64 = 256 << 20;
@@ -101,11 +101,12 @@ pub(super) fn is_page(uri: &str) -> bool {
 pub(crate) fn read(folder: &Path, name: &str) -> Result<TileNode, PageError> {
     let path = folder.join(name);
     let bad = |reason: String| PageError { path: path.clone(), reason };
-    let size = fs::metadata(&path).map_err(|e| bad(e.to_string()))?.len();
-    if size > MOST_BYTES {
+    let mut bytes = Vec::new();
+    let file = open_file(&path).map_err(|e| bad(e.to_string()))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
+    if bytes.len() as u64 > MOST_BYTES {
         return Err(bad(format!("larger than {} MiB", MOST_BYTES >> 20)));
     }
-    let bytes = fs::read(&path).map_err(|e| bad(e.to_string()))?;
     let hash = blake3::hash(&bytes).to_hex();
     let digits = name.rsplit('-').next().and_then(|rest| rest.split('.').next()).unwrap_or_default();
     if !hash.starts_with(digits) {

@@ -4,7 +4,7 @@
 //! Which tiles there are, and what each draws, depends on sums over squares and on the largest objects of squares. Both are kept
 //! with the tiles (see `Note`), so that a square in which nothing changed is not looked at.
 
-use std::{fs, path::Path};
+use std::{io::Read, path::Path};
 
 use super::{
     Undrawn, can_be_drawn,
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     model::CityObject,
+    store::open_file,
     tile::{Ground, Square, TileError, TileNode, TilesetBuilder, album::Album, page, shape::Sketch, tileset::Note},
 };
 
@@ -179,7 +180,10 @@ impl Change<'_> {
         // What was made a moment ago is not in the city yet.
         let path = [self.pen.tileset.folder(), self.folder].map(|folder| folder.join(name));
         let path = if path[0].is_file() { &path[0] } else { &path[1] };
-        let bytes = fs::read(path).map_err(|source| TileError::Io { path: path.clone(), source })?;
+        let mut bytes = Vec::new();
+        open_file(path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(|source| TileError::Io { path: path.clone(), source })?;
         let is_whole = blake3::hash(&bytes).to_hex().starts_with(name.split('.').next().unwrap_or_default());
         from_bytes(&bytes).filter(|_| is_whole).ok_or_else(|| TileError::Spill(format!("{}: damaged", path.display())))
     }
