@@ -5,10 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
-
-use rayon::prelude::*;
 
 use super::{
     Draft, LayerEntry, StoreError, disk, ids,
@@ -31,18 +28,16 @@ use crate::{
 };
 
 /// The folders of a city.
-const INNER: [&str; 4] = ["versions", "objects", "tiles", "reports"];
-/// How old a file must be before it is removed from a bucket: no import takes longer between sending it and naming it.
-const USUAL_GARBAGE_AGE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const INNER: [&str; 4] = ["versions", "objects", "tiles", "reports"];
 /// Largest report that is read.
 const MOST_REPORT_BYTES: u64 = 64 << 20;
 
 /// An open city at one version. It stays at that version whatever others commit.
 #[derive(Debug)]
 pub struct City {
-    folder: PathBuf,
-    head: Head,
-    manifest: Manifest,
+    pub(super) folder: PathBuf,
+    pub(super) head: Head,
+    pub(super) manifest: Manifest,
     layers: Vec<LayerEntry>,
     /// By layer, and whether ended states are in it.
     indexes: Mutex<BTreeMap<(String, bool), Arc<LayerIndex>>>,
@@ -63,15 +58,6 @@ pub struct VersionInfo {
     pub who: String,
     /// What changed.
     pub what: String,
-}
-
-/// A file of the city that is not as its manifest says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The file, relative to the city.
-    pub path: String,
-    /// What is wrong with it.
-    pub reason: String,
 }
 
 impl City {
@@ -351,62 +337,6 @@ impl City {
         Ok(sensors)
     }
 
-    /// Compares every file of the open version and of those before it with what their manifests say, and the manifests with each
-    /// other. Empty when nothing is damaged.
-    pub fn verify(&self) -> Result<Vec<Damage>, StoreError> {
-        let mut found: Vec<Damage> = Vec::new();
-        if let Err(e) = manifest::read_head(&self.folder) {
-            found.push(Damage { path: "city.json".into(), reason: e.to_string() });
-        }
-        let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
-        let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut expected = self.head.manifest.clone();
-        for version in (0..=self.head.version).rev() {
-            let path = manifest::manifest_path(version);
-            let manifest = match manifest::read_manifest(&self.folder, version) {
-                Ok((manifest, hash)) if hash == expected => manifest,
-                Ok(_) => {
-                    found.push(Damage { path, reason: "it is not the manifest that its successor names".into() });
-                    break;
-                }
-                Err(e) => {
-                    found.push(Damage { path, reason: e.to_string() });
-                    break;
-                }
-            };
-            let mut add = |file: &FileRecord| {
-                files.entry(file.path.clone()).or_insert_with(|| file.clone());
-            };
-            manifest.report.iter().for_each(&mut add);
-            for layer in &manifest.layers {
-                layer.files().for_each(&mut add);
-                // A page that cannot be read is among the files that its own page names.
-                let seen = pages.entry(layer.name.clone()).or_default();
-                layer.each_named_tile(&self.folder, seen, &mut |file| file.iter().for_each(&mut add));
-            }
-            expected = manifest.parent_manifest.unwrap_or_default();
-        }
-        let damaged = files.into_par_iter().filter_map(|(path, file)| {
-            let reason = match self.hash_of(&path) {
-                Ok((size, _)) if !file.has_size(size) => format!("{size} bytes instead of {}", file.size),
-                Ok((_, hash)) if !file.has_hash(&hash) => "its content is not what was written".into(),
-                Ok(_) => return None,
-                Err(e) => e.to_string(),
-            };
-            Some(Damage { path, reason })
-        });
-        found.extend(damaged.collect::<Vec<_>>());
-        Ok(found)
-    }
-
-    /// Size and hash of a file; of one in a bucket, what the bucket holds.
-    fn hash_of(&self, relative: &str) -> Result<(u64, String), StoreError> {
-        let path = join_inside(&self.folder, relative)?;
-        let Some(bucket) = place::bucket(&self.folder) else { return disk::hash_file(&path) };
-        let missing = || StoreError::Bucket { url: bucket.url().into(), reason: format!("{relative} is not there") };
-        bucket.hash(relative)?.ok_or_else(missing)
-    }
-
     /// The files of a layer's tiles, relative to the city.
     pub fn tile_files(&self, layer: &str) -> Result<Vec<String>, StoreError> {
         let record = self.record(layer)?;
@@ -423,68 +353,6 @@ impl City {
     /// also when this city was opened at an earlier one.
     pub fn begin(&self) -> Result<Draft, StoreError> {
         Draft::begin(&self.folder)
-    }
-
-    /// Removes files that no version names: what a crash left, and what an import that was stopped had finished.
-    /// Returns the bytes of the files.
-    pub fn collect_garbage(&self) -> Result<u64, StoreError> {
-        self.collect_garbage_older(USUAL_GARBAGE_AGE)
-    }
-
-    /// As [`City::collect_garbage`]; from a bucket only what was not changed for `age`, since another machine may be sending the files of its
-    /// next version.
-    pub fn collect_garbage_older(&self, age: Duration) -> Result<u64, StoreError> {
-        let bucket = place::bucket(&self.folder);
-        if let Some(bucket) = &bucket {
-            bucket.refresh()?;
-        }
-        let _lock = Lock::take(&self.folder)?;
-        fault::at(Place::GcLocked);
-        super::draft::remove_stale_staging(&self.folder)?;
-        fault::at(Place::GcStaging);
-        super::resume::forget(&self.folder);
-        fault::at(Place::GcKept);
-        let newest = manifest::read_head(&self.folder)?.version;
-        let mut kept: HashSet<PathBuf> = HashSet::new();
-        let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for version in 0..=newest {
-            let (manifest, _) = manifest::read_manifest(&self.folder, version)?;
-            kept.insert(self.folder.join(manifest::manifest_path(version)));
-            kept.insert(self.folder.join(manifest::report_path(version)));
-            kept.extend(manifest.layers.iter().flat_map(LayerRecord::files).map(|f| self.folder.join(&f.path)));
-            for layer in &manifest.layers {
-                let mut failed = None;
-                let seen = pages.entry(layer.name.clone()).or_default();
-                layer.each_named_tile(&self.folder, seen, &mut |file| match file {
-                    Ok(file) => {
-                        kept.insert(self.folder.join(&file.path));
-                    }
-                    Err(error) => failed = Some(error),
-                });
-                // What a damaged page names is not known any more, so nothing is known to be garbage.
-                if let Some(error) = failed {
-                    return Err(StoreError::damaged(&error.path, &error.reason));
-                }
-            }
-        }
-        fault::at(Place::GcListed);
-        let mut freed = 0;
-        for inner in INNER {
-            freed += sweep(&self.folder.join(inner), &kept)?;
-        }
-        // What was to be the next `city.json`.
-        let left = self.folder.join("city.new");
-        if let Ok(data) = left.metadata() {
-            fs::remove_file(&left).map_err(StoreError::at(&left))?;
-            freed += data.len();
-        }
-        if let Some(bucket) = bucket {
-            // What the copy held is not told: it is no part of the city.
-            let relative = |path: &PathBuf| path.strip_prefix(&self.folder).ok()?.to_str().map(str::to_owned);
-            freed = bucket.sweep(&kept.iter().filter_map(relative).collect(), age)?;
-        }
-        fault::at(Place::GcDone);
-        Ok(freed)
     }
 
     /// The layer's spatial index, of ended states too when they are wanted; made when it is first asked for.
@@ -559,32 +427,6 @@ fn is_occupied(folder: &Path) -> bool {
             !entry.is_ok_and(|entry| *inner == "versions" && entry.file_name().to_str().is_some_and(is_begun))
         })
     })
-}
-
-/// Removes the files below `folder` that are not in `kept`, and folders left empty.
-fn sweep(folder: &Path, kept: &HashSet<PathBuf>) -> Result<u64, StoreError> {
-    let mut freed = 0;
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        // A copy of a city may lack the empty folders.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(StoreError::at(folder)(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(StoreError::at(folder))?;
-        let (path, data) = (entry.path(), entry.metadata().map_err(StoreError::at(folder))?);
-        if data.is_dir() {
-            freed += sweep(&path, kept)?;
-            // Fails when something is in it, which is what should happen then.
-            let _ = fs::remove_dir(&path);
-        } else if !kept.contains(&path) {
-            fault::at(Place::GcRemoving);
-            fs::remove_file(&path).map_err(StoreError::at(&path))?;
-            fault::at(Place::GcRemoved);
-            freed += data.len();
-        }
-    }
-    Ok(freed)
 }
 
 /// The objects of a layer, one by one.

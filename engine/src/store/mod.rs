@@ -22,6 +22,7 @@ mod edit;
 mod edit_tests;
 mod error;
 mod footers;
+mod garbage;
 mod ids;
 mod json;
 mod layer_draft;
@@ -47,6 +48,7 @@ mod sources;
 mod spill;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod wkb;
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +57,7 @@ use crate::model::Extent;
 
 pub(crate) use bucket::BucketCity;
 pub(crate) use bytes::Broken;
-pub use city::{City, Damage, Objects, VersionInfo};
+pub use city::{City, Objects, VersionInfo};
 pub use diff::{Change, Changed, LayerDiff, diff};
 pub(crate) use disk::read_bounded;
 pub use draft::{Draft, LayerWriter, drop_staging};
@@ -64,6 +66,7 @@ pub use error::StoreError;
 pub use place::read_file;
 pub use resume::{begun_layers, is_anything_kept, kept_layers};
 pub use site::Site;
+pub use verify::Damage;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
