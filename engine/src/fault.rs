@@ -9,10 +9,11 @@
 //! | --- | --- |
 //! | `kill=part-ids*3` | SIGKILL to itself the third time that it passes the place |
 //! | `room=40000` | after so many bytes the disk is full |
+//! | `full=manifest-done` | after this place and a few bytes more it is full |
 //! | `sync=2` | the second wish to have something on the disk for sure ends with EIO |
 //! | `eager` | a layer in the making is put on the disk after each object, not after half a second |
 //! | `points=1000` | more scan points than these go to the disk |
-//! | `clock=1700000000` | it is always this second |
+//! | `clock=1700000000` | it is always this second, and nothing takes any time |
 //! | `trace=/file` | every place that is passed is written there, with the bytes so far |
 
 use std::{
@@ -235,14 +236,21 @@ impl Write for Output {
 static PLAN: LazyLock<Option<Plan>> =
     LazyLock::new(|| std::env::var(VARIABLE).ok().filter(|words| !words.is_empty()).map(|words| Plan::new(&words)));
 
+/// Bytes that fit after the place at which the disk is said to be full: less than any file has.
+#[cfg(debug_assertions)]
+const LEFT: u64 = 40;
+
 /// What fails.
 #[cfg(debug_assertions)]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Plan {
     /// Where it dies, and after how many passes.
     kill: Option<(String, u64)>,
     passed: AtomicU64,
     room: Option<u64>,
+    full: Option<String>,
+    /// After so many bytes the disk is full, since `full` was passed.
+    full_at: AtomicU64,
     written: AtomicU64,
     sync: Option<u64>,
     synced: AtomicU64,
@@ -256,8 +264,22 @@ struct Plan {
 #[cfg(debug_assertions)]
 impl Plan {
     fn new(words: &str) -> Self {
-        let mut plan = Self::default();
-        for word in words.split(',') {
+        let mut plan = Self {
+            kill: None,
+            passed: AtomicU64::new(0),
+            room: None,
+            full: None,
+            full_at: AtomicU64::new(u64::MAX),
+            written: AtomicU64::new(0),
+            sync: None,
+            synced: AtomicU64::new(0),
+            is_eager: false,
+            points: None,
+            clock: None,
+            trace: None,
+            tracing: Mutex::new(()),
+        };
+        for word in words.split(',').filter(|word| !word.is_empty()) {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             let number = || value.parse().ok();
             match key {
@@ -266,6 +288,7 @@ impl Plan {
                     plan.kill = Some((name.into(), count.parse().unwrap_or(1)));
                 }
                 "room" => plan.room = number(),
+                "full" => plan.full = Some(value.into()),
                 "sync" => plan.sync = number(),
                 "eager" => plan.is_eager = true,
                 "points" => plan.points = value.parse().ok(),
@@ -279,6 +302,9 @@ impl Plan {
 
     fn pass(&self, place: Place) {
         self.tell(place.name());
+        if self.full.as_deref() == Some(place.name()) {
+            self.full_at.store(self.written.load(Ordering::SeqCst) + LEFT, Ordering::SeqCst);
+        }
         if self.kill.as_ref().is_some_and(|(name, count)| {
             name == place.name() && self.passed.fetch_add(1, Ordering::SeqCst) + 1 == *count
         }) {
@@ -299,7 +325,7 @@ impl Plan {
 
     fn room(&self, wanted: usize) -> io::Result<usize> {
         let before = self.written.fetch_add(wanted as u64, Ordering::SeqCst);
-        let Some(room) = self.room else { return Ok(wanted) };
+        let room = self.full_at.load(Ordering::SeqCst).min(self.room.unwrap_or(u64::MAX));
         match usize::try_from(room.saturating_sub(before)).unwrap_or(usize::MAX).min(wanted) {
             0 if wanted > 0 => Err(io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error())),
             taken => Ok(taken),

@@ -52,7 +52,7 @@ impl Pace {
     }
 
     fn is_due(&self) -> bool {
-        fault::is_eager() || self.last.elapsed() > LEAST.max(self.before.mul_f64(SHARE))
+        fault::is_eager() || fault::elapsed(self.last) > LEAST.max(self.before.mul_f64(SHARE))
     }
 }
 
@@ -87,7 +87,7 @@ impl LayerDraft {
 
     /// Whether it took so long already that what follows is worth a checkpoint before it.
     pub fn is_long(&self) -> bool {
-        let worked = self.pace.before + self.pace.last.elapsed();
+        let worked = self.pace.before + fault::elapsed(self.pace.last);
         self.is_resumable && (fault::is_eager() || worked > LEAST) && !self.tiler.holds_small_scan()
     }
 
@@ -101,7 +101,7 @@ impl LayerDraft {
         fault::at(Place::CheckpointBegun);
         let state = State {
             format: FORMAT,
-            worked: self.pace.before + self.pace.last.elapsed(),
+            worked: self.pace.before + fault::elapsed(self.pace.last),
             source: self.source,
             sources_known: self.sources_known,
             sorter: self.sorter.checkpoint()?,
