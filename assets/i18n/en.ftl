@@ -73,5 +73,13 @@ help-fly = Double click = fly there
 help-keys = W A S D / arrows = move; Q E = down, up
 help-home = Home = whole city; N = north up; F = go to the selected object
 help-below = U = above/below ground; L = layers; Esc = select nothing
+help-detail = 1 … 7 = level of detail, CIM1 to CIM7
 help-help = ? = this help
+cim-1 = CIM1 surface
+cim-2 = CIM2 blocks and main lines
+cim-3 = CIM3 outer form
+cim-4 = CIM4 fine outside
+cim-5 = CIM5 storeys and rooms
+cim-6 = CIM6 components
+cim-7 = CIM7 everything
 close = Close

@@ -73,5 +73,13 @@ help-fly = 双击 = 飞到该处
 help-keys = W A S D / 方向键 = 移动;Q E = 降、升
 help-home = Home = 全城;N = 正北;F = 飞到所选
 help-below = U = 地上/地下;L = 图层;Esc = 取消选择
+help-detail = 1 … 7 = 模型精细度,CIM1 至 CIM7
 help-help = ? = 开关此帮助
+cim-1 = CIM1 地表模型
+cim-2 = CIM2 框架模型
+cim-3 = CIM3 标准模型
+cim-4 = CIM4 精细模型
+cim-5 = CIM5 功能级模型
+cim-6 = CIM6 构件级模型
+cim-7 = CIM7 零件级模型(全部)
 close = 关闭

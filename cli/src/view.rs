@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use groundline_engine::store::City;
+use groundline_engine::{model::CimLevel, store::City};
 use groundline_viewer::{CameraChoice, Language, LayerChoice, Moment, SceneOptions, ViewOptions};
 
 use crate::{
@@ -27,6 +27,10 @@ pub struct Scene {
     /// Show what lies below the ground.
     #[arg(long)]
     pub below: bool,
+    /// The finest level of detail that is shown, cim1 (the surface), cim2 (blocks), cim3 (outer form), cim4 (fine outside),
+    /// cim5 (rooms), cim6 (components) to cim7 (everything).
+    #[arg(long, value_name = "LEVEL")]
+    pub detail: Option<CimLevel>,
     /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
     #[arg(long)]
     pub at: Option<String>,
@@ -52,6 +56,7 @@ impl Scene {
             camera,
             layers: LayerChoice { only: self.layers.clone(), without: self.without.clone() },
             is_below: self.below,
+            detail: self.detail,
             language,
             at,
             live: Some(live.state.clone()),

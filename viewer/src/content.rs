@@ -91,6 +91,8 @@ pub struct Features {
     pub classes: Vec<String>,
     /// Names; empty when unnamed.
     pub names: Vec<String>,
+    /// CIM levels; none in tilesets of others.
+    pub levels: Vec<u8>,
 }
 
 /// Everything one tile draws.
@@ -135,9 +137,7 @@ pub fn load_tile(bytes: &[u8]) -> Result<TileMeshes, GlbError> {
     }
     let mut meshes: Vec<DrawMesh> = builder.by_material.into_values().collect();
     meshes.sort_by_key(|mesh| mesh.material);
-    for mesh in &mut meshes {
-        (mesh.min, mesh.max) = bounds(&mesh.positions);
-    }
+    meshes.iter_mut().for_each(DrawMesh::measure);
     out.meshes = meshes;
     Ok(out)
 }
@@ -150,11 +150,15 @@ fn scene_roots(root: &Root) -> Vec<usize> {
     }
 }
 
-fn bounds(positions: &[[f32; 3]]) -> (Vec3, Vec3) {
-    positions.iter().fold((Vec3::INFINITY, Vec3::NEG_INFINITY), |(min, max), position| {
-        let position = Vec3::from_array(*position);
-        (min.min(position), max.max(position))
-    })
+impl DrawMesh {
+    /// Measures the box around it.
+    pub fn measure(&mut self) {
+        let nothing = (Vec3::INFINITY, Vec3::NEG_INFINITY);
+        (self.min, self.max) = self.positions.iter().fold(nothing, |(min, max), position| {
+            let position = Vec3::from_array(*position);
+            (min.min(position), max.max(position))
+        });
+    }
 }
 
 /// One instance of a mesh.
@@ -388,7 +392,7 @@ fn image_bytes(glb: &Glb<'_>, texture: usize) -> Result<Option<Vec<u8>>, GlbErro
     image.buffer_view.map(|view| glb.view(view.value()).map(<[u8]>::to_vec)).transpose()
 }
 
-/// The rows of the property table (`EXT_structural_metadata`); columns `id`, `class` and `name`.
+/// The rows of the property table (`EXT_structural_metadata`); columns `id`, `class`, `name` and `cim_level`.
 fn features(glb: &Glb<'_>) -> Result<Features, GlbError> {
     let extension = glb.root.extensions.as_ref().and_then(|e| e.others.get("EXT_structural_metadata"));
     let Some(table) = extension.and_then(|e| e.get("propertyTables")).and_then(|tables| tables.get(0)) else {
@@ -400,7 +404,15 @@ fn features(glb: &Glb<'_>) -> Result<Features, GlbError> {
         Some(property) => strings(glb, property, count),
         None => Ok(Vec::new()),
     };
-    Ok(Features { ids: column("id")?, classes: column("class")?, names: column("name")? })
+    let levels = table.get("properties").and_then(|p| p.get("cim_level")).and_then(|p| p.get("values"));
+    let levels = match levels.and_then(Value::as_u64).and_then(|view| usize::try_from(view).ok()) {
+        Some(view) => glb.view(view)?.to_vec(),
+        None => Vec::new(),
+    };
+    if !levels.is_empty() && levels.len() != count {
+        return Err(GlbError::Data { what: "property table", index: 0, reason: "has not one level a row" });
+    }
+    Ok(Features { ids: column("id")?, classes: column("class")?, names: column("name")?, levels })
 }
 
 fn strings(glb: &Glb<'_>, property: &Value, count: usize) -> Result<Vec<String>, GlbError> {

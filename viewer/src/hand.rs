@@ -8,6 +8,7 @@ use bevy::{
 };
 use bevy_egui::input::EguiWantsInput;
 use glam::DVec3;
+use groundline_engine::model::CimLevel;
 
 use crate::{
     attribute::Picked,
@@ -17,7 +18,7 @@ use crate::{
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
     scene::{Below, CityScene, Origin, SceneSet, Viewed},
-    stream::{Streaming, TileEntity, TileKey, gpu_mesh},
+    stream::{Detail, Streaming, TileEntity, TileKey, gpu_mesh},
 };
 
 /// A press that moves less than this before release is a click, pixels.
@@ -205,11 +206,22 @@ fn move_by_mouse(
     }
 }
 
+/// Keys of the levels of detail, CIM1 first.
+const LEVEL_KEYS: [[KeyCode; 2]; 7] = [
+    [KeyCode::Digit1, KeyCode::Numpad1],
+    [KeyCode::Digit2, KeyCode::Numpad2],
+    [KeyCode::Digit3, KeyCode::Numpad3],
+    [KeyCode::Digit4, KeyCode::Numpad4],
+    [KeyCode::Digit5, KeyCode::Numpad5],
+    [KeyCode::Digit6, KeyCode::Numpad6],
+    [KeyCode::Digit7, KeyCode::Numpad7],
+];
+
 #[allow(clippy::too_many_arguments)]
 fn move_by_keys(
     mut hands: ResMut<Hands>,
     mut state: ResMut<OverlayState>,
-    mut below: ResMut<Below>,
+    (mut below, mut detail): (ResMut<Below>, ResMut<Detail>),
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     viewed: Res<Viewed>,
@@ -252,6 +264,10 @@ fn move_by_keys(
     }
     if keys.any_just_pressed([KeyCode::KeyU, KeyCode::KeyB]) {
         below.0 = !below.0;
+    }
+    let digits = LEVEL_KEYS.iter().zip(1..).filter(|(pair, _)| keys.any_just_pressed(**pair));
+    if let Some(level) = digits.filter_map(|(_, number)| CimLevel::new(number)).next() {
+        detail.set_if_neq(Detail(level));
     }
     if keys.just_pressed(KeyCode::KeyL) {
         state.is_layers_open = !state.is_layers_open;

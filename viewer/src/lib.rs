@@ -14,6 +14,7 @@ mod badge;
 pub mod camera;
 pub mod city;
 pub mod content;
+mod detail;
 mod driver;
 mod edges;
 pub mod glb;

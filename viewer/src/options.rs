@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use groundline_engine::live::LiveState;
+use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{camera::CameraChoice, sun::Moment};
@@ -57,6 +57,8 @@ pub struct SceneOptions {
     pub layers: LayerChoice,
     /// Whether what lies below ground is shown.
     pub is_below: bool,
+    /// The finest level of detail that is shown; everything without one.
+    pub detail: Option<CimLevel>,
     /// Language.
     pub language: Language,
     /// Time of day for the sun.

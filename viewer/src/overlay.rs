@@ -15,7 +15,7 @@ use crate::{
     options::{Language, SceneOptions},
     panel,
     scene::{Below, CityScene, Clock, Viewed},
-    stream::{ShownLayers, Streaming},
+    stream::{Detail, ShownLayers, Streaming},
     text::Texts,
     theme,
 };
@@ -121,7 +121,7 @@ fn draw_overlay(
     mut state: ResMut<OverlayState>,
     city: Res<CityScene>,
     viewed: Res<Viewed>,
-    mut below: ResMut<Below>,
+    (mut below, mut detail): (ResMut<Below>, ResMut<Detail>),
     clock: Res<Clock>,
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
@@ -142,6 +142,7 @@ fn draw_overlay(
         viewed: &viewed,
         clock: &clock,
         is_below: below.0,
+        detail: detail.0,
         screen,
         now_ms: now,
         point_px: viewed.size.x / screen.width().max(1.0),
@@ -168,7 +169,9 @@ fn draw_overlay(
         }
         panel::status(ctx, state, &streaming, &seen);
         panel::help(ctx, state);
-        panel::below_button(ctx, state, &mut below.0, &seen);
+        let mut level = detail.0;
+        panel::buttons(ctx, state, &mut below.0, &mut level, &seen);
+        detail.set_if_neq(Detail(level));
     }
     draw_badges(ctx, state, &seen, &taken);
     Ok(())

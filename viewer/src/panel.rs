@@ -6,7 +6,7 @@ use bevy_egui::egui::{
 };
 use groundline_engine::{
     live::{AlarmState, Limit},
-    model::PipeKind,
+    model::{CimLevel, PipeKind},
 };
 
 use crate::{
@@ -34,6 +34,8 @@ pub struct Seen<'a> {
     pub clock: &'a Clock,
     /// Below ground is shown.
     pub is_below: bool,
+    /// The finest level of detail that is shown.
+    pub detail: CimLevel,
     /// The picture, points.
     pub screen: Rect,
     /// The clock of this machine.
@@ -75,6 +77,9 @@ pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect
                 [("total", total.to_string()), ("good", good.to_string()), ("bad", (total - good).to_string())],
             );
             ui.label(RichText::new(summary).size(11.5).color(MUTED));
+        }
+        if seen.detail < CimLevel::PART {
+            ui.label(RichText::new(texts.get(level_key(seen.detail))).size(11.5).color(ACCENT));
         }
         if seen.is_below {
             ui.add_space(3.0);
@@ -379,6 +384,7 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState) {
                 texts.get("help-keys"),
                 texts.get("help-home"),
                 texts.get("help-below"),
+                texts.get("help-detail"),
                 texts.get("help-help"),
             ] {
                 ui.label(RichText::new(line).size(13.0));
@@ -387,8 +393,19 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState) {
     state.is_help_open &= is_open;
 }
 
+/// Under which the name of a level of detail is among the texts.
+fn level_key(level: CimLevel) -> &'static str {
+    ["cim-1", "cim-2", "cim-3", "cim-4", "cim-5", "cim-6", "cim-7"][usize::from(level.number() - 1)]
+}
+
 /// Buttons for those who know no keys.
-pub fn below_button(ctx: &egui::Context, state: &mut OverlayState, is_below: &mut bool, seen: &Seen<'_>) {
+pub fn buttons(
+    ctx: &egui::Context,
+    state: &mut OverlayState,
+    is_below: &mut bool,
+    detail: &mut CimLevel,
+    seen: &Seen<'_>,
+) {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
     area("buttons", at, Align2::RIGHT_BOTTOM).show(ctx, |ui| {
         ui.horizontal(|ui| {
@@ -396,6 +413,12 @@ pub fn below_button(ctx: &egui::Context, state: &mut OverlayState, is_below: &mu
             if ui.selectable_label(*is_below, RichText::new(below).size(12.5)).clicked() {
                 *is_below = !*is_below;
             }
+            let shown = RichText::new(detail.to_string()).size(12.5);
+            egui::ComboBox::from_id_salt("detail").selected_text(shown).width(58.0).show_ui(ui, |ui| {
+                for level in (1..=7).filter_map(CimLevel::new) {
+                    ui.selectable_value(detail, level, RichText::new(state.texts.get(level_key(level))).size(12.5));
+                }
+            });
             let layers = state.texts.get("layers");
             if ui.selectable_label(state.is_layers_open, RichText::new(layers).size(12.5)).clicked() {
                 state.is_layers_open = !state.is_layers_open;

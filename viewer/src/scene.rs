@@ -14,17 +14,18 @@ use bevy::{
     prelude::*,
     render::{renderer::RenderAdapterInfo, view::NoIndirectDrawing},
 };
-use groundline_engine::tile::View;
+use groundline_engine::{model::CimLevel, tile::View};
 
 use crate::{
     camera::{CameraPose, FIELD_OF_VIEW_DEG},
     city::CityModel,
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
+    options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::lay_plane,
     sea::{SeaDone, extend_sea},
-    stream::{ShownLayers, add_edges, choose_tiles, rebase_tiles, take_tiles},
+    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     sun::{Moment, SunPosition, sun_position},
 };
 
@@ -158,7 +159,17 @@ impl Plugin for ScenePlugin {
             .add_systems(Startup, (set_up, know_driver))
             .add_systems(
                 Update,
-                (place_camera, light_scene, take_tiles, rebase_tiles, add_edges, choose_tiles, extend_sea, lay_plane)
+                (
+                    place_camera,
+                    light_scene,
+                    change_detail,
+                    take_tiles,
+                    rebase_tiles,
+                    add_edges,
+                    choose_tiles,
+                    extend_sea,
+                    lay_plane,
+                )
                     .chain()
                     .in_set(SceneSet::Scene),
             );
@@ -303,11 +314,13 @@ fn light_scene(
 }
 
 /// The state of the scene for a city and what was asked for.
-pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, moment: Moment, is_below: bool) {
+pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &SceneOptions) {
+    let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
     app.insert_resource(Origin(RenderOrigin::near(pose.place)))
         .insert_resource(Viewed { pose, size: Vec2::ZERO })
-        .insert_resource(Below(is_below))
+        .insert_resource(Below(scene.is_below))
+        .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
         .insert_resource(Clock { moment, sun })
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))
         .insert_resource(CityScene(Arc::new(city)));

@@ -74,7 +74,7 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         .map(|layer| options.scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
         .collect();
     let overlay = OverlayState::new(&city, &options.scene);
-    insert_state(&mut app, city, pose, options.scene.at.unwrap_or_default(), options.scene.is_below);
+    insert_state(&mut app, city, pose, &options.scene);
     app.insert_resource(ShownLayers(shown));
     app.insert_resource(Streaming::start(usize::MAX, options.max_error_px * f64::from(scale), true, 2));
     app.insert_resource(overlay);

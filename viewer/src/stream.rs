@@ -21,12 +21,14 @@ use bevy::{
     prelude::*,
 };
 use groundline_engine::{
+    model::CimLevel,
     store::read_file,
     tile::{SelectOptions, TileId, select},
 };
 
 use crate::{
     content::{DrawMaterial, DrawMesh, load_tile},
+    detail,
     edges::edge_mesh,
     material::{CityMaterial, Kind, Materials},
     origin::RenderOrigin,
@@ -97,7 +99,11 @@ struct Job {
     origin: glam::DVec3,
     class: String,
     with_edges: bool,
+    detail: CimLevel,
 }
+
+/// What a worker hands over: for which level of detail it was made, too.
+type Finished = (TileKey, CimLevel, Result<LoadedTile, String>);
 
 #[derive(Default)]
 struct Queue {
@@ -115,7 +121,7 @@ struct QueueState {
 #[derive(Resource)]
 pub struct Streaming {
     queue: Arc<Queue>,
-    finished: Mutex<Receiver<(TileKey, Result<LoadedTile, String>)>>,
+    finished: Mutex<Receiver<Finished>>,
     tiles: HashMap<TileKey, TileState>,
     loading: HashSet<TileKey>,
     frame: u64,
@@ -125,6 +131,8 @@ pub struct Streaming {
     pub budget: usize,
     /// Largest error on the screen, pixels.
     pub max_error_px: f64,
+    /// The finest level of detail that is shown.
+    pub detail: CimLevel,
     /// Nothing is shown until everything is there, and coarse tiles are not loaded on the way: for a single picture.
     pub is_single_picture: bool,
     /// Everything the view needs is in memory.
@@ -138,6 +146,10 @@ pub struct Streaming {
     /// Tiles that could not be read, with the reason.
     pub damaged: Vec<String>,
 }
+
+/// The finest level of detail that is wanted (CIM1 to CIM7).
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail(pub CimLevel);
 
 /// Which layers are shown; by index of the layer in the city.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
@@ -174,6 +186,7 @@ impl Streaming {
             bytes: 0,
             budget,
             max_error_px,
+            detail: CimLevel::PART,
             is_single_picture,
             is_complete: false,
             shown: Vec::new(),
@@ -213,7 +226,7 @@ impl Drop for Streaming {
 }
 
 /// A worker: takes the most urgent job, reads it, hands it over.
-fn work(queue: &Queue, sender: &SyncSender<(TileKey, Result<LoadedTile, String>)>) {
+fn work(queue: &Queue, sender: &SyncSender<Finished>) {
     loop {
         let job = {
             let mut state = queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,7 +242,7 @@ fn work(queue: &Queue, sender: &SyncSender<(TileKey, Result<LoadedTile, String>)
             }
         };
         let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
-        if sender.send((job.key, loaded)).is_err() {
+        if sender.send((job.key, job.detail, loaded)).is_err() {
             return;
         }
     }
@@ -238,6 +251,7 @@ fn work(queue: &Queue, sender: &SyncSender<(TileKey, Result<LoadedTile, String>)
 fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
     let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
+    detail::limit(&mut tile, job.detail);
     let (triangles, points) = (tile.triangles(), tile.points.positions.len());
     let mut meshes = Vec::new();
     let mut kinds = Vec::new();
@@ -324,6 +338,7 @@ pub fn choose_tiles(
         max_error_px: streaming.max_error_px,
         max_bytes: (streaming.budget as u64) / 3,
         is_progressive: !streaming.is_single_picture,
+        detail: streaming.detail,
         ..SelectOptions::default()
     };
     let mut draw = Vec::new();
@@ -354,6 +369,7 @@ pub fn choose_tiles(
                 origin,
                 class: layer.main_class().to_owned(),
                 with_edges: below.0,
+                detail: streaming.detail,
             });
         }
     }
@@ -436,13 +452,17 @@ pub fn take_tiles(
         let receiver = streaming.finished.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
         while uploaded < limit {
-            let Ok((key, loaded)) = receiver.try_recv() else { break };
+            let Ok((key, detail, loaded)) = receiver.try_recv() else { break };
             uploaded += loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
-            out.push((key, loaded));
+            out.push((key, detail, loaded));
         }
         out
     };
-    for (key, loaded) in finished {
+    for (key, detail, loaded) in finished {
+        // Asked for before another level of detail was wanted.
+        if detail != streaming.detail {
+            continue;
+        }
         streaming.loading.remove(&key);
         let loaded = match loaded {
             Ok(loaded) => loaded,
@@ -522,6 +542,28 @@ pub fn add_edges(
         let material = materials.get(&part.material, part.kind, &mut city_materials, &mut images);
         tile.entities.push(spawn_part(&mut commands, &mut meshes, part, material, tile.pick.origin, place));
     }
+}
+
+/// Shows another level of detail: every tile is read again.
+pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>, mut commands: Commands) {
+    if streaming.detail == wanted.0 {
+        return;
+    }
+    let streaming = &mut *streaming;
+    streaming.detail = wanted.0;
+    take_back(streaming);
+    // What workers are at is thrown away when it comes.
+    streaming.loading.clear();
+    for (_, state) in streaming.tiles.drain() {
+        if let TileState::Ready(tile) = state {
+            for entity in tile.entities {
+                commands.entity(entity).despawn();
+            }
+        }
+    }
+    streaming.bytes = 0;
+    streaming.shown.clear();
+    streaming.is_complete = false;
 }
 
 /// Despawns tiles not drawn for longest until the budget is kept.

@@ -76,7 +76,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
         unfocused_mode: UpdateMode::reactive_low_power(Duration::from_secs(1)),
     });
     app.add_plugins(ScenePlugin);
-    insert_state(&mut app, city, pose, scene.at.unwrap_or_default(), scene.is_below);
+    insert_state(&mut app, city, pose, scene);
     app.insert_resource(ShownLayers(shown));
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
     app.insert_resource(overlay);

@@ -4,6 +4,7 @@
 //! in the city's projected CRS and vertical datum.
 
 mod attribute;
+mod cim;
 mod class;
 mod extent;
 mod geometry;
@@ -14,6 +15,7 @@ mod sensor;
 mod texture;
 
 pub use attribute::{Attribute, Origin, Value};
+pub use cim::CimLevel;
 pub use class::{Class, Domain, PipeKind, Soil, Stage};
 pub use extent::Extent;
 pub(crate) use geometry::interpolate;

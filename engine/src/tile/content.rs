@@ -75,6 +75,23 @@ pub struct FeatureTable {
     pub classes: Vec<&'static str>,
     /// Names; empty text when unnamed.
     pub names: Vec<String>,
+    /// CIM levels (CJJ/T 315-2022), 1 to 7.
+    pub levels: Vec<u8>,
+    /// What the features that are pipes are drawn from, by row.
+    pub pipes: Vec<(u32, PipeShape)>,
+}
+
+/// A pipe as its parameters (参数化): the picture of it is made of these.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipeShape {
+    /// Vertices of the centre line, metres from the tile's origin in the city's frame: east, north, up.
+    pub axis: Vec<Vec3>,
+    /// Outer width and height of the section, metres; the same twice for a round one.
+    pub section: Vec2,
+    /// Whether the section is round.
+    pub is_round: bool,
+    /// Nodes at its start and end, as the source names them; empty where it does not.
+    pub nodes: [String; 2],
 }
 
 /// Everything one tile draws.

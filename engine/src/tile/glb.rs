@@ -17,10 +17,11 @@
 use glam::{Quat, Vec2, Vec3};
 use serde_json::{Map, Value, json};
 
-pub use super::content::{FeatureTable, Material, TileContent, TileInstances, TileMesh, TilePoints};
+pub use super::content::{FeatureTable, Material, PipeShape, TileContent, TileInstances, TileMesh, TilePoints};
 use super::{
     content::tinted,
     meshopt::{self, Filter},
+    table,
 };
 
 /// The content as one GLB file (glTF 2.0 binary). Same content, same bytes.
@@ -539,25 +540,20 @@ impl<'a> Writer<'a> {
         (materials, textures, images)
     }
 
+    /// The property table of the features, and the schema that says what its columns mean.
     fn structural_metadata(&mut self) -> Option<Value> {
-        let features = &self.content.features;
+        let content = self.content;
+        let features = &content.features;
         let count = features.ids.len();
         if count == 0 {
             return None;
         }
-        let mut properties = Map::new();
-        let mut table = Map::new();
-        let columns: [(&str, &str, Vec<&str>); 3] = [
-            ("id", "Object id", features.ids.iter().map(String::as_str).collect()),
-            ("class", "Class word", features.classes.to_vec()),
-            ("name", "Name", features.names.iter().map(String::as_str).collect()),
-        ];
-        for (key, title, values) in columns {
-            properties.insert(key.into(), json!({"name": title, "type": "STRING"}));
-            if values.len() == count
-                && let Some(column) = self.add_strings(&values)
-            {
-                table.insert(key.into(), column);
+        let columns = table::columns(features);
+        let (mut properties, mut values) = (Map::new(), Map::new());
+        for column in &columns {
+            properties.insert(column.name.into(), column.property());
+            if let Some(value) = self.add_column(&column.values) {
+                values.insert(column.name.into(), value);
             }
         }
         Some(json!({
@@ -565,26 +561,32 @@ impl<'a> Writer<'a> {
                 "id": "groundline",
                 "classes": {"object": {"name": "City object", "properties": properties}},
             },
-            "propertyTables": [{"name": "objects", "class": "object", "count": count, "properties": table}],
+            "propertyTables": [{"name": "objects", "class": "object", "count": count, "properties": values}],
         }))
     }
 
-    /// `None` when every text is empty: a buffer view cannot be empty, and an absent column means just that.
-    fn add_strings(&mut self, values: &[&str]) -> Option<Value> {
-        let text: String = values.concat();
-        if text.is_empty() {
-            return None;
+    /// `None` when there is nothing in it: a buffer view cannot be empty, and an absent column means just that.
+    fn add_column(&mut self, values: &table::Values) -> Option<Value> {
+        match values {
+            table::Values::Texts(texts) => {
+                let (text, offsets) = table::joined(texts);
+                if text.is_empty() {
+                    return None;
+                }
+                let text = self.add_view(&text, None, None);
+                let offsets = self.add_view(&offsets, None, None);
+                Some(json!({"values": text, "stringOffsets": offsets, "stringOffsetType": "UINT32"}))
+            }
+            table::Values::Plain(bytes) if bytes.is_empty() => None,
+            table::Values::Plain(bytes) => Some(json!({"values": self.add_view(bytes, None, None)})),
+            table::Values::Lists(bytes, _) if bytes.is_empty() => None,
+            table::Values::Lists(bytes, offsets) => {
+                let values = self.add_view(bytes, None, None);
+                let offsets: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+                let offsets = self.add_view(&offsets, None, None);
+                Some(json!({"values": values, "arrayOffsets": offsets, "arrayOffsetType": "UINT32"}))
+            }
         }
-        let mut offsets = Vec::with_capacity((values.len() + 1) * 4);
-        let mut end = 0u32;
-        offsets.extend_from_slice(&end.to_le_bytes());
-        for value in values {
-            end += value.len() as u32;
-            offsets.extend_from_slice(&end.to_le_bytes());
-        }
-        let text = self.add_view(text.as_bytes(), None, None);
-        let offsets = self.add_view(&offsets, None, None);
-        Some(json!({"values": text, "stringOffsets": offsets, "stringOffsetType": "UINT32"}))
     }
 }
 

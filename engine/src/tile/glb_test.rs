@@ -78,6 +78,11 @@ pub(crate) fn every_kind() -> TileContent {
             ids: vec!["pipes/1".into(), "pipes/二".into(), "t/3".into()],
             classes: vec!["pipe", "pipe", "tree"],
             names: vec!["".into(), "人民路".into(), "".into()],
+            levels: vec![3, 2, 4],
+            pipes: vec![
+                (0, pipe(&[Vec3::ZERO, Vec3::new(3.0, 4.0, -1.0)], true, ["J1", "J2"])),
+                (1, pipe(&[Vec3::X, Vec3::Y, Vec3::Z], false, ["J2", ""])),
+            ],
         },
     }
 }
@@ -157,6 +162,46 @@ fn the_property_table_gives_back_ids_and_names() {
     );
 }
 
+/// A pipe of 0.6 m, or 0.6 by 0.4 m.
+fn pipe(axis: &[Vec3], is_round: bool, nodes: [&str; 2]) -> PipeShape {
+    PipeShape { axis: axis.to_vec(), section: Vec2::new(0.6, 0.4), is_round, nodes: nodes.map(str::to_owned) }
+}
+
+#[test]
+fn levels_and_the_parameters_of_pipes_stand_in_the_property_table() {
+    let (json, bin) = read_glb(&write_glb(&every_kind()));
+    let metadata = &json["extensions"]["EXT_structural_metadata"];
+    let (columns, schema) =
+        (&metadata["propertyTables"][0]["properties"], &metadata["schema"]["classes"]["object"]["properties"]);
+    let bytes = |view: &Value| {
+        let view = &json["bufferViews"][view.as_u64().unwrap() as usize];
+        let start = view["byteOffset"].as_u64().unwrap() as usize;
+        bin[start..start + view["byteLength"].as_u64().unwrap() as usize].to_vec()
+    };
+    let floats_of = |view: &Value| -> Vec<f32> {
+        bytes(view).chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let offsets = |view: &Value| -> Vec<u32> {
+        bytes(view).chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    assert_eq!(bytes(&columns["cim_level"]["values"]), [3, 2, 4]);
+    assert_eq!((&schema["cim_level"]["componentType"], &schema["axis"]["array"]), (&json!("UINT8"), &json!(true)));
+    let axis = &columns["axis"];
+    // Two vertices, three, and none for the tree.
+    assert_eq!(offsets(&axis["arrayOffsets"]), [0, 2, 5, 5]);
+    let places = floats_of(&axis["values"]);
+    assert_eq!((places.len(), &places[3..6]), (15, &[3.0, 4.0, -1.0][..]));
+    assert_eq!(floats_of(&columns["section"]["values"]), [0.6, 0.0, 0.6, 0.4, 0.0, 0.0]);
+    assert_eq!(bytes(&columns["from_node"]["values"]), b"J1J2");
+    assert_eq!(offsets(&columns["to_node"]["stringOffsets"]), [0, 2, 2, 2]);
+    // Tiles without pipes do not have these columns.
+    let mut plain = every_kind();
+    plain.features.pipes.clear();
+    let (json, _) = read_glb(&write_glb(&plain));
+    let schema = &json["extensions"]["EXT_structural_metadata"]["schema"]["classes"]["object"]["properties"];
+    assert!(schema.get("axis").is_none() && schema.get("cim_level").is_some());
+}
+
 #[test]
 fn many_features_and_vertices_take_the_wider_types() {
     let mut content = TileContent::default();
@@ -204,6 +249,7 @@ fn what_is_compressed_comes_back_within_half_a_millimetre() {
             ids: (0..1000).map(|n| format!("b/{n}")).collect(),
             classes: vec!["building"; 1000],
             names: vec![String::new(); 1000],
+            ..FeatureTable::default()
         },
         ..TileContent::default()
     };

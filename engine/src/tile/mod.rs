@@ -24,6 +24,7 @@ pub mod select;
 mod shape;
 mod solid;
 mod spill;
+mod table;
 mod terrain;
 mod tileset;
 mod tree;
@@ -191,7 +192,17 @@ impl LayerTiler {
             return Ok(());
         }
         match &object.geometry {
-            Geometry::None => Ok(()),
+            Geometry::None => {
+                // The block of its components is shown as the building.
+                if object.class == Class::Building {
+                    let solid = match self.solid.take() {
+                        Some(solid) => solid,
+                        None => SolidTiler::new(&self.spill)?,
+                    };
+                    self.solid.insert(solid).push_whole(object);
+                }
+                Ok(())
+            }
             Geometry::Heights(_) | Geometry::Picture(_) => {
                 let terrain = match self.terrain.take() {
                     Some(terrain) => terrain,

@@ -13,7 +13,10 @@ use super::{
     TileNode,
     tileset::{Content, NAME_DIGITS, Note, PAGE, Refine, Totals},
 };
-use crate::{model::Extent, store::open_file};
+use crate::{
+    model::{CimLevel, Extent},
+    store::open_file,
+};
 
 /// Largest page that is read.
 const MOST_BYTES: u64 = 256 << 20;
@@ -155,8 +158,14 @@ fn read_tile(value: &Value, depth: usize) -> Option<TileNode> {
             Some(note) => Some(read_note(note)?),
             None => None,
         },
+        stands_for: stands_for(extras),
         page,
     })
+}
+
+/// The level from which on the children of a tile are wanted, where it draws a block in their place.
+pub(super) fn stands_for(extras: &Value) -> Option<CimLevel> {
+    extras.get("stands_for_cim").and_then(Value::as_u64).and_then(|n| u8::try_from(n).ok()).and_then(CimLevel::new)
 }
 
 /// Hands over every file of the tileset `name` in `folder` except itself. Pages that were handed over before, which `seen` holds by their

@@ -9,9 +9,9 @@ use glam::{DMat4, DVec3, DVec4};
 
 use super::{
     Refine,
-    tree::{TileId, TileTree},
+    tree::{Tile, TileId, TileTree},
 };
-use crate::model::Extent;
+use crate::model::{CimLevel, Extent};
 
 /// An eye on the city. Same frame as the tree's boxes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,11 +92,13 @@ pub struct SelectOptions {
     /// Whether to load coarse tiles on the way to fine ones, so that something is there soon.
     /// Costs about a third more loading; a picture taken once does without.
     pub is_progressive: bool,
+    /// The finest level that is wanted: below it a block stands for a building's components however near it is.
+    pub detail: CimLevel,
 }
 
 impl Default for SelectOptions {
     fn default() -> Self {
-        Self { max_error_px: 16.0, max_tiles: 4096, max_bytes: 1 << 30, is_progressive: true }
+        Self { max_error_px: 16.0, max_tiles: 4096, max_bytes: 1 << 30, is_progressive: true, detail: CimLevel::PART }
     }
 }
 
@@ -143,7 +145,7 @@ fn fits(tree: &TileTree, views: &[View], options: &SelectOptions, error_px: f64)
     while let Some(id) = stack.pop() {
         let tile = tree.tile(id);
         let Some(seen) = seen_error_px(tree, views, id) else { continue };
-        let is_refined = seen > error_px && !tile.children.is_empty();
+        let is_refined = seen > error_px && has_finer(tile, options);
         if tile.content.is_some() && (!is_refined || tile.refine == Refine::Add) {
             tiles += 1;
             bytes = bytes.saturating_add(tile.bytes);
@@ -156,6 +158,11 @@ fn fits(tree: &TileTree, views: &[View], options: &SelectOptions, error_px: f64)
         }
     }
     true
+}
+
+/// Whether there is anything below a tile that is wanted at all.
+fn has_finer(tile: &Tile, options: &SelectOptions) -> bool {
+    !tile.children.is_empty() && tile.stands_for.is_none_or(|from| from <= options.detail)
 }
 
 /// Largest error on screen over the views that see the tile; `None` when none does.
@@ -185,7 +192,7 @@ impl Walk<'_> {
     fn visit(&mut self, id: TileId) -> bool {
         let tile = self.tree.tile(id);
         let Some(seen) = seen_error_px(self.tree, self.views, id) else { return true };
-        if seen <= self.error_px || tile.children.is_empty() {
+        if seen <= self.error_px || !has_finer(tile, self.options) {
             return self.want(id);
         }
         if tile.refine == Refine::Add {
@@ -287,6 +294,7 @@ mod tests {
                 content: (!words[0].starts_with('-')).then(|| format!("{name}.glb")),
                 bytes: 1000,
                 origin: Some(DVec3::ZERO),
+                stands_for: name.ends_with("block").then_some(CimLevel::FUNCTION),
                 world_from_tile: DMat4::IDENTITY,
             });
             path.push(TileId(tiles.len() as u32 - 1));
@@ -422,5 +430,25 @@ root 0 400 32
     fn nothing_is_chosen_from_nothing() {
         let selection = select(&TileTree::default(), &[from_south(0.0, 1.0)], &SelectOptions::default(), &|_| true);
         assert!(selection.draw.is_empty() && selection.is_complete);
+    }
+
+    #[test]
+    fn a_block_stands_for_components_where_they_are_not_wanted() {
+        let drawing = "
+root 0 200 32
+  west_block 0 100 20
+    west_walls 0 100 0
+  east 100 200 20
+    east_a 100 200 0";
+        let (tree, names) = tree(drawing);
+        let view = from_south(100.0, 50.0);
+        for (level, wanted) in [(CimLevel::PART, ["west_walls", "east_a"]), (CimLevel::FRAME, ["west_block", "east_a"])]
+        {
+            let options = SelectOptions { detail: level, ..SelectOptions::default() };
+            let chosen = select(&tree, &[view], &options, &|_| true);
+            let drawn: Vec<&str> = chosen.draw.iter().map(|id| names[id.index()].as_str()).collect();
+            assert_eq!(drawn, wanted, "{level}");
+            assert!(chosen.is_complete);
+        }
     }
 }

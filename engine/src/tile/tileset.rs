@@ -14,7 +14,7 @@ use super::{Journal, LayerTiles, TileError, TileFile, glb, glb::TileContent, pag
 use crate::{
     crs::Frame,
     fault::{self, Place},
-    model::Extent,
+    model::{CimLevel, Extent},
 };
 
 /// What a tile's children do to it when they are drawn.
@@ -81,6 +81,8 @@ pub struct TileNode {
     pub refine: Refine,
     /// Children.
     pub children: Vec<TileNode>,
+    /// Where this tile draws a block in the place of what its children draw: the lowest level at which they are wanted.
+    pub stands_for: Option<CimLevel>,
     pub(super) note: Option<Note>,
     /// Where this tile and all below it are in a page: its name, and how much it holds.
     pub(super) page: Option<(String, Totals)>,
@@ -276,6 +278,9 @@ impl<'a> TilesetBuilder<'a> {
         // What a page holds is said in it.
         if let Some(content) = node.content.as_ref().filter(|_| node.page.is_none()) {
             extras["bytes"] = json!(content.bytes);
+        }
+        if let Some(level) = node.stands_for.filter(|_| node.page.is_none()) {
+            extras["stands_for_cim"] = json!(level.number());
         }
         if let Some(note) = &node.note {
             extras["square"] = page::note_json(note);

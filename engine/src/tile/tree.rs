@@ -4,7 +4,7 @@ use glam::{DMat4, DVec3};
 use serde_json::Value;
 
 use super::{Refine, page};
-use crate::model::Extent;
+use crate::model::{CimLevel, Extent};
 
 /// Index of a tile in its [`TileTree`]; the root is 0 and parents come before their children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +56,8 @@ pub struct Tile {
     pub bytes: u64,
     /// Where the content's coordinates start in the city's frame; `None` in tilesets that are not ours.
     pub origin: Option<DVec3>,
+    /// Where it draws a block in the place of what its children draw: the lowest level at which they are wanted.
+    pub stands_for: Option<CimLevel>,
     /// The tileset's world (mostly ECEF) from the tile's frame, with all transforms above it.
     pub world_from_tile: DMat4,
 }
@@ -225,6 +227,7 @@ fn read_tile(
             refine,
             content: uri.map(str::to_owned),
             bytes: extras.and_then(|e| e.get("bytes")).and_then(Value::as_u64).unwrap_or(0),
+            stands_for: extras.and_then(page::stands_for),
             origin: extras.and_then(|e| e.get("origin")).and_then(numbers::<3>).map(DVec3::from_array),
             world_from_tile,
         },

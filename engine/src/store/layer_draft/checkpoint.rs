@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Changes with the meaning of what is written.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const FILE: &str = "checkpoint";
 /// Largest checkpoint that is read.
 const MOST_BYTES: u64 = 1 << 30;

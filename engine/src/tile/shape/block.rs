@@ -310,6 +310,19 @@ impl Building<'_> {
     }
 }
 
+/// An upright body with plain walls, its top paler than its foot, and a flat roof; open below.
+pub(super) fn draw_prism(scene: &mut Scene, parts: &[Rings], block: &Block, tint: Tint) {
+    let bottom = block.base_m.unwrap_or(0.0);
+    let top = bottom + block.height_m;
+    let low = tint.darker(0.78);
+    for rings in parts {
+        for (a, b) in rings.edges() {
+            wall(scene, Look::Wall, (a, b), (bottom, top), (0.0, [0.0, 0.0]), [low, low, tint, tint]);
+        }
+        cap(scene, rings, top, tint.darker(0.92));
+    }
+}
+
 /// An underground hall: a box one can look into, like the tunnels that lead to it.
 fn hall(scene: &mut Scene, rings: &Rings, (low, high): (f64, f64), tint: Tint) {
     for (a, b) in rings.edges() {

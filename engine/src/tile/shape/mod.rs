@@ -14,6 +14,7 @@ mod texture;
 mod tube;
 
 pub(super) use facade::{Facade, choose_facade};
+pub(super) use polygon::simplify_ring;
 pub(super) use scene::{Body, Scene};
 
 use glam::{DQuat, DVec2, DVec3, Quat};
@@ -21,7 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use self::{model::Model, scene::Tint};
 use super::Ground;
-use crate::model::{CityObject, Class, Geometry, InstanceModel, PipeKind, Soil, Stage, Vertical};
+use crate::model::{Block, CityObject, Class, Geometry, InstanceModel, PipeKind, Soil, Stage, Vertical};
+
+/// Colour of a building that is known in components, from afar.
+const BLOCK_COLOUR: [u8; 3] = [214, 210, 202];
 
 /// What is needed of an object to draw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +131,12 @@ pub(super) fn draw(scene: &mut Scene, sketch: &Sketch, ground: &Ground, detail: 
         scene.forget();
     }
     drawn
+}
+
+/// Draws one prism of the block of a building that is known in components: plain walls and a flat roof.
+pub(super) fn draw_prism(scene: &mut Scene, block: &Block, stage: Stage) {
+    let rings = block.footprint.iter().filter_map(|polygon| polygon::Rings::of(polygon, 0.0));
+    block::draw_prism(scene, &rings.collect::<Vec<_>>(), block, Tint::of(stage, BLOCK_COLOUR));
 }
 
 fn draw_shape(scene: &mut Scene, sketch: &Sketch, ground: &Ground, detail: Detail) -> Result<f64, &'static str> {

@@ -168,7 +168,8 @@ pub(super) fn simplify_path(path: &[DVec3], tolerance_m: f64) -> Vec<DVec3> {
     path.iter().zip(kept).filter(|(_, keep)| *keep).map(|(v, _)| *v).collect()
 }
 
-fn simplify_ring(ring: &[DVec2], tolerance_m: f64) -> Vec<DVec2> {
+/// The same of a ring, which is not closed: a ring that stays within `tolerance_m` of it.
+pub(in crate::tile) fn simplify_ring(ring: &[DVec2], tolerance_m: f64) -> Vec<DVec2> {
     // The two ends of the split must be corners that stay: the first and the one farthest from it.
     let far = (0..ring.len())
         .max_by(|a, b| ring[*a].distance_squared(ring[0]).total_cmp(&ring[*b].distance_squared(ring[0])));

@@ -11,10 +11,10 @@ use super::{
     texture,
 };
 use crate::{
-    model::{Class, Extent, Stage},
+    model::{CimLevel, Class, Extent, Stage},
     tile::{
         album::Album,
-        glb::{FeatureTable, Material, TileContent, TileInstances, TileMesh},
+        glb::{FeatureTable, Material, PipeShape, TileContent, TileInstances, TileMesh},
     },
 };
 
@@ -158,6 +158,12 @@ impl<'a> Scene<'a> {
         self.features.ids.push(sketch.id.clone());
         self.features.classes.push(sketch.class.word());
         self.features.names.push(sketch.name.clone());
+        self.features.levels.push(CimLevel::of(sketch.class, &sketch.geometry).number());
+    }
+
+    /// Says what the pipe that is drawn is made of.
+    pub(super) fn pipe(&mut self, shape: PipeShape) {
+        self.features.pipes.push((self.feature, shape));
     }
 
     /// Takes back the last `begin`: nothing could be drawn of it.
@@ -165,6 +171,8 @@ impl<'a> Scene<'a> {
         self.features.ids.pop();
         self.features.classes.pop();
         self.features.names.pop();
+        self.features.levels.pop();
+        self.features.pipes.retain(|(row, _)| *row != self.feature);
     }
 
     /// What follows is so many objects together, which have no id.
@@ -176,6 +184,19 @@ impl<'a> Scene<'a> {
             Body::Trees => Class::Tree.word(),
         });
         self.features.names.push(format!("× {count}"));
+        self.features.levels.push(match body {
+            Body::Building => CimLevel::FRAME.number(),
+            Body::Trees => CimLevel::STANDARD.number(),
+        });
+    }
+
+    /// What follows is the block of a building of components.
+    pub fn begin_block(&mut self, id: String, name: String) {
+        self.feature = self.features.ids.len() as u32;
+        self.features.ids.push(id);
+        self.features.classes.push(Class::Building.word());
+        self.features.names.push(name);
+        self.features.levels.push(CimLevel::FRAME.number());
     }
 
     /// Adds a body on its foot.

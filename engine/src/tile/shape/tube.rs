@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{Class, Section, Tube, Vertical},
-    tile::Ground,
+    tile::{Ground, glb::PipeShape},
 };
 
 /// Longest piece of a tube that follows the terrain, metres.
@@ -28,6 +28,9 @@ pub(super) fn draw_pipe(
     detail: Detail,
 ) -> Result<f64, &'static str> {
     let axis = axis_of(tube, ground, detail)?;
+    if detail.is_full() {
+        scene.pipe(shape_of(tube, &axis, scene.origin()));
+    }
     let tint = Tint::of(sketch.stage, pipe_colour(sketch, [150, 152, 156]));
     match tube.section {
         Section::Circle { diameter_m } => {
@@ -68,6 +71,21 @@ pub(super) fn draw_pipe(
     Ok(if detail.is_full() { 0.0 } else { detail.tolerance_m().max(tube.section.size_m() * 2.0) })
 }
 
+/// The parameters of what is drawn along `axis`.
+fn shape_of(tube: &Tube, axis: &[DVec3], origin: DVec3) -> PipeShape {
+    let (section, is_round) = match tube.section {
+        Section::Circle { diameter_m } => (DVec2::splat(diameter_m), true),
+        Section::Rect { width_m, height_m } => (DVec2::new(width_m, height_m), false),
+    };
+    let node = |name: &Option<String>| name.clone().unwrap_or_default();
+    PipeShape {
+        axis: axis.iter().map(|place| (*place - origin).as_vec3()).collect(),
+        section: section.as_vec2(),
+        is_round,
+        nodes: [node(&tube.from), node(&tube.to)],
+    }
+}
+
 /// A tunnel, gallery or station: its outer surface, seen from both sides and through.
 pub(super) fn draw_swept(
     scene: &mut Scene,
@@ -77,6 +95,9 @@ pub(super) fn draw_swept(
     detail: Detail,
 ) -> Result<f64, &'static str> {
     let axis = axis_of(tube, ground, detail)?;
+    if detail.is_full() {
+        scene.pipe(shape_of(tube, &axis, scene.origin()));
+    }
     let colour = match sketch.class {
         Class::Tunnel => [176, 184, 200],
         Class::Station => [222, 206, 172],

@@ -8,9 +8,10 @@ use super::{
     Undrawn,
     mass::Masses,
     plan::{Plan, Weighed},
+    silhouette::Silhouette,
 };
 use crate::{
-    model::Extent,
+    model::{CimLevel, Extent, Geometry},
     tile::{
         Ground, Refine, TileError, TileNode, TilesetBuilder,
         album::Album,
@@ -21,6 +22,10 @@ use crate::{
 
 /// An object of s metres left out is an error of this many times s: whoever tolerates 16 pixels misses 8.
 const LEFT_OUT_ERROR: f64 = 2.0;
+/// A block that is m metres off is an error of this many times m, as with outlines that move.
+const BLOCK_ERROR: f64 = 8.0;
+/// How what stands beside a block is drawn.
+const BLOCK_DETAIL: Detail = Detail::Far { tolerance_m: 0.5 };
 /// Most bytes of the picks of one tile.
 const MOST_PICKS: u64 = 1 << 30;
 
@@ -125,6 +130,57 @@ impl Pen<'_> {
             ..TileNode::default()
         };
         Ok(Drawn { node, undrawn })
+    }
+}
+
+impl Pen<'_> {
+    /// Draws the block that stands for components, and with it what else there is, of which the largest object that is left out is
+    /// so large. `None` where there is nothing to be seen.
+    pub fn draw_block(
+        self,
+        silhouette: &Silhouette,
+        mut others: Vec<Pick>,
+        left_out_m: f64,
+    ) -> Result<Option<TileNode>, TileError> {
+        let prisms = silhouette.prisms();
+        let extents = prisms.blocks.iter().map(|block| Geometry::Block(block.clone()).extent());
+        let extent = extents.fold(Extent::EMPTY, |mut all, extent| {
+            all.merge(&extent);
+            all
+        });
+        if extent.is_empty() {
+            return Ok(None);
+        }
+        let middle = extent.centre().truncate();
+        let mut scene = Scene::with_album(middle.extend(extent.min.z).round(), self.album);
+        let mut error_m = (prisms.deviation_m * BLOCK_ERROR).max(left_out_m * LEFT_OUT_ERROR);
+        others.sort_by(Pick::by_place);
+        for pick in &others {
+            let sketch: Sketch = postcard::from_bytes(&pick.record).map_err(|e| TileError::Spill(e.to_string()))?;
+            // What cannot be drawn is told where it is drawn in full.
+            if let Ok(deviation_m) = shape::draw(&mut scene, &sketch, self.ground, BLOCK_DETAIL) {
+                error_m = error_m.max(deviation_m);
+            }
+        }
+        let (id, name) = match silhouette.whole() {
+            Some((id, name)) => (id.clone(), name.clone()),
+            None => (String::new(), format!("× {}", silhouette.objects())),
+        };
+        scene.begin_block(id, name);
+        for block in &prisms.blocks {
+            shape::draw_prism(&mut scene, block, silhouette.stage());
+        }
+        let (origin, extent) = (scene.origin(), scene.extent());
+        let (content, _) = scene.into_content_counted();
+        Ok(Some(TileNode {
+            extent,
+            geometric_error_m: error_m,
+            content: Some(self.tileset.write_content(&content)?),
+            origin,
+            refine: Refine::Replace,
+            stands_for: Some(CimLevel::FUNCTION),
+            ..TileNode::default()
+        }))
     }
 }
 

@@ -5,6 +5,7 @@
 //! A leaf draws its objects in full. A tile above draws the largest of the objects under it, simplified,
 //! as many as its budget allows; its geometric error says how large the largest is that it leaves out.
 //! Where a tile can hold everything under it, simplified, its children are the leaves.
+//! Over components (BIM) stands one tile more, in which they are a block: a building is a block before it is walls.
 //!
 //! A checkpoint puts the objects and the index on the disk; tiles that are drawn are written down in the [`Journal`].
 //!
@@ -14,6 +15,7 @@ mod change;
 mod draw;
 mod mass;
 mod plan;
+mod silhouette;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::change::{Delta, Objects, change};
 use self::{
     draw::{Drawn, Pen, Pick},
-    plan::{Plan, Weighed, plan},
+    plan::{LEAF_WEIGHT, Plan, Weighed, largest, plan},
+    silhouette::Silhouette,
 };
 use super::{
     LayerTiles, Surroundings, TileError, TileNode, TilesetBuilder,
@@ -40,8 +43,10 @@ use super::{
     shape::Sketch,
     spill::{Place, Spill},
 };
-use crate::model::{CityObject, Geometry};
+use crate::model::{CimLevel, CityObject, Geometry};
 
+/// Components that cost less to draw than this need no block in their place.
+const LEAST_WEIGHT: u64 = LEAF_WEIGHT / 8;
 /// Coordinates beyond this are no place in a city, metres.
 const FARTHEST_M: f64 = 1e9;
 
@@ -78,6 +83,8 @@ struct Entry {
     weighed: Weighed,
     offset: u64,
     length: u32,
+    /// Whether a block may stand for it.
+    is_component: bool,
 }
 
 impl Borrow<Weighed> for Entry {
@@ -103,6 +110,8 @@ pub struct SolidTiler {
     /// Bytes and entries of the index.
     index_bytes: u64,
     indexed: usize,
+    /// What is seen of components from afar.
+    silhouette: Silhouette,
 }
 
 /// What another process needs to know to go on with a [`SolidTiler`].
@@ -113,6 +122,7 @@ pub struct State {
     indexed: usize,
     album: album::State,
     undrawn: Undrawn,
+    silhouette: Silhouette,
 }
 
 /// Names of the files.
@@ -133,6 +143,7 @@ impl SolidTiler {
             index: Spill::new(spill, INDEX),
             index_bytes: 0,
             indexed: 0,
+            silhouette: Silhouette::default(),
         })
     }
 
@@ -185,6 +196,7 @@ impl SolidTiler {
             indexed: self.indexed,
             album: self.album.checkpoint()?,
             undrawn: self.undrawn.clone(),
+            silhouette: self.silhouette.clone(),
         })
     }
 
@@ -199,6 +211,7 @@ impl SolidTiler {
             index: Spill::restore(spill, INDEX, state.index).map_err(io)?,
             index_bytes: state.index,
             indexed: state.indexed,
+            silhouette: state.silhouette,
         })
     }
 
@@ -218,6 +231,11 @@ impl SolidTiler {
         hasher.finalize().to_hex()[..16].to_string()
     }
 
+    /// Takes a building without a shape of its own, which may have components.
+    pub fn push_whole(&mut self, object: &CityObject) {
+        self.silhouette.add_whole(object);
+    }
+
     /// Takes one object.
     pub fn push(&mut self, object: &CityObject) -> Result<(), TileError> {
         if let Err(reason) = can_be_drawn(&object.geometry) {
@@ -231,7 +249,14 @@ impl SolidTiler {
         }
         let record = postcard::to_allocvec(&Sketch::of(object)).map_err(|e| TileError::Spill(e.to_string()))?;
         let (offset, length) = self.spill.write(&record)?.parts();
-        self.entries.push(Entry { weighed: Weighed::of(object), offset, length });
+        let mut is_component = false;
+        if let Geometry::Mesh(mesh) = &object.geometry
+            && CimLevel::of(object.class, &object.geometry) >= CimLevel::FUNCTION
+        {
+            self.silhouette.add(object, mesh);
+            is_component = true;
+        }
+        self.entries.push(Entry { weighed: Weighed::of(object), offset, length, is_component });
         if self.entries.len() >= INDEXED_TOGETHER { self.index() } else { Ok(()) }
     }
 
@@ -251,8 +276,26 @@ impl SolidTiler {
             undrawn.merge(drawn.undrawn);
             nodes.push(Some(drawn.node));
         }
-        tileset.add_root(assemble(root, &plans, &mut nodes));
+        let tree = assemble(root, &plans, &mut nodes);
+        tileset.add_root(self.under_block(tree, pen)?);
         Ok(undrawn)
+    }
+
+    /// The tree under a tile in which a block stands for all components, where there are many of them.
+    fn under_block(&self, tree: TileNode, pen: Pen<'_>) -> Result<TileNode, TileError> {
+        let components = self.entries.iter().filter(|entry| entry.is_component);
+        let weight: u64 = components.map(|entry| u64::from(entry.weighed.weight)).sum();
+        if weight < LEAST_WEIGHT {
+            return Ok(tree);
+        }
+        let others = (0..self.entries.len()).filter(|i| !self.entries[*i].is_component).collect();
+        let others = largest(others, |i: &usize| self.entries[*i].weighed);
+        let picks = others.kept.iter().map(|number| self.pick(*number)).collect::<Result<_, _>>()?;
+        let block = pen.draw_block(&self.silhouette, picks, f64::from(others.left_out_m))?;
+        Ok(match block {
+            Some(block) => TileNode { children: vec![tree], ..block },
+            None => tree,
+        })
     }
 
     /// Draws every planned tile, on as many threads as there are cores, and writes its content.
@@ -299,11 +342,12 @@ impl SolidTiler {
 
     /// The objects that a tile draws.
     fn picks(&self, plan: &Plan) -> Result<Vec<Pick>, TileError> {
-        let pick = |number: &usize| {
-            let entry = &self.entries[*number];
-            Ok(Pick { weighed: entry.weighed, record: self.spill.read(entry.place())? })
-        };
-        plan.picks.iter().map(pick).collect()
+        plan.picks.iter().map(|number| self.pick(*number)).collect()
+    }
+
+    fn pick(&self, number: usize) -> Result<Pick, TileError> {
+        let entry = &self.entries[number];
+        Ok(Pick { weighed: entry.weighed, record: self.spill.read(entry.place())? })
     }
 }
 
