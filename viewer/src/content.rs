@@ -497,6 +497,8 @@ mod tests {
                 ids: vec!["trees/1".into(), "建筑/2".into(), "trees/3".into()],
                 classes: vec!["tree", "building", "tree"],
                 names: vec![String::new(), "海湾中心".into(), String::new()],
+                levels: vec![4, 2, 4],
+                ..FeatureTable::default()
             },
         }
     }
@@ -512,6 +514,7 @@ mod tests {
         assert_eq!(tile.features.ids, ["trees/1", "建筑/2", "trees/3"]);
         assert_eq!(tile.features.classes[1], "building");
         assert_eq!(tile.features.names[1], "海湾中心");
+        assert_eq!(tile.features.levels, [4, 2, 4]);
         assert_eq!(tile.meshes.len(), 2, "one mesh a material, instances expanded");
         let (facade, trees) = (&tile.meshes[0], &tile.meshes[1]);
         assert_eq!(tile.materials[facade.material].name, "facade_office");

@@ -18,8 +18,8 @@ use crate::{
 const FINEST: u32 = 28;
 /// Cells beyond which they are taken together by fours.
 const MOST_CELLS: usize = 1 << 17;
-/// Steps in which the edge of a triangle is looked at, at most.
-const MOST_STEPS: f64 = 4096.0;
+/// Cells that are larger than this, metres, say nothing of a building: something lies far off.
+const LARGEST_CELL_M: f64 = 8.0;
 /// Most prisms one upon the other.
 const MOST_TIERS: usize = 5;
 /// Heights that differ by less, as a root mean square, need no other prism, metres.
@@ -104,10 +104,13 @@ impl Silhouette {
     }
 
     fn add_triangle(&mut self, [a, b, c]: [DVec3; 3]) {
+        let size = (a.max(b).max(c) - a.min(b).min(c)).truncate();
+        // More cells than are kept need not be looked at one by one.
+        while size.max_element() / curve::side_m(self.level()) > (MOST_CELLS as f64).sqrt() && self.level() > 0 {
+            self.coarsen();
+        }
         let step_m = curve::side_m(self.level()) * 0.5;
-        let steps = |from: DVec3, to: DVec3| {
-            (from.truncate().distance(to.truncate()) / step_m).ceil().clamp(1.0, MOST_STEPS) as u32
-        };
+        let steps = |from: DVec3, to: DVec3| (from.truncate().distance(to.truncate()) / step_m).ceil().max(1.0) as u32;
         let across = steps(a, b).max(steps(a, c));
         for i in 0..=across {
             let share = f64::from(i) / f64::from(across);
@@ -143,6 +146,9 @@ impl Silhouette {
             self.columns.iter().map(|(cell, column)| (cell.map(i64::from), *column)).collect();
         let side_m = curve::side_m(self.level());
         let mut prisms = Prisms { blocks: Vec::new(), deviation_m: side_m * STRAIGHT };
+        if side_m > LARGEST_CELL_M {
+            return prisms;
+        }
         let mut deviations = Vec::new();
         for body in bodies(columns.keys().copied()) {
             // A rail that stands alone is not seen where blocks are.
@@ -376,12 +382,12 @@ fn straight(ring: &[[i64; 2]], side_m: f64) -> Vec<DVec3> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::{Class, Geometry, MeshPart, ObjectId};
 
     /// An upright box around a middle, turned, as a component.
-    fn slab(middle: DVec3, size: DVec3, turn: f64) -> CityObject {
+    pub fn slab(middle: DVec3, size: DVec3, turn: f64) -> CityObject {
         let along = DVec2::from_angle(turn);
         let corner = |x: f64, y: f64, z: f64| {
             let plan = along * (x * size.x) + along.perp() * (y * size.y);
@@ -474,7 +480,7 @@ mod tests {
     fn nonsense_is_nothing() {
         assert!(Silhouette::default().prisms().blocks.is_empty());
         let far = slab(DVec3::splat(1e8), DVec3::new(1e9, 1e9, 1.0), 0.0);
-        let _ = silhouette(&[far]).prisms();
+        assert!(silhouette(&[far]).prisms().blocks.is_empty());
         let thin = slab(DVec3::ZERO, DVec3::new(0.1, 0.1, 90.0), 0.0);
         assert!(silhouette(&[thin]).prisms().blocks.is_empty(), "a pole is no block");
     }

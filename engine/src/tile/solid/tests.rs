@@ -460,3 +460,54 @@ fn what_a_far_tile_leaves_out_is_merged_and_nothing_is_lost() {
     let all: f64 = objects.iter().map(area).sum();
     assert!((kept + left - all).abs() < all * 1e-4, "{kept} + {left} of {all} m²");
 }
+
+/// A house of so many storeys, each of a slab and forty walls, and the building itself, which has no shape.
+fn components(storeys: usize) -> Vec<CityObject> {
+    let mut all = vec![CityObject::new(ObjectId::new("bim", "house"), Class::Building, Geometry::None)];
+    for storey in 0..storeys {
+        let at = CITY + DVec3::Z * (storey as f64 * 3.0);
+        let mut add = |number: usize, middle: DVec3, size: DVec3| {
+            let mut object = silhouette::tests::slab(middle, size, 0.0);
+            object.id = ObjectId::new("bim", format!("{storey}/{number}"));
+            all.push(object);
+        };
+        add(0, at, DVec3::new(40.0, 20.0, 0.3));
+        for wall in 0..40 {
+            add(wall + 1, at + DVec3::new(wall as f64 - 19.5, 0.0, 1.5), DVec3::new(0.2, 20.0, 3.0));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_building_of_components_is_a_block_before_it_is_walls() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = components(20);
+    let tiles = tile(&objects, &ground(), folder.path());
+    let (json, tree) = tree(folder.path(), &tiles);
+    let root = tree.tile(TileId::ROOT);
+    assert_eq!((root.stands_for, root.children.len()), (Some(CimLevel::FUNCTION), 1));
+    assert!(root.geometric_error_m >= tree.tile(root.children[0]).geometric_error_m);
+    assert!(tree.tiles()[1..].iter().all(|tile| tile.stands_for.is_none()));
+    let (glb, bin) = content(folder.path(), json["root"]["content"]["uri"].as_str().unwrap());
+    assert_eq!(feature_count(&glb), 1);
+    assert!(String::from_utf8_lossy(&bin).contains("bim/house"), "a click on it finds the building");
+    let columns = &glb["extensions"]["EXT_structural_metadata"]["propertyTables"][0]["properties"];
+    let level = &glb["bufferViews"][columns["cim_level"]["values"].as_u64().unwrap() as usize];
+    assert_eq!(bin[level["byteOffset"].as_u64().unwrap() as usize], CimLevel::FRAME.number());
+    let size = root.extent.size();
+    assert!((size - DVec3::new(40.0, 20.0, 60.0)).abs().max_element() < 2.0, "{size}");
+    let triangles: u64 =
+        glb["meshes"].as_array().unwrap().iter().flat_map(|mesh| mesh["primitives"].as_array().unwrap()).fold(
+            0,
+            |sum, primitive| {
+                sum + glb["accessors"][primitive["indices"].as_u64().unwrap() as usize]["count"].as_u64().unwrap() / 3
+            },
+        );
+    assert!(triangles < 100, "{triangles} triangles");
+
+    // A few components are drawn as what they are at any distance.
+    let small = tempfile::tempdir().unwrap();
+    let tiles = tile(&components(1), &ground(), small.path());
+    assert!(self::tree(small.path(), &tiles).1.tile(TileId::ROOT).stands_for.is_none());
+}
