@@ -26,12 +26,24 @@ pub struct Entry {
 }
 
 /// Times `ours` beside `peers` and prints a row for each; `count` things are in the `input`.
-pub fn contest(what: &str, input: &str, (count, unit): (u64, &str), ours: &Entry, peers: &[Entry]) -> Result<()> {
+pub fn contest(what: &str, input: &str, count: (u64, &str), ours: &Entry, peers: &[Entry]) -> Result<()> {
+    contest_of(RUNS, what, input, count, ours, peers)
+}
+
+/// The same with so many runs of each.
+pub fn contest_of(
+    times: usize,
+    what: &str,
+    input: &str,
+    (count, unit): (u64, &str),
+    ours: &Entry,
+    peers: &[Entry],
+) -> Result<()> {
     let Some(program) = &ours.program else { anyhow::bail!("{} is not there", ours.name) };
     let busy = load() > BUSY;
     let mut mine = Vec::new();
     let mut theirs: Vec<Vec<Run>> = peers.iter().map(|_| Vec::new()).collect();
-    for _ in 0..RUNS {
+    for _ in 0..times {
         mine.push(run(program, ours)?);
         for (peer, runs) in peers.iter().zip(&mut theirs) {
             if let Some(program) = &peer.program {

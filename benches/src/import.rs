@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use groundline_sample::mass;
 
 use crate::{
-    contest::{Entry, contest},
+    contest::{Entry, contest, contest_of},
+    large,
     run::program,
 };
 
@@ -160,6 +161,31 @@ impl Bench {
         let bytes: u64 = files.iter().filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum();
         let input = format!("{} real files, {:.1} MB", files.len(), bytes as f64 / 1e6);
         contest("IFC to 3D tiles, index, GeoParquet", &input, (bytes, "bytes"), &import, &[ifcopenshell, web_ifc])
+    }
+
+    /// A scan that is far larger than memory: 200 million points, or as many as `GROUNDLINE_POINTS` says; two runs of each.
+    pub fn points(&self) -> Result<()> {
+        let wanted = std::env::var("GROUNDLINE_POINTS").unwrap_or_else(|_| "200000000".into());
+        let count: u64 = wanted.trim().parse().context("GROUNDLINE_POINTS")?;
+        let folder = self.work.join("points");
+        std::fs::create_dir_all(&folder)?;
+        let source = large::laz(&folder, count * large::LAZ_POINT_BYTES)?;
+        let copc = self.work.join("points.copc.laz");
+        let copc_converter = Entry {
+            name: "copc_converter 0.16".into(),
+            program: program("copc_converter"),
+            args: vec!["--progress".into(), "plain".into(), shown(&source), shown(&copc)],
+            output: vec![copc.clone()],
+            result: nothing,
+        };
+        let import = self.import("points", &[&source], &["--crs", "EPSG:4549", "--layer", "scan"]);
+        let input = format!("{count} generated points, {:.0} MB of LAZ", source.metadata()?.len() as f64 / 1e6);
+        contest_of(2, "LAZ to 3D tiles", &input, (count, "points"), &import, &[copc_converter])?;
+        for path in import.output.iter().chain([&folder]) {
+            std::fs::remove_dir_all(path)?;
+        }
+        let _ = std::fs::remove_file(copc);
+        Ok(())
     }
 
     fn import(&self, name: &str, sources: &[&PathBuf], more: &[&str]) -> Entry {

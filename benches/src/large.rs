@@ -166,6 +166,9 @@ pub fn citygml(folder: &Path, bytes: u64) -> Result<PathBuf> {
     Ok(groundline_sample::mass::city_gml(folder, (bytes / HOUSE_BYTES).max(1) as usize)?)
 }
 
+/// Bytes of a point of [`laz`], unpacked.
+pub const LAZ_POINT_BYTES: u64 = 26;
+
 /// LAZ of point format 2, whose size counts unpacked: 26 bytes a point. Points lie as a scanner's do, line after line.
 pub fn laz(folder: &Path, bytes: u64) -> Result<PathBuf> {
     let path = folder.join("scan.laz");
@@ -176,7 +179,7 @@ pub fn laz(folder: &Path, bytes: u64) -> Result<PathBuf> {
     builder.transforms = Vector { x: scaled(520_000.0), y: scaled(3_990_000.0), z: scaled(0.0) };
     let mut writer = las::Writer::from_path(&path, builder.into_header()?)?;
     const LINE: u64 = 4000;
-    for number in 0..(bytes / 26).max(1) {
+    for number in 0..(bytes / LAZ_POINT_BYTES).max(1) {
         let (column, row) = (number % LINE, number / LINE);
         let z = (column as f64 * 0.01).sin() * 8.0 + (row as f64 * 0.007).cos() * 5.0 + (number % 7) as f64 * 0.01;
         let shade = ((number * 2_654_435_761) >> 20) as u16 & 0x3f00;

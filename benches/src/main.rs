@@ -75,6 +75,9 @@ fn main() -> Result<()> {
     if is_wanted("scale") {
         scale::scale(&bench.groundline, work.path())?;
     }
+    if is_wanted("points") {
+        bench.points()?;
+    }
     if is_wanted("resume") {
         resume::resume(&bench.groundline, work.path())?;
     }
