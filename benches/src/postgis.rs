@@ -295,7 +295,9 @@ impl Database {
         let columns = "id, name, height, storeys, st_xmin(g), st_ymin(g), st_xmax(g), st_ymax(g)";
         match kind {
             Kind::Box => {
-                format!("select {columns} from b where g && st_makeenvelope({x},{y},{x}+{SIDE_M},{y}+{SIDE_M})")
+                // Exact, as ours are: `&&` alone compares boxes of f32, which are half a metre wider here.
+                let envelope = format!("st_makeenvelope({x},{y},{x}+{SIDE_M},{y}+{SIDE_M})");
+                format!("select {columns} from b where st_intersects(g, {envelope})")
             }
             Kind::Nearest => format!("select {columns} from b order by g <-> st_makepoint({x},{y}) limit 1"),
         }

@@ -6,7 +6,7 @@
 use std::{path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use glam::DVec3;
+use glam::{DVec2, DVec3};
 use groundline_engine::{
     query::{Found, Query, Shape, run},
     store::City,
@@ -29,9 +29,9 @@ const SIDE_M: f64 = 100.0;
 /// Prints a row for each number of objects.
 pub fn scale(groundline: &Path, work: &Path) -> Result<()> {
     println!(
-        "\n| objects | import, s | objects/s | peak MiB | bytes an object in the city | tiles | opened and first box, ms | box of {SIDE_M} m with attributes, p50 and p99, ms | nearest, p50 and p99, ms | one object changed, s | files of that version |"
+        "\n| objects | import, s | objects/s | peak MiB | bytes an object in the city | tiles | opened and first box, ms | box of {SIDE_M} m with attributes, p50 and p99, ms | nearest, p50 and p99, ms | first on a ray of a kilometre, p50 and p99, ms | one object changed, s | files of that version |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let counts = std::env::var("GROUNDLINE_SCALE").unwrap_or_else(|_| "10000,100000,1000000,10000000".into());
     for count in counts.split(',') {
         let folder = work.join("scale");
@@ -74,6 +74,14 @@ fn one(groundline: &Path, folder: &Path, count: u64) -> Result<()> {
     let cold_ms = timer.elapsed().as_secs_f64() * 1e3;
     let boxes = times_ms(&mut || answer(&open, &boxed(place())))?;
     let nearest = times_ms(&mut || answer(&open, &near(place())))?;
+    let mut turn = Dice(11);
+    let mut ray = |at: DVec3| {
+        let plan = DVec2::from_angle(turn.roll() * std::f64::consts::TAU);
+        // From above the roofs, down by one in eight.
+        let shape = Shape::Ray { origin: at.truncate().extend(100.0), direction: plan.extend(-0.125), max_m: 1_000.0 };
+        Query { shape, limit: Some(1), ..Query::default() }
+    };
+    let rays = times_ms(&mut || answer(&open, &ray(place())))?;
 
     let (mut changes, mut files) = (Vec::new(), 0);
     for number in 0..CHANGES {
@@ -103,7 +111,7 @@ fn one(groundline: &Path, folder: &Path, count: u64) -> Result<()> {
         files = City::open(&path)?.tile_files(&layer)?.iter().filter(|file| !before.contains(*file)).count();
     }
     println!(
-        "| {count} | {:.1} | {:.0} | {:.0} | {:.0} | {} | {cold_ms:.0} | {:.2}, {:.2} | {:.2}, {:.2} | {:.2} | {files} |",
+        "| {count} | {:.1} | {:.0} | {:.0} | {:.0} | {} | {cold_ms:.0} | {:.2}, {:.2} | {:.2}, {:.2} | {:.2}, {:.2} | {:.2} | {files} |",
         made.wall_s,
         count as f64 / made.wall_s,
         report["peak_rss_bytes"].as_f64().context("peak_rss_bytes")? / f64::from(1 << 20),
@@ -113,6 +121,8 @@ fn one(groundline: &Path, folder: &Path, count: u64) -> Result<()> {
         boxes.1,
         nearest.0,
         nearest.1,
+        rays.0,
+        rays.1,
         median(changes.into_iter()),
     );
     Ok(())
