@@ -4,6 +4,7 @@
 
 use bevy::{camera::primitives::Aabb, light::NotShadowCaster, prelude::*};
 use glam::{DVec2, DVec3};
+use groundline_engine::model::Extent;
 
 use crate::{
     city::CityModel,
@@ -16,8 +17,10 @@ use crate::{
 
 /// Cells along a side: light and haze are computed well even over a large plane.
 const CELLS: u32 = 32;
-/// How far it reaches beyond the city, in sizes of the city.
+/// How far it reaches beyond the city, in sizes of the city: farther than the border that fades.
 const MARGIN: f64 = 0.06;
+/// And metres more.
+const MARGIN_M: f64 = 20.0;
 /// Paper grey, linear.
 const COLOUR: [f32; 4] = [0.42, 0.46, 0.48, 1.0];
 
@@ -47,6 +50,19 @@ pub fn lay_plane(
     ));
 }
 
+/// Box around what is drawn of a city: without terrain there is the plane around the objects, so that it fades into the haze
+/// and not they.
+pub fn drawn_extent(city: &CityModel) -> Extent {
+    let mut extent = city.scene_extent();
+    if city.ground.is_empty() && !extent.is_empty() {
+        let size = extent.size();
+        let margin = DVec2::splat(size.x.max(size.y) * MARGIN + MARGIN_M).extend(0.0);
+        extent.min -= margin;
+        extent.max += margin;
+    }
+    extent
+}
+
 /// The plane's mesh and its origin; `None` for a city with terrain or without anything.
 fn plane_under(city: &CityModel) -> Option<(DrawMesh, DVec3)> {
     let extent = city.scene_extent();
@@ -56,7 +72,7 @@ fn plane_under(city: &CityModel) -> Option<(DrawMesh, DVec3)> {
     // What stands on no terrain stands on 0; where a source has its own heights, the lowest of them decides.
     let level = if extent.min.z > 5.0 || extent.min.z < -5.0 { extent.min.z } else { 0.0 };
     let middle = extent.centre().truncate().extend(level - 0.3);
-    let half = extent.size().truncate() * (0.5 + MARGIN) + DVec2::splat(20.0);
+    let half = drawn_extent(city).size().truncate() * 0.5;
     let mut mesh = DrawMesh { min: Vec3::INFINITY, max: Vec3::NEG_INFINITY, ..DrawMesh::default() };
     for row in 0..=CELLS {
         for column in 0..=CELLS {

@@ -23,7 +23,7 @@ use crate::{
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
-    plane::lay_plane,
+    plane::{drawn_extent, lay_plane},
     sea::{SeaDone, extend_sea},
     stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     sun::{Moment, SunPosition, sun_position},
@@ -292,7 +292,7 @@ fn light_scene(
 ) {
     let extent = city.0.scene_extent();
     let middle = extent.centre().truncate();
-    let setting = Setting { extent, ground_m: city.0.ground_m(middle), is_below: below.0 };
+    let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), is_below: below.0 };
     let look = Look::new(&clock.sun, &setting, &origin.0);
     if look == last.0 {
         return;

@@ -205,7 +205,7 @@ pub fn largest<T>(mut candidates: Vec<T>, weighed: impl Fn(&T) -> Weighed) -> La
         }
         None => false,
     };
-    let kept = candidates.iter().take_while(fits).count().max(1);
+    let kept = candidates.iter().take_while(fits).count().max(1).min(candidates.len());
     let left = candidates.split_off(kept);
     let left_out_m = left.first().map_or(0.0, |object| weighed(object).size_m);
     Largest { kept: candidates, left, left_out_m }

@@ -17,7 +17,7 @@ use crate::{
 /// Level of the squares that are the first cells: half a metre.
 const FINEST: u32 = 28;
 /// Cells beyond which they are taken together by fours.
-const MOST_CELLS: usize = 1 << 17;
+const MOST_CELLS: usize = 1 << 16;
 /// Cells that are larger than this, metres, say nothing of a building: something lies far off.
 const LARGEST_CELL_M: f64 = 8.0;
 /// Most prisms one upon the other.
@@ -26,6 +26,10 @@ const MOST_TIERS: usize = 5;
 const SAME_HEIGHT_M: f64 = 0.8;
 /// Upper prisms and holes that are smaller are left out, square metres.
 const LEAST_AREA_M2: f64 = 6.0;
+/// Gaps that are narrower are closed: a model may be of walls alone, and walls have doors, metres.
+const GAP_M: f64 = 4.0;
+/// Where less of an outline is covered, it is one of walls without floors, and no court is open in it.
+const SHELL: f64 = 0.5;
 /// Of a cell's side, how far outlines may move to be straight.
 const STRAIGHT: f64 = 1.1;
 
@@ -149,6 +153,7 @@ impl Silhouette {
         if side_m > LARGEST_CELL_M {
             return prisms;
         }
+        let columns = closed(columns, ((GAP_M * 0.5 / side_m).round() as i64).max(1));
         let mut deviations = Vec::new();
         for body in bodies(columns.keys().copied()) {
             // A rail that stands alone is not seen where blocks are.
@@ -162,6 +167,36 @@ impl Silhouette {
         prisms.deviation_m = prisms.deviation_m.max(f64::from(most));
         prisms
     }
+}
+
+/// The cells with those between them where gaps are narrower than twice `reach` cells; these are as their nearest neighbour is.
+fn closed(mut columns: BTreeMap<[i64; 2], Column>, reach: i64) -> BTreeMap<[i64; 2], Column> {
+    let axes = [[1, 0], [0, 1]];
+    let moved = |[x, y]: [i64; 2], [dx, dy]: [i64; 2], by: i64| [x + dx * by, y + dy * by];
+    let mut cells: HashSet<[i64; 2]> = columns.keys().copied().collect();
+    for axis in axes {
+        cells = cells.iter().flat_map(|cell| (-reach..=reach).map(move |by| moved(*cell, axis, by))).collect();
+    }
+    for axis in axes {
+        let is_inner = |cell: &&[i64; 2]| (-reach..=reach).all(|by| cells.contains(&moved(**cell, axis, by)));
+        cells = cells.iter().filter(is_inner).copied().collect();
+    }
+    let mut rim: Vec<[i64; 2]> = columns.keys().copied().collect();
+    while !rim.is_empty() {
+        let mut next = Vec::new();
+        for cell in rim {
+            let column = columns[&cell];
+            for (axis, by) in axes.into_iter().flat_map(|axis| [(axis, -1), (axis, 1)]) {
+                let beside = moved(cell, axis, by);
+                if cells.contains(&beside) && !columns.contains_key(&beside) {
+                    columns.insert(beside, column);
+                    next.push(beside);
+                }
+            }
+        }
+        rim = next;
+    }
+    columns
 }
 
 /// Cells that hang together, corner to corner too; each in order, the first first.
@@ -287,7 +322,11 @@ fn outlines(cells: &HashSet<[i64; 2]>, side_m: f64, least_m2: f64) -> Vec<Polygo
         let area = area(ring);
         if area > 0.0 { area >= least_m2 } else { -area >= LEAST_AREA_M2 }
     });
-    let (outer, holes): (Vec<_>, Vec<_>) = rings.into_iter().partition(|ring| area(ring) > 0.0);
+    let (outer, mut holes): (Vec<_>, Vec<_>) = rings.into_iter().partition(|ring| area(ring) > 0.0);
+    let outlined: f64 = outer.iter().map(|ring| area(ring)).sum();
+    if (cells.len() as f64) * side_m * side_m < outlined * SHELL {
+        holes.clear();
+    }
     let mut polygons: Vec<(Vec<[i64; 2]>, Polygon)> = outer
         .into_iter()
         .map(|ring| {
@@ -462,9 +501,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn walls_without_floors_are_a_block_too_and_doors_do_not_split_it() {
+        let at = DVec3::new(1000.0, 2000.0, 1.5);
+        let wall = |x: f64, y: f64, w: f64, d: f64| slab(at + DVec3::new(x, y, 0.0), DVec3::new(w, d, 3.0), 0.0);
+        // Four walls of 30 m by 20 m, each in two pieces with a metre and a half between them.
+        let along = |x: f64, y: f64| [wall(x - 7.75, y, 14.0, 0.3), wall(x + 7.75, y, 14.0, 0.3)];
+        let across = |x: f64, y: f64| [wall(x, y - 5.25, 0.3, 9.0), wall(x, y + 5.25, 0.3, 9.0)];
+        let all: Vec<CityObject> = [along(0.0, -10.0), along(0.0, 10.0), across(-15.0, 0.0), across(15.0, 0.0)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let blocks = silhouette(&all).prisms().blocks;
+        assert_eq!((blocks.len(), blocks[0].footprint.len()), (1, 1), "{blocks:?}");
+        assert!(blocks[0].footprint[0].holes.is_empty());
+        assert!((area_m2(&blocks[0]) / 600.0 - 1.0).abs() < 0.1, "{}", area_m2(&blocks[0]));
+    }
+
+    #[test]
     fn a_large_model_takes_bounded_memory() {
         let mut silhouette = Silhouette::default();
-        for i in 0..40 {
+        for i in 0..20 {
             let object = slab(DVec3::new(f64::from(i) * 400.0, 0.0, 0.0), DVec3::new(390.0, 390.0, 4.0), 0.0);
             let Geometry::Mesh(mesh) = &object.geometry else { unreachable!() };
             silhouette.add(&object, mesh);
@@ -473,7 +529,7 @@ pub(super) mod tests {
         assert!(silhouette.coarser > 0);
         let blocks = silhouette.prisms().blocks;
         let total: f64 = blocks.iter().map(area_m2).sum();
-        assert!((total / (40.0 * 390.0 * 390.0) - 1.0).abs() < 0.1, "{total} in {}", blocks.len());
+        assert!((total / (20.0 * 390.0 * 390.0) - 1.0).abs() < 0.1, "{total} in {}", blocks.len());
     }
 
     #[test]
