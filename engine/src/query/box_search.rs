@@ -1,19 +1,9 @@
 //! A question for a box on its way through a tree.
 
-use super::{
-    node::{Asked, NODE, overlaps, overlaps_on, touches, touches_on},
-    tree::BoxTree,
-};
+use super::{node::NODE, nodes::Wanted, tree::BoxTree};
 
 /// Nodes that wait at most: twice the children of one.
 const MOST_WAITING: usize = 2 * NODE;
-
-/// What a tree is asked for, in its own cells.
-pub(super) struct Wanted {
-    pub plan: [Asked; 2],
-    /// Absent where it reaches over the whole height of the tree.
-    pub height: Option<Asked>,
-}
 
 /// Numbers of nodes that wait for being looked at together, so that what memory is slow to give is asked for at once.
 pub(super) struct Waiting {
@@ -38,11 +28,14 @@ impl Waiting {
     /// As [`Waiting::add`], the children of a node that a mask names.
     #[inline(always)]
     fn add_children(&mut self, node: u32, mut mask: u32) -> bool {
+        let mut count = self.count;
         while mask != 0 {
-            self.add(node * NODE as u32 + mask.trailing_zeros());
+            self.numbers[count % MOST_WAITING] = node * NODE as u32 + mask.trailing_zeros();
+            count += 1;
             mask &= mask - 1;
         }
-        self.count > MOST_WAITING - NODE
+        self.count = count;
+        count > MOST_WAITING - NODE
     }
 
     #[inline(always)]
@@ -57,99 +50,79 @@ pub(super) struct Search<'a, F> {
     tree: &'a BoxTree,
     wanted: Wanted,
     found: &'a mut F,
-    /// Nodes of level 1.
-    blocks: Waiting,
     leaves: Waiting,
 }
 
 impl<'a, F: FnMut(u32, bool)> Search<'a, F> {
     #[inline(always)]
     pub fn new(tree: &'a BoxTree, wanted: Wanted, found: &'a mut F) -> Self {
-        Self { tree, wanted, found, blocks: Waiting::new(), leaves: Waiting::new() }
+        Self { tree, wanted, found, leaves: Waiting::new() }
     }
 
     /// From the root on.
     pub fn whole(mut self) {
+        let mut blocks = Waiting::new();
         match self.tree.levels {
-            2 => drop(self.blocks.add(0)),
-            levels => self.descend(levels - 1, 0),
+            2 => drop(blocks.add(0)),
+            levels => self.descend(levels - 1, 0, &mut blocks),
         }
-        self.open_blocks();
-        self.open_leaves();
+        self.within(blocks.take());
     }
 
     /// From these nodes of level 1 on.
     pub fn within(mut self, blocks: &[u32]) {
-        for block in blocks {
-            self.open_block(*block);
-        }
+        self.open_blocks(blocks);
         self.open_leaves();
     }
 
-    /// From level 2 on upwards.
-    fn descend(&mut self, level: usize, node: u32) {
-        let mut mask = self.hits(self.tree.at(level, node as usize));
+    /// From level 2 on upwards; the nodes of level 1 wait in `blocks`.
+    fn descend(&mut self, level: usize, node: u32, blocks: &mut Waiting) {
+        let mut mask = self.tree.upper.hits(self.tree.at(level, node as usize), &self.wanted);
         if level == 2 {
-            if self.blocks.add_children(node, mask) {
-                self.open_blocks();
+            if blocks.add_children(node, mask) {
+                self.open_blocks(blocks.take());
             }
             return;
         }
         while mask != 0 {
-            self.descend(level - 1, node * NODE as u32 + mask.trailing_zeros());
+            self.descend(level - 1, node * NODE as u32 + mask.trailing_zeros(), blocks);
             mask &= mask - 1;
         }
     }
 
-    fn open_blocks(&mut self) {
-        for at in 0..std::mem::take(&mut self.blocks.count) {
-            self.open_block(self.blocks.numbers[at]);
+    #[inline(always)]
+    fn open_blocks(&mut self, blocks: &[u32]) {
+        for block in blocks {
+            self.open_block(*block);
         }
     }
 
     #[inline(always)]
     fn open_block(&mut self, block: u32) {
-        let mask = self.hits(self.tree.at(1, block as usize));
+        let mask = self.tree.upper.hits(self.tree.at(1, block as usize), &self.wanted);
         if self.leaves.add_children(block, mask) {
             self.open_leaves();
         }
     }
 
     fn open_leaves(&mut self) {
-        // Number of the first box, and one bit for each hit and for each that is not sure.
-        let mut hits = [(0, 0, 0); MOST_WAITING];
-        let mut count = 0;
-        for number in 0..std::mem::take(&mut self.leaves.count) {
-            let leaf = self.leaves.numbers[number % MOST_WAITING];
-            let at = self.tree.at(0, leaf as usize);
-            let mask = self.hits(at);
-            hits[count % MOST_WAITING] = (leaf * NODE as u32, mask as u16, self.unsure(at) as u16);
-            count += usize::from(mask != 0);
+        let leaves = &self.leaves.numbers[..std::mem::take(&mut self.leaves.count)];
+        // One bit for each hit and for each that is not sure, of four leaves in a number: a loop for each leaf would end where no
+        // processor expects it. All are looked at before any is told of.
+        let mut hits = [(0u64, 0u64); MOST_WAITING / 4];
+        for (four, (mask, unsure)) in leaves.chunks(4).zip(&mut hits) {
+            for (leaf, place) in four.iter().zip(0..) {
+                *mask |= u64::from(self.tree.leaves.hits(*leaf as usize, &self.wanted)) << (place * NODE);
+                *unsure |= u64::from(self.tree.leaves.unsure(*leaf as usize, &self.wanted)) << (place * NODE);
+            }
         }
-        // Four leaves in one number: a loop for each would end where no processor expects it.
-        for four in hits[..count].chunks(4) {
-            let bits = |of: fn(&(u32, u16, u16)) -> u16| {
-                four.iter().rev().fold(0u64, |bits, leaf| bits << NODE | u64::from(of(leaf)))
-            };
-            let (mut mask, unsure) = (bits(|leaf| leaf.1), bits(|leaf| leaf.2));
+        for (four, (mut mask, unsure)) in leaves.chunks(4).zip(hits) {
             while mask != 0 {
                 let bit = mask.trailing_zeros();
-                let first = four[bit as usize / NODE].0;
-                (self.found)(first + bit % NODE as u32, unsure >> bit & 1 == 0);
+                let leaf = four[bit as usize / NODE];
+                (self.found)(leaf * NODE as u32 + bit % NODE as u32, unsure >> bit & 1 == 0);
                 mask &= mask - 1;
             }
         }
-    }
-
-    #[inline(always)]
-    fn hits(&self, node: usize) -> u32 {
-        let plan = overlaps(&self.tree.plans[node], &self.wanted.plan);
-        self.wanted.height.as_ref().map_or(plan, |height| plan & overlaps_on(&self.tree.heights[node], height))
-    }
-
-    #[inline(always)]
-    fn unsure(&self, node: usize) -> u32 {
-        let plan = touches(&self.tree.plans[node], &self.wanted.plan);
-        self.wanted.height.as_ref().map_or(plan, |height| plan | touches_on(&self.tree.heights[node], height))
     }
 }

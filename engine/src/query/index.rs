@@ -35,6 +35,8 @@ pub struct LayerIndex {
     /// Part and number of each block.
     blocks: Vec<(u32, u32)>,
     held: RwLock<Arc<Held>>,
+    /// Bytes of trees that are held at the same time, but for what the last of them takes.
+    most_held: usize,
 }
 
 /// Trees that were read, by the number of their part. When they are too many, new ones take their place as a whole: a question
@@ -53,6 +55,7 @@ pub(crate) struct PartIndex {
     extent: Extent,
     /// Boxes of its blocks, until the layer's tree has them.
     blocks: Vec<Extent>,
+    block_count: usize,
     blake3: Option<String>,
     /// The tree, where there is no file to read it from.
     made: Option<BoxTree>,
@@ -77,13 +80,22 @@ impl PartIndex {
             read(&mut bytes, all - HEAD_BYTES)?;
         }
         let outline = BoxTree::outline(&bytes).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
-        Ok(Some(Self { path: path.to_path_buf(), extent: outline.extent, blocks: outline.blocks, blake3, made: None }))
+        Ok(Some(Self {
+            path: path.to_path_buf(),
+            extent: outline.extent,
+            block_count: outline.blocks.len(),
+            blocks: outline.blocks,
+            blake3,
+            made: None,
+        }))
     }
 
     /// Of the boxes of the rows in the file `path`.
     pub fn made(path: &Path, boxes: &[Extent]) -> Self {
         let tree = BoxTree::new(boxes);
-        Self { path: path.to_path_buf(), extent: *tree.extent(), blocks: tree.blocks(), blake3: None, made: Some(tree) }
+        let (extent, blocks) = (*tree.extent(), tree.blocks());
+        let (path, block_count) = (path.to_path_buf(), blocks.len());
+        Self { path, extent, blocks, block_count, blake3: None, made: Some(tree) }
     }
 }
 
@@ -142,7 +154,13 @@ impl LayerIndex {
             blocks.extend((0..part.blocks.len() as u32).map(|block| (number, block)));
             boxes.append(&mut part.blocks);
         }
-        Self { top: BoxTree::new(&boxes), blocks, held: RwLock::new(Held::new(parts.len())), parts }
+        Self {
+            top: BoxTree::new(&boxes),
+            blocks,
+            held: RwLock::new(Held::new(parts.len())),
+            most_held: HELD_BYTES,
+            parts,
+        }
     }
 
     /// The file of a part's rows.
@@ -179,8 +197,9 @@ impl LayerIndex {
         if part.blake3.as_ref().is_some_and(|hash| blake3::hash(&bytes).to_hex().as_str() != hash) {
             return Err(StoreError::damaged(&file, "its content is not what was written"));
         }
-        let tree = BoxTree::from_bytes(&bytes).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
-        let held = match held.bytes.load(Ordering::Relaxed) > HELD_BYTES {
+        let tree = BoxTree::from_bytes(&bytes).filter(|tree| tree.block_count() == part.block_count);
+        let tree = tree.ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
+        let held = match held.bytes.load(Ordering::Relaxed) > self.most_held {
             true => {
                 let new = Held::new(self.parts.len());
                 *self.held.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
@@ -346,5 +365,86 @@ mod tests {
         std::fs::write(tree_of(&path), b"GLTREE02").unwrap();
         assert!(PartIndex::beside(&path, None).is_err());
         assert!(index.in_box(&wanted).is_ok(), "what was read is held");
+    }
+
+    /// Nine parts of 900 boxes side by side in files, and the boxes.
+    fn in_files(folder: &Path) -> (LayerIndex, Vec<Vec<Extent>>) {
+        let boxes: Vec<Vec<Extent>> = (0..9)
+            .map(|part| {
+                let place =
+                    |i: u32| DVec3::new(f64::from(part * 100 + i % 30), f64::from(i / 30), f64::from(i % 7)) * 10.0;
+                (0..900)
+                    .map(|i| Extent { min: place(i), max: place(i) + DVec3::splat(f64::from(i % 4) * 5.0) })
+                    .collect()
+            })
+            .collect();
+        let parts = boxes.iter().enumerate().map(|(number, boxes)| {
+            let path = folder.join(format!("p{number}.parquet"));
+            std::fs::write(tree_of(&path), BoxTree::new(boxes).to_bytes()).unwrap();
+            PartIndex::beside(&path, None).unwrap().unwrap()
+        });
+        (LayerIndex::new(parts.collect()), boxes)
+    }
+
+    fn truth(boxes: &[Vec<Extent>], wanted: &Extent) -> Vec<Place> {
+        let all =
+            boxes.iter().enumerate().flat_map(|(part, boxes)| (0..).zip(boxes).map(move |(row, b)| ((part, row), b)));
+        all.filter(|(_, extent)| extent.overlaps(wanted)).map(|(place, _)| place).collect()
+    }
+
+    #[test]
+    fn a_layer_is_asked_as_each_of_its_boxes_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut index, boxes) = in_files(folder.path());
+        // With room for two parts, those that were read first are read again.
+        for most_held in [HELD_BYTES, 2 * 900 * 12] {
+            (index.most_held, index.held) = (most_held, RwLock::new(Held::new(9)));
+            for step in 0..60 {
+                let low =
+                    DVec3::new(f64::from(step) * 150.0 - 90.0, f64::from(step % 9) * 30.0, f64::from(step % 5) * 15.0);
+                let side = [1.0, 200.0, 20_000.0][step as usize % 3];
+                let high = low + DVec3::new(side, side, if step % 2 == 0 { 12.5 } else { f64::INFINITY });
+                let wanted = Extent { min: low, max: high };
+                let mut found = Vec::new();
+                index
+                    .each_in_box(&wanted, &mut |(part, row), is_sure| {
+                        let is_hit = boxes[part][row as usize].overlaps(&wanted);
+                        assert!(is_hit || !is_sure, "what is sure is true");
+                        found.extend(is_hit.then_some((part, row)));
+                    })
+                    .unwrap();
+                assert_eq!(found, truth(&boxes, &wanted), "in the order of rows");
+                assert!(index.held_bytes() <= most_held + 20_000);
+            }
+        }
+        std::fs::remove_file(folder.path().join("p4.tree")).unwrap();
+        index.held = RwLock::new(Held::new(9));
+        let within = |part: usize| index.in_box(&Extent { min: boxes[part][0].min, max: boxes[part][0].min });
+        assert!(within(3).is_ok() && within(4).is_err());
+    }
+
+    #[test]
+    fn the_file_of_another_release_is_not_read_and_a_damaged_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.parquet");
+        let boxes: Vec<Extent> = in_files(folder.path()).1.into_iter().flatten().collect();
+        let bytes = BoxTree::new(&boxes).to_bytes();
+        let beside = |bytes: &[u8]| {
+            std::fs::write(tree_of(&path), bytes).unwrap();
+            PartIndex::beside(&path, None)
+        };
+        assert!(beside(&bytes).unwrap().is_some());
+        for format in [b"GLTREE01", b"GLTREE03"] {
+            assert!(beside(&[format, &bytes[8..]].concat()).unwrap().is_none());
+        }
+        // Magic, count, extent, the last upper node; and what is not whole.
+        for at in [0, 9, 20, HEAD_BYTES + 2 * 192 - 1] {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert!(beside(&bytes).is_err(), "byte {at}");
+        }
+        for cut in [0, 8, HEAD_BYTES, HEAD_BYTES + 191] {
+            assert!(beside(&bytes[..cut]).is_err(), "{cut} bytes");
+        }
     }
 }

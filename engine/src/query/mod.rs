@@ -11,6 +11,7 @@ mod index;
 mod names;
 mod nearest;
 mod node;
+mod nodes;
 mod ranked;
 mod ray;
 mod region;

@@ -6,8 +6,9 @@ use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
 use super::{
-    box_search::{Search, Wanted},
-    node::{Asked, Axis, Key, Keys, NODE, Plan, Span, Spot},
+    box_search::Search,
+    node::{Asked, Key, Keys, NODE, Span, Spot},
+    nodes::{Nodes, Spots, Wanted},
 };
 use crate::{model::Extent, tile::hilbert};
 
@@ -23,7 +24,6 @@ const MAGIC: &[u8; 8] = b"GLTREE02";
 const KIND: &[u8] = b"GLTREE";
 /// Magic, count, twelve numbers, and the first bytes of a hash over these and the upper nodes.
 pub(super) const HEAD_BYTES: usize = 16 + 12 * 8 + 8;
-const NODE_BYTES: usize = 3 * Axis::BYTES;
 /// Levels of nodes above so many boxes as a number of 32 bits can count.
 const MOST_LEVELS: usize = 8;
 
@@ -102,13 +102,6 @@ fn distance(at: DVec2, z: Option<f64>, (min, max): (DVec3, DVec3)) -> f64 {
     DVec3::new(gap(at.x, min.x, max.x), gap(at.y, min.y, max.y), up).length()
 }
 
-/// Where a tree is asked for what lies near, in its own cells.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Spots {
-    plan: [Spot; 2],
-    height: Option<Spot>,
-}
-
 /// A static tree of boxes, packed in the order in which they are given: rows of a layer's part, which lie along a Hilbert
 /// curve. 12 bytes a box and a fifteenth of that for the nodes above.
 ///
@@ -122,9 +115,9 @@ pub struct BoxTree {
     /// The number of the first node of each level; level 0 has the boxes for children. The root comes first.
     firsts: [usize; MOST_LEVELS],
     pub(super) levels: usize,
-    pub(super) plans: Vec<Plan>,
-    /// Apart, since most questions are asked in plan.
-    pub(super) heights: Vec<Axis>,
+    /// From level 1 on upwards.
+    pub(super) upper: Nodes,
+    pub(super) leaves: Nodes,
 }
 
 /// What the beginning of a tree's file tells.
@@ -150,17 +143,18 @@ impl BoxTree {
         let extent = around(boxes);
         let mut tree = Self::without_nodes(boxes.len(), extent, Grid::of(&extent));
         let sizes = level_sizes(boxes.len());
-        let nodes = sizes.iter().sum();
-        (tree.plans, tree.heights) = (vec![Plan::ABSENT; nodes], vec![Axis::ABSENT; nodes]);
+        (tree.leaves, tree.upper) = (Nodes::absent(sizes[0]), Nodes::absent(sizes[1..].iter().sum()));
         for (number, extent) in boxes.iter().enumerate().filter(|(_, extent)| !extent.is_empty()) {
             let spans = [0, 1, 2].map(|axis| tree.grid.span(axis, extent));
-            tree.set(tree.at(0, number / NODE), number % NODE, spans);
+            tree.leaves.set(number / NODE, number % NODE, spans);
         }
         for level in 1..tree.levels {
             for number in 0..sizes[level - 1] {
-                let below = tree.at(level - 1, number);
-                let ([x, y], z) = (tree.plans[below].0.map(|axis| axis.around()), tree.heights[below].around());
-                tree.set(tree.at(level, number / NODE), number % NODE, [x, y, z]);
+                let spans = match level {
+                    1 => tree.leaves.around(number),
+                    _ => tree.upper.around(tree.at(level - 1, number)),
+                };
+                tree.upper.set(tree.at(level, number / NODE), number % NODE, spans);
             }
         }
         tree
@@ -172,23 +166,18 @@ impl BoxTree {
         for level in (1..sizes.len() - 1).rev() {
             firsts[level] = firsts[level + 1] + sizes[level + 1];
         }
-        Self { count, extent, grid, firsts, levels: sizes.len(), plans: Vec::new(), heights: Vec::new() }
+        Self { count, extent, grid, firsts, levels: sizes.len(), upper: Nodes::default(), leaves: Nodes::default() }
     }
 
-    /// Where a node lies: those of the upper levels first, then each of level 1 with its leaves behind it.
+    /// Which of the upper nodes it is; the root comes first.
     #[inline(always)]
     pub(super) fn at(&self, level: usize, number: usize) -> usize {
-        match level {
-            0 => self.firsts[1] + number + number / NODE + 1,
-            1 => self.firsts[1] + number * (NODE + 1),
-            _ => self.firsts[level] + number,
-        }
+        self.firsts[level] + number
     }
 
-    fn set(&mut self, node: usize, child: usize, [x, y, z]: [Span; 3]) {
-        self.plans[node].0[0].set(child, x);
-        self.plans[node].0[1].set(child, y);
-        self.heights[node].set(child, z);
+    #[inline(always)]
+    fn node(&self, level: usize, number: usize) -> (&Nodes, usize) {
+        if level == 0 { (&self.leaves, number) } else { (&self.upper, self.at(level, number)) }
     }
 
     /// The tree over boxes in any order, with the order along a Hilbert curve in which it holds them: number `i` of its
@@ -216,7 +205,7 @@ impl BoxTree {
 
     /// Bytes that it takes in memory.
     pub fn bytes(&self) -> usize {
-        self.plans.len() * NODE_BYTES
+        (self.upper.len() + self.leaves.len()) * Nodes::BYTES
     }
 
     /// Numbers of the boxes that share a point with `wanted`, ascending. Infinite sides are allowed.
@@ -276,24 +265,28 @@ impl BoxTree {
     }
 
     /// How far the children of a node are.
-    #[inline]
-    pub(super) fn keys(&self, level: usize, node: usize, spots: &Spots) -> Keys {
-        let at = self.at(level, node);
-        let height = spots.height.as_ref().map(|spot| (&self.heights[at], spot));
-        Keys::new(&self.plans[at], &spots.plan, height)
+    #[inline(always)]
+    pub(super) fn keys(&self, level: usize, number: usize, spots: &Spots) -> Keys {
+        let (nodes, node) = self.node(level, number);
+        nodes.keys(node, spots)
     }
 
     /// Whether there is a child of this key; what is no box has one too.
-    #[inline]
-    pub(super) fn has(&self, level: usize, node: usize, key: Key) -> bool {
-        self.plans[self.at(level, node)].0[0].get(key.child() as usize).is_some()
+    #[inline(always)]
+    pub(super) fn has(&self, level: usize, number: usize, key: Key) -> bool {
+        let (nodes, node) = self.node(level, number);
+        nodes.has(node, key.child() as usize)
     }
 
     /// Corners of a box that is not smaller than a child of a node; `None` where there is none.
-    fn corners(&self, node: usize, child: usize) -> Option<(DVec3, DVec3)> {
-        let [x, y] = self.plans[node].0;
-        let spans = [x.get(child)?, y.get(child)?, self.heights[node].get(child)?];
-        Some(self.grid.corners(spans))
+    fn corners(&self, level: usize, number: usize, child: usize) -> Option<(DVec3, DVec3)> {
+        let (nodes, node) = self.node(level, number);
+        Some(self.grid.corners(nodes.get(node, child)?))
+    }
+
+    /// How many nodes of level 1 it has.
+    pub(super) fn block_count(&self) -> usize {
+        level_sizes(self.count)[1]
     }
 
     /// The boxes of the nodes of level 1.
@@ -301,8 +294,7 @@ impl BoxTree {
         if self.levels == 2 {
             return vec![self.extent];
         }
-        let blocks = level_sizes(self.count)[1];
-        let corners = (0..blocks).map(|block| self.corners(self.at(2, block / NODE), block % NODE));
+        let corners = (0..self.block_count()).map(|block| self.corners(2, block / NODE, block % NODE));
         corners.map(|corners| corners.map_or(Extent::EMPTY, |(min, max)| Extent { min, max })).collect()
     }
 
@@ -322,7 +314,7 @@ impl BoxTree {
                     return Some((step.distance, step.index as u32));
                 };
                 for child in 0..NODE {
-                    if let Some(distance) = self.corners(self.at(level, step.index), child).and_then(&distance) {
+                    if let Some(distance) = self.corners(level, step.index, child).and_then(&distance) {
                         open.push(Step { distance, level, index: step.index * NODE + child });
                     }
                 }
@@ -339,10 +331,9 @@ impl BoxTree {
             v.to_array().iter().for_each(|n| out.extend(n.to_le_bytes()));
         }
         out.extend([0; 8]);
-        for (plan, height) in self.plans.iter().zip(&self.heights) {
-            [plan.0[0], plan.0[1], *height].iter().for_each(|axis| axis.to_bytes(&mut out));
-        }
-        let check = check(&out[..HEAD_BYTES + self.firsts[1] * NODE_BYTES]);
+        self.upper.to_bytes(&mut out);
+        self.leaves.to_bytes(&mut out);
+        let check = check(&out[..HEAD_BYTES + self.firsts[1] * Nodes::BYTES]);
         out[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&check);
         out
     }
@@ -354,21 +345,43 @@ impl BoxTree {
 
     /// How many bytes the outline takes of a file that begins with `head`.
     pub(super) fn outline_bytes(head: &[u8]) -> Option<usize> {
-        Some(HEAD_BYTES + Self::head(head)?.firsts[1] * NODE_BYTES)
+        Some(HEAD_BYTES + Self::head(head)?.firsts[1] * Nodes::BYTES)
     }
 
     /// The outline, of the first [`BoxTree::outline_bytes`] of a file; `None` when they are damaged.
     pub(super) fn outline(bytes: &[u8]) -> Option<Outline> {
         let mut tree = Self::head(bytes)?;
-        tree.fill(bytes, tree.firsts[1])?;
+        tree.upper = Nodes::from_bytes(tree.checked(bytes)?);
         Some(Outline { extent: tree.extent, blocks: tree.blocks() })
     }
 
     /// The tree of a file; `None` when the file is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut tree = Self::head(bytes)?;
-        tree.fill(bytes, level_sizes(tree.count).iter().sum())?;
-        Some(tree)
+        tree.checked(bytes)?;
+        let sizes = level_sizes(tree.count);
+        let nodes = bytes.get(HEAD_BYTES..)?;
+        let [upper, leaves] = [sizes[1..].iter().sum::<usize>(), sizes[0]].map(|count| count * Nodes::BYTES);
+        if nodes.len() != upper + leaves {
+            return None;
+        }
+        (tree.upper, tree.leaves) = (Nodes::from_bytes(&nodes[..upper]), Nodes::from_bytes(&nodes[upper..]));
+        tree.has_no_more_than(&sizes).then_some(tree)
+    }
+
+    /// Whether the last node of each level has no more children than there are.
+    fn has_no_more_than(&self, sizes: &[usize]) -> bool {
+        let below = [self.count].into_iter().chain(sizes.iter().copied());
+        sizes.iter().zip(below).enumerate().all(|(level, (size, children))| {
+            let (nodes, node) = self.node(level, size - 1);
+            (0..NODE).all(|child| (size - 1) * NODE + child < children || !nodes.has(node, child))
+        })
+    }
+
+    /// The nodes of an outline, when they are as they were written.
+    fn checked<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let outline = bytes.get(..HEAD_BYTES + self.firsts[1] * Nodes::BYTES)?;
+        (outline[HEAD_BYTES - 8..HEAD_BYTES] == check(outline)).then_some(&outline[HEAD_BYTES..])
     }
 
     /// A tree without nodes.
@@ -386,21 +399,6 @@ impl BoxTree {
         let is_sound =
             grid.origin.is_finite() && grid.cells_per_m.is_finite() && grid.cells_per_m.cmpgt(DVec3::ZERO).all();
         is_sound.then(|| Self::without_nodes(count, extent, grid))
-    }
-
-    /// Takes its first nodes from all that a file has of them.
-    fn fill(&mut self, file: &[u8], nodes: usize) -> Option<()> {
-        let bytes = file.get(HEAD_BYTES..).filter(|bytes| Some(bytes.len()) == nodes.checked_mul(NODE_BYTES))?;
-        let upper = HEAD_BYTES + self.firsts[1] * NODE_BYTES;
-        if file[HEAD_BYTES - 8..HEAD_BYTES] != check(&file[..upper]) {
-            return None;
-        }
-        for node in bytes.chunks_exact(NODE_BYTES) {
-            let axis = |at: usize| Axis::from_bytes(&node[at * Axis::BYTES..(at + 1) * Axis::BYTES]);
-            self.plans.push(Plan([axis(0), axis(1)]));
-            self.heights.push(axis(2));
-        }
-        Some(())
     }
 }
 
@@ -553,6 +551,12 @@ mod tests {
         }
         let mut bytes = BoxTree::new(&dice.boxes(20)).to_bytes();
         bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(BoxTree::from_bytes(&bytes).is_none());
+        // A twenty-first box among twenty.
+        let mut bytes = BoxTree::new(&dice.boxes(21)).to_bytes();
+        bytes[8] = 20;
+        let check = check(&bytes[..HEAD_BYTES]);
+        bytes[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&check);
         assert!(BoxTree::from_bytes(&bytes).is_none());
     }
 
