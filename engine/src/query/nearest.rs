@@ -40,6 +40,8 @@ const TOP: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
     key: Key,
+    /// That of the child after it, where it is known.
+    next: Option<Key>,
     node: Node,
 }
 
@@ -57,8 +59,8 @@ impl<'a> Nearest<'a> {
         let mut nearest = Self { index, at, z, open: Open::new(), top: top.spots(at, z), parts: Vec::new() };
         if at.is_finite() && z.is_none_or(f64::is_finite) {
             let node = Node { part: TOP, level: top.levels() as u32 - 1, number: 0 };
-            let (key, _) = nearest.keys(node).two_least();
-            nearest.open.push(Step { key, node }, Key::within(f64::INFINITY));
+            let (key, next) = nearest.keys(node).two_least();
+            nearest.open.push(Step { key, next: Some(next), node }, Key::within(f64::INFINITY));
         }
         nearest
     }
@@ -66,9 +68,15 @@ impl<'a> Nearest<'a> {
     /// The next row and its bound, when that is not above `most`, which must not become larger from call to call.
     pub fn next_within(&mut self, most: f64) -> Result<Option<(f64, Place)>, StoreError> {
         let limit = Key::within(most);
-        while let Some(Step { key, node }) = self.open.pop(limit) {
-            let (next, _) = self.keys(node).above(key).two_least();
-            self.open.push(Step { key: next, node }, limit);
+        while let Some(Step { key, next, node }) = self.open.pop(limit) {
+            let (next, after) = match next {
+                Some(next) => (next, None),
+                None => {
+                    let (next, after) = self.keys(node).above(key).two_least();
+                    (next, Some(after))
+                }
+            };
+            self.open.push(Step { key: next, next: after, node }, limit);
             if let Some((key, place)) = self.descend(key, node, limit)? {
                 let bound = key.bound();
                 return Ok((bound <= most).then_some((bound, place)));
@@ -91,13 +99,13 @@ impl<'a> Nearest<'a> {
             };
             let (first, second) = self.keys(node).two_least();
             if first > self.open.least {
-                self.open.push(Step { key: first, node }, limit);
+                self.open.push(Step { key: first, next: Some(second), node }, limit);
                 return Ok(None);
             }
             if first > limit {
                 return Ok(None);
             }
-            self.open.push(Step { key: second, node }, limit);
+            self.open.push(Step { key: second, next: None, node }, limit);
             key = first;
         }
         Ok(None)
@@ -136,7 +144,7 @@ impl<'a> Nearest<'a> {
 }
 
 /// Steps that are few in most questions: a question for one row has about as many as the tree has levels.
-const FEW: usize = 16;
+const FEW: usize = 12;
 
 /// Steps that were not made yet.
 #[derive(Debug)]
@@ -152,7 +160,7 @@ struct Open {
 
 impl Open {
     fn new() -> Self {
-        let none = Step { key: Key::NONE, node: Node { part: TOP, level: 0, number: 0 } };
+        let none = Step { key: Key::NONE, next: None, node: Node { part: TOP, level: 0, number: 0 } };
         Self { few: [none; FEW], count: 0, first: 0, least: Key::NONE, many: BinaryHeap::new() }
     }
 

@@ -212,8 +212,9 @@ impl Keys {
     /// With those up to one taken away.
     #[inline(always)]
     pub fn above(self, key: Key) -> Self {
-        let than = f32x8::splat(f32::from_bits(key.0));
-        Self(self.0.map(|eight| eight.simd_gt(than).select(eight, f32x8::splat(f32::INFINITY))))
+        let (than, none) = (f32x8::splat(f32::from_bits(key.0)), f32x8::splat(f32::INFINITY));
+        let [a, b] = self.0;
+        Self([a.simd_gt(than).select(a, none), b.simd_gt(than).select(b, none)])
     }
 }
 
