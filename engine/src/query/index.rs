@@ -1,12 +1,10 @@
 //! The spatial index of a layer: a tree for each of its parts, read when a question comes near it.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     io::Read,
     path::{Path, PathBuf},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -14,12 +12,15 @@ use std::{
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
-use super::tree::{BoxTree, HEAD_BYTES, entry, hilbert_order};
+use super::{
+    box_search::Waiting,
+    nearest::Nearest,
+    tree::{BoxTree, HEAD_BYTES, entry, hilbert_order},
+};
 use crate::{
     model::Extent,
     store::{StoreError, open_file, read_bounded},
 };
-
 /// Bytes of trees that a layer holds at the same time: those of some twenty million objects.
 const HELD_BYTES: usize = 256 << 20;
 /// Largest file of a tree.
@@ -29,9 +30,21 @@ const MOST_BYTES: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct LayerIndex {
     parts: Vec<PartIndex>,
-    /// Over the boxes of the parts.
+    /// Over the boxes of the blocks of all parts.
     top: BoxTree,
-    held: AtomicUsize,
+    /// Part and number of each block.
+    blocks: Vec<(u32, u32)>,
+    held: RwLock<Arc<Held>>,
+    /// Bytes of trees that are held at the same time, but for what the last of them takes.
+    most_held: usize,
+}
+
+/// Trees that were read, by the number of their part. When they are too many, new ones take their place as a whole: a question
+/// that is being answered keeps those that it has.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    trees: Vec<OnceLock<Arc<BoxTree>>>,
+    bytes: AtomicUsize,
 }
 
 /// The index of a part.
@@ -40,30 +53,74 @@ pub(crate) struct PartIndex {
     /// The file of its rows.
     path: PathBuf,
     extent: Extent,
-    /// Whether the tree can be read again.
-    has_file: bool,
+    /// Boxes of its blocks, until the layer's tree has them.
+    blocks: Vec<Extent>,
+    block_count: usize,
     blake3: Option<String>,
-    tree: RwLock<Option<Arc<BoxTree>>>,
+    /// The tree, where there is no file to read it from.
+    made: Option<BoxTree>,
 }
 
 impl PartIndex {
-    /// Of the rows in the file `path`, with its tree beside it.
+    /// Of the rows in the file `path`, with its tree beside it; `None` where the tree is of another format, as another release
+    /// writes it.
     ///
     /// The tree has the hash `blake3`, where that is known.
-    pub fn beside(path: PathBuf, blake3: Option<String>) -> Result<Self, StoreError> {
-        let file = tree_of(&path);
-        let mut head = Vec::with_capacity(HEAD_BYTES);
-        open_file(&file)
-            .and_then(|opened| opened.take(HEAD_BYTES as u64).read_to_end(&mut head))
-            .map_err(StoreError::at(&file))?;
-        let extent = BoxTree::extent_of(&head).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
-        Ok(Self { path, extent, has_file: true, blake3, tree: RwLock::new(None) })
+    pub fn beside(path: &Path, blake3: Option<String>) -> Result<Option<Self>, StoreError> {
+        let file = tree_of(path);
+        let (mut opened, mut bytes) = (open_file(&file).map_err(StoreError::at(&file))?, Vec::new());
+        let mut read = |bytes: &mut Vec<u8>, count: usize| {
+            opened.by_ref().take(count as u64).read_to_end(bytes).map_err(StoreError::at(&file))
+        };
+        read(&mut bytes, HEAD_BYTES)?;
+        if BoxTree::is_of_other_format(&bytes) {
+            return Ok(None);
+        }
+        if let Some(all) = BoxTree::outline_bytes(&bytes) {
+            read(&mut bytes, all - HEAD_BYTES)?;
+        }
+        let outline = BoxTree::outline(&bytes).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
+        Ok(Some(Self {
+            path: path.to_path_buf(),
+            extent: outline.extent,
+            block_count: outline.blocks.len(),
+            blocks: outline.blocks,
+            blake3,
+            made: None,
+        }))
     }
 
     /// Of the boxes of the rows in the file `path`.
-    pub fn made(path: PathBuf, boxes: &[Extent]) -> Self {
+    pub fn made(path: &Path, boxes: &[Extent]) -> Self {
         let tree = BoxTree::new(boxes);
-        Self { path, extent: *tree.extent(), has_file: false, blake3: None, tree: RwLock::new(Some(Arc::new(tree))) }
+        let (extent, blocks) = (*tree.extent(), tree.blocks());
+        let (path, block_count) = (path.to_path_buf(), blocks.len());
+        Self { path, extent, blocks, block_count, blake3: None, made: Some(tree) }
+    }
+}
+
+impl Held {
+    fn new(parts: usize) -> Arc<Self> {
+        Arc::new(Self { trees: vec![OnceLock::new(); parts], bytes: AtomicUsize::new(0) })
+    }
+}
+
+/// The tree of a part.
+#[derive(Debug)]
+pub(super) enum Tree<'a> {
+    Made(&'a BoxTree),
+    Held(Arc<BoxTree>),
+}
+
+impl std::ops::Deref for Tree<'_> {
+    type Target = BoxTree;
+
+    #[inline]
+    fn deref(&self) -> &BoxTree {
+        match self {
+            Self::Made(tree) => tree,
+            Self::Held(tree) => tree,
+        }
     }
 }
 
@@ -82,7 +139,7 @@ impl LayerIndex {
         let order = hilbert_order(boxes);
         let parts = order.par_chunks(Self::PART_ROWS).enumerate().map(|(number, rows)| {
             let boxes: Vec<Extent> = rows.iter().map(|row| boxes[*row as usize]).collect();
-            PartIndex::made(PathBuf::from(number.to_string()), &boxes)
+            PartIndex::made(Path::new(&number.to_string()), &boxes)
         });
         (Self::new(parts.collect()), order)
     }
@@ -91,9 +148,19 @@ impl LayerIndex {
     pub const PART_ROWS: usize = 32_768;
 
     /// The index over parts.
-    pub(crate) fn new(parts: Vec<PartIndex>) -> Self {
-        let boxes: Vec<Extent> = parts.iter().map(|part| part.extent).collect();
-        Self { parts, top: BoxTree::new(&boxes), held: AtomicUsize::new(0) }
+    pub(crate) fn new(mut parts: Vec<PartIndex>) -> Self {
+        let (mut blocks, mut boxes) = (Vec::new(), Vec::new());
+        for (part, number) in parts.iter_mut().zip(0..) {
+            blocks.extend((0..part.blocks.len() as u32).map(|block| (number, block)));
+            boxes.append(&mut part.blocks);
+        }
+        Self {
+            top: BoxTree::new(&boxes),
+            blocks,
+            held: RwLock::new(Held::new(parts.len())),
+            most_held: HELD_BYTES,
+            parts,
+        }
     }
 
     /// The file of a part's rows.
@@ -101,26 +168,49 @@ impl LayerIndex {
         &self.parts[part].path
     }
 
-    fn tree(&self, part: usize) -> Result<Arc<BoxTree>, StoreError> {
-        let part = &self.parts[part];
-        if let Some(tree) = part.tree.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Ok(tree.clone());
+    /// The tree of a part; `held` is what the question came to already.
+    #[inline]
+    pub(super) fn tree<'a>(&'a self, part: usize, held: &'a mut Option<Arc<Held>>) -> Result<&'a BoxTree, StoreError> {
+        match &self.parts[part].made {
+            Some(tree) => Ok(tree),
+            None => Ok(self.held_tree(part, held)?),
         }
+    }
+
+    fn held_tree<'a>(&self, part: usize, held: &'a mut Option<Arc<Held>>) -> Result<&'a Arc<BoxTree>, StoreError> {
+        let known = held.take().filter(|held| held.trees[part].get().is_some());
+        let known = known.map_or_else(|| self.read(part), Ok)?;
+        held.insert(known).trees[part]
+            .get()
+            .ok_or_else(|| StoreError::damaged(&self.parts[part].path, "no index of boxes"))
+    }
+
+    /// What is held, with the tree of a part.
+    fn read(&self, number: usize) -> Result<Arc<Held>, StoreError> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if held.trees[number].get().is_some() {
+            return Ok(held);
+        }
+        let part = &self.parts[number];
         let file = tree_of(&part.path);
         let bytes = read_bounded(&file, MOST_BYTES)?;
         if part.blake3.as_ref().is_some_and(|hash| blake3::hash(&bytes).to_hex().as_str() != hash) {
             return Err(StoreError::damaged(&file, "its content is not what was written"));
         }
-        let tree = BoxTree::from_bytes(&bytes).ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
-        if self.held.fetch_add(tree.bytes(), Ordering::Relaxed) > HELD_BYTES {
-            self.held.store(tree.bytes(), Ordering::Relaxed);
-            for other in self.parts.iter().filter(|other| other.has_file) {
-                *other.tree.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let tree = BoxTree::from_bytes(&bytes).filter(|tree| tree.block_count() == part.block_count);
+        let tree = tree.ok_or_else(|| StoreError::damaged(&file, "not an index of boxes"))?;
+        let held = match held.bytes.load(Ordering::Relaxed) > self.most_held {
+            true => {
+                let new = Held::new(self.parts.len());
+                *self.held.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+                new
             }
-        }
-        let tree = Arc::new(tree);
-        *part.tree.write().unwrap_or_else(PoisonError::into_inner) = Some(tree.clone());
-        Ok(tree)
+            false => held,
+        };
+        held.bytes.fetch_add(tree.bytes(), Ordering::Relaxed);
+        // Another question may have read it too.
+        _ = held.trees[number].set(Arc::new(tree));
+        Ok(held)
     }
 
     /// Rows whose boxes share a point with `wanted`, part by part.
@@ -135,31 +225,27 @@ impl LayerIndex {
 
     /// As [`LayerIndex::in_box`], one row after the other, each with whether it is sure that its true box is a hit.
     pub fn each_in_box(&self, wanted: &Extent, found: &mut impl FnMut(Place, bool)) -> Result<(), StoreError> {
-        let mut outcome = Ok(());
-        self.top.each_in_box(wanted, &mut |part, _| {
-            let part = part as usize;
-            match self.tree(part) {
-                Ok(tree) => tree.each_in_box(wanted, &mut |row, is_sure| found((part, row), is_sure)),
-                Err(error) => outcome = Err(error),
-            }
-        });
-        outcome
+        let mut asked =
+            Asked { index: self, wanted, found, held: None, part: 0, blocks: Waiting::new(), outcome: Ok(()) };
+        self.top.each_in_box(wanted, &mut |block, _| asked.add(block));
+        asked.open_blocks();
+        asked.outcome
     }
 
     /// Bytes of the trees that are held.
     pub fn held_bytes(&self) -> usize {
-        let held =
-            |part: &PartIndex| part.tree.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|t| t.bytes());
-        self.parts.iter().filter_map(held).sum()
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let made: usize = self.parts.iter().filter_map(|part| Some(part.made.as_ref()?.bytes())).sum();
+        made + held.bytes.load(Ordering::Relaxed)
     }
 
     /// Rows whose boxes the ray enters within `max_m`, part by part.
     pub fn on_ray(&self, origin: DVec3, direction: DVec3, max_m: f64) -> Result<Vec<(usize, Vec<u32>)>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut held) = (Vec::new(), None);
         for (part, index) in self.parts.iter().enumerate() {
             let Extent { min, max } = index.extent;
             if entry(min, max, origin, direction.recip()).is_some_and(|t| t <= max_m) {
-                let tree = self.tree(part)?;
+                let tree = self.tree(part, &mut held)?;
                 let mut rows: Vec<u32> = tree.on_ray(origin, direction, max_m).map(|(_, row)| row).collect();
                 rows.sort_unstable();
                 if !rows.is_empty() {
@@ -172,131 +258,64 @@ impl LayerIndex {
 
     /// Rows by a lower bound of their distance from `at`, nearest first; parts are read as they are come to.
     pub fn nearest(&self, at: DVec2, z: Option<f64>) -> Nearest<'_> {
-        let mut open = BinaryHeap::with_capacity(64);
-        if !self.top.extent().is_empty() {
-            open.push(Reverse(Step::new(0.0, TOP, WHOLE, 0)));
+        Nearest::new(self, at, z)
+    }
+
+    /// The tree of a part, for as long as it is wanted.
+    pub(super) fn lasting_tree(&self, part: usize) -> Result<Tree<'_>, StoreError> {
+        match &self.parts[part].made {
+            Some(tree) => Ok(Tree::Made(tree)),
+            None => Ok(Tree::Held(self.held_tree(part, &mut None)?.clone())),
         }
-        Nearest { index: self, at, z, open, later: Vec::new(), bound: f32::INFINITY, trees: Vec::new() }
+    }
+
+    /// The tree over the boxes of all blocks.
+    pub(super) fn top(&self) -> &BoxTree {
+        &self.top
+    }
+
+    /// Part and number of a block.
+    pub(super) fn block(&self, number: u32) -> (u32, u32) {
+        self.blocks[number as usize]
     }
 }
 
-/// Rows of all parts by a lower bound of their distance, nearest first.
-///
-/// What lies farther than one row certainly is waits in a list, and is sorted in only when more rows are wanted than that one.
-#[derive(Debug)]
-pub struct Nearest<'a> {
+/// A question for a box on its way through the parts.
+struct Asked<'a, F> {
     index: &'a LayerIndex,
-    at: DVec2,
-    z: Option<f64>,
-    open: BinaryHeap<Reverse<Step>>,
-    later: Vec<Step>,
-    /// No row that is not given yet is nearer than those in `later` if this is not above.
-    bound: f32,
-    /// Trees of the parts that were come to.
-    trees: Vec<(u32, Arc<BoxTree>)>,
+    wanted: &'a Extent,
+    found: &'a mut F,
+    held: Option<Arc<Held>>,
+    /// The part that the blocks are of.
+    part: u32,
+    blocks: Waiting,
+    outcome: Result<(), StoreError>,
 }
 
-/// What is still to be looked at, in two numbers that sort: distance and whether it is a row; and its part (or `TOP`, the tree over
-/// the parts, whose rows are the parts), how many levels above the rows it is (`WHOLE`: a whole tree; 0: a row), and its number.
-/// Rows come last among equals, so that none of a part behind them comes too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Step {
-    order: u64,
-    what: u64,
-}
-
-/// Parts of a layer, at most.
-const TOP: u32 = (1 << 26) - 1;
-/// Levels of a tree, at most.
-const WHOLE: u8 = (1 << 6) - 1;
-
-impl Step {
-    /// `distance` is not negative and no NaN, so its bits sort as it does.
-    fn new(distance: f32, part: u32, above: u8, index: u32) -> Self {
-        let is_row = above == 0 && part != TOP;
-        Self {
-            order: u64::from(distance.to_bits()) << 1 | u64::from(is_row),
-            what: u64::from(part) << 38 | u64::from(above) << 32 | u64::from(index),
+impl<F: FnMut(Place, bool)> Asked<'_, F> {
+    #[inline(always)]
+    fn add(&mut self, block: u32) {
+        let (part, block) = self.index.blocks[block as usize];
+        if part != self.part {
+            self.open_blocks();
+            self.part = part;
+        }
+        if self.blocks.add(block) {
+            self.open_blocks();
         }
     }
 
-    fn distance(self) -> f32 {
-        f32::from_bits((self.order >> 1) as u32)
-    }
-
-    fn is_row(self) -> bool {
-        self.order & 1 == 1
-    }
-
-    fn part(self) -> u32 {
-        (self.what >> 38) as u32
-    }
-
-    fn above(self) -> u8 {
-        (self.what >> 32) as u8 & WHOLE
-    }
-
-    fn index(self) -> u32 {
-        self.what as u32
-    }
-}
-
-impl Nearest<'_> {
-    /// The next row and its bound, when that is not above `most`, which must not become larger from call to call.
-    pub fn next_within(&mut self, most: f64) -> Result<Option<(f64, Place)>, StoreError> {
-        loop {
-            let first = self.open.peek().map(|Reverse(step)| *step);
-            let Some(step) = first.filter(|step| step.distance() <= self.bound) else {
-                // Nothing is left that is sure to come before what waits.
-                if self.later.is_empty() && self.bound.is_infinite() {
-                    return Ok(None);
-                }
-                self.bound = f32::INFINITY;
-                self.open.extend(self.later.drain(..).map(Reverse));
-                continue;
-            };
-            if f64::from(step.distance()) > most {
-                return Ok(None);
-            }
-            self.open.pop();
-            if step.is_row() {
-                return Ok(Some((f64::from(step.distance()), (step.part() as usize, step.index()))));
-            }
-            self.open(step, most)?;
+    fn open_blocks(&mut self) {
+        let (part, blocks) = (self.part as usize, self.blocks.take());
+        if blocks.is_empty() {
+            return;
         }
-    }
-
-    /// Puts what is just below a node into its place.
-    fn open(&mut self, step: Step, most: f64) -> Result<(), StoreError> {
-        let node = (step.above() != WHOLE).then_some((step.above(), step.index()));
-        let part = step.part();
-        let opened = if part == TOP {
-            self.index.top.open(node, self.at, self.z)
-        } else {
-            let known = self.trees.iter().position(|(known, _)| *known == part);
-            let place = match known {
-                Some(place) => place,
-                None => {
-                    self.trees.push((part, self.index.tree(part as usize)?));
-                    self.trees.len() - 1
-                }
-            };
-            self.trees[place].1.open(node, self.at, self.z)
-        };
-        let Some((above, first, reach)) = opened else { return Ok(()) };
-        self.bound = self.bound.min(reach.far);
-        for (child, near) in (0..).zip(reach.near) {
-            // `most` never grows from call to call, so what lies beyond it is never asked for again.
-            if f64::from(near) > most || near.is_infinite() {
-                continue;
+        match self.index.tree(part, &mut self.held) {
+            Ok(tree) => {
+                tree.each_in_blocks(self.wanted, blocks, &mut |row, is_sure| (self.found)((part, row), is_sure))
             }
-            let step = match (part, above) {
-                (TOP, 0) => Step::new(near, first + child, WHOLE, 0),
-                _ => Step::new(near, part, above, first + child),
-            };
-            if near <= self.bound { self.open.push(Reverse(step)) } else { self.later.push(step) }
+            Err(error) => self.outcome = Err(error),
         }
-        Ok(())
     }
 }
 
@@ -319,8 +338,8 @@ mod tests {
         let path = folder.path().join("p2.parquet");
         std::fs::write(tree_of(&path), BoxTree::new(&boxes(2)).to_bytes()).unwrap();
         let parts = (0..4).map(|part| match part {
-            2 => PartIndex::beside(path.clone(), None).unwrap(),
-            _ => PartIndex::made(PathBuf::from(format!("p{part}")), &boxes(part)),
+            2 => PartIndex::beside(&path, None).unwrap().unwrap(),
+            _ => PartIndex::made(Path::new(&format!("p{part}")), &boxes(part)),
         });
         let index = LayerIndex::new(parts.collect());
         assert_eq!(index.path(2), path);
@@ -343,8 +362,89 @@ mod tests {
             (b.min - at).max(at - b.max).max(DVec3::ZERO).truncate().length() <= 120.0
         });
         assert_eq!(found.len(), all.count());
-        std::fs::write(tree_of(&path), b"GLTREE01").unwrap();
-        assert!(PartIndex::beside(path.clone(), None).is_err());
+        std::fs::write(tree_of(&path), b"GLTREE02").unwrap();
+        assert!(PartIndex::beside(&path, None).is_err());
         assert!(index.in_box(&wanted).is_ok(), "what was read is held");
+    }
+
+    /// Nine parts of 900 boxes side by side in files, and the boxes.
+    fn in_files(folder: &Path) -> (LayerIndex, Vec<Vec<Extent>>) {
+        let boxes: Vec<Vec<Extent>> = (0..9)
+            .map(|part| {
+                let place =
+                    |i: u32| DVec3::new(f64::from(part * 100 + i % 30), f64::from(i / 30), f64::from(i % 7)) * 10.0;
+                (0..900)
+                    .map(|i| Extent { min: place(i), max: place(i) + DVec3::splat(f64::from(i % 4) * 5.0) })
+                    .collect()
+            })
+            .collect();
+        let parts = boxes.iter().enumerate().map(|(number, boxes)| {
+            let path = folder.join(format!("p{number}.parquet"));
+            std::fs::write(tree_of(&path), BoxTree::new(boxes).to_bytes()).unwrap();
+            PartIndex::beside(&path, None).unwrap().unwrap()
+        });
+        (LayerIndex::new(parts.collect()), boxes)
+    }
+
+    fn truth(boxes: &[Vec<Extent>], wanted: &Extent) -> Vec<Place> {
+        let all =
+            boxes.iter().enumerate().flat_map(|(part, boxes)| (0..).zip(boxes).map(move |(row, b)| ((part, row), b)));
+        all.filter(|(_, extent)| extent.overlaps(wanted)).map(|(place, _)| place).collect()
+    }
+
+    #[test]
+    fn a_layer_is_asked_as_each_of_its_boxes_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut index, boxes) = in_files(folder.path());
+        // With room for two parts, those that were read first are read again.
+        for most_held in [HELD_BYTES, 2 * 900 * 12] {
+            (index.most_held, index.held) = (most_held, RwLock::new(Held::new(9)));
+            for step in 0..60 {
+                let low =
+                    DVec3::new(f64::from(step) * 150.0 - 90.0, f64::from(step % 9) * 30.0, f64::from(step % 5) * 15.0);
+                let side = [1.0, 200.0, 20_000.0][step as usize % 3];
+                let high = low + DVec3::new(side, side, if step % 2 == 0 { 12.5 } else { f64::INFINITY });
+                let wanted = Extent { min: low, max: high };
+                let mut found = Vec::new();
+                index
+                    .each_in_box(&wanted, &mut |(part, row), is_sure| {
+                        let is_hit = boxes[part][row as usize].overlaps(&wanted);
+                        assert!(is_hit || !is_sure, "what is sure is true");
+                        found.extend(is_hit.then_some((part, row)));
+                    })
+                    .unwrap();
+                assert_eq!(found, truth(&boxes, &wanted), "in the order of rows");
+                assert!(index.held_bytes() <= most_held + 20_000);
+            }
+        }
+        std::fs::remove_file(folder.path().join("p4.tree")).unwrap();
+        index.held = RwLock::new(Held::new(9));
+        let within = |part: usize| index.in_box(&Extent { min: boxes[part][0].min, max: boxes[part][0].min });
+        assert!(within(3).is_ok() && within(4).is_err());
+    }
+
+    #[test]
+    fn the_file_of_another_release_is_not_read_and_a_damaged_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.parquet");
+        let boxes: Vec<Extent> = in_files(folder.path()).1.into_iter().flatten().collect();
+        let bytes = BoxTree::new(&boxes).to_bytes();
+        let beside = |bytes: &[u8]| {
+            std::fs::write(tree_of(&path), bytes).unwrap();
+            PartIndex::beside(&path, None)
+        };
+        assert!(beside(&bytes).unwrap().is_some());
+        for format in [b"GLTREE01", b"GLTREE03"] {
+            assert!(beside(&[format, &bytes[8..]].concat()).unwrap().is_none());
+        }
+        // Magic, count, extent, the last upper node; and what is not whole.
+        for at in [0, 9, 20, HEAD_BYTES + 2 * 192 - 1] {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert!(beside(&bytes).is_err(), "byte {at}");
+        }
+        for cut in [0, 8, HEAD_BYTES, HEAD_BYTES + 191] {
+            assert!(beside(&bytes[..cut]).is_err(), "{cut} bytes");
+        }
     }
 }

@@ -3,11 +3,15 @@
 //! A question goes through three sieves: the layers (their extents and classes), the packed index of boxes,
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
+mod box_search;
 mod fields;
 mod filter;
 mod geojson;
 mod index;
 mod names;
+mod nearest;
+mod node;
+mod nodes;
 mod ranked;
 mod ray;
 mod region;
@@ -29,9 +33,10 @@ pub use fields::{FieldKind, LayerFields};
 pub use filter::{Filter, FilterError, Subject};
 pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
 pub use geojson::{Coordinates, feature, to_json, write_geojson};
-pub use index::{LayerIndex, Nearest, Place};
+pub use index::{LayerIndex, Place};
 pub(crate) use index::{PartIndex, tree_of};
 pub(crate) use names::Names;
+pub use nearest::Nearest;
 pub use region::{Region, RegionError};
 pub use run::{Hits, run};
 pub use search::{Search, SearchError};

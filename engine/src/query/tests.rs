@@ -106,6 +106,32 @@ fn a_box_holds_what_lies_in_it_and_not_what_only_its_box_meets() {
 }
 
 #[test]
+fn a_city_whose_trees_are_of_another_release_answers_the_same() {
+    let (_dir, city) = city();
+    let shape = Shape::Box { min: place(95.0, 95.0, 0.0), max: place(205.0, 245.0, 20.0) };
+    let near = Shape::Near { at: DVec2::new(500_111.0, 4_000_222.0), z: None, radius_m: 60.0, limit: 99 };
+    let asked = [shape, near].map(|shape| Query { shape, ..Query::default() });
+    let answers = |city: &City| asked.each_ref().map(|query| ids(city, query));
+    let before = answers(&city);
+    assert!(before.iter().all(|found| found.len() > 10));
+    let objects = city.folder().join("objects");
+    let layers = std::fs::read_dir(objects).unwrap().map(|layer| layer.unwrap().path());
+    let files = layers.flat_map(|layer| std::fs::read_dir(layer).unwrap().map(|file| file.unwrap().path()));
+    let trees: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "tree")).collect();
+    assert_eq!(trees.len(), 3);
+    for tree in &trees {
+        let mut bytes = std::fs::read(tree).unwrap();
+        bytes[..8].copy_from_slice(b"GLTREE01");
+        std::fs::write(tree, bytes).unwrap();
+    }
+    assert_eq!(answers(&City::open(city.folder()).unwrap()), before);
+    std::fs::write(&trees[0], b"GLTREE02 and no more").unwrap();
+    let city = City::open(city.folder()).unwrap();
+    let answer: Result<Vec<_>, _> = run(&city, &asked[0]).and_then(Iterator::collect);
+    assert!(answer.is_err_and(|error| error.to_string().contains("not an index of boxes")));
+}
+
+#[test]
 fn a_corridor_holds_what_is_near_its_line() {
     let (_dir, city) = city();
     let path = [(5.0, -20.0), (5.0, 255.0), (433.0, 255.0), (590.0, 580.0)];

@@ -5,185 +5,80 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
+use super::{
+    box_search::Search,
+    node::{Asked, Key, Keys, NODE, Span, Spot},
+    nodes::{Nodes, Spots, Wanted},
+};
 use crate::{model::Extent, tile::hilbert};
 
-/// Children of a node.
-const NODE: usize = 16;
-/// Places on an axis of the tree; 0 and the largest number are for boxes that are none.
-const LEAST: u16 = 1;
-const MOST: u16 = u16::MAX - 1;
-/// Steps that the tree's own box is divided into.
-const STEPS: f64 = 65_530.0;
+/// Cells that the tree's own box is divided into; the first has number 1, and 0 is what lies before it.
+const CELLS: f64 = 65_530.0;
+/// The last cell: that of the upper side.
+const LAST: u16 = CELLS as u16 + 1;
 /// Shortest side that is divided, metres.
 const LEAST_SIDE: f64 = 0.1;
-/// What the file of a tree begins with.
-const MAGIC: &[u8; 8] = b"GLTREE01";
-/// Magic, count, and twelve numbers.
-pub(crate) const HEAD_BYTES: usize = 16 + 12 * 8;
+/// What the file of a tree begins with: what it is, and the number of the format.
+const MAGIC: &[u8; 8] = b"GLTREE02";
+/// Of the magic, what it is.
+const KIND: &[u8] = b"GLTREE";
+/// Magic, count, twelve numbers, and the first bytes of a hash over these and the upper nodes.
+pub(super) const HEAD_BYTES: usize = 16 + 12 * 8 + 8;
+/// Levels of nodes above so many boxes as a number of 32 bits can count.
+const MOST_LEVELS: usize = 8;
 
-/// Boxes of sixteen children side by side, so that one comparison looks at all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Node {
-    min: [[u16; NODE]; 3],
-    max: [[u16; NODE]; 3],
-}
-
-impl Node {
-    /// No children: boxes that nothing overlaps.
-    const EMPTY: Self = Self { min: [[u16::MAX; NODE]; 3], max: [[0; NODE]; 3] };
-    const BYTES: usize = 6 * NODE * 2;
-
-    fn set(&mut self, child: usize, small: Small) {
-        for axis in 0..3 {
-            self.min[axis][child] = small.min[axis];
-            self.max[axis][child] = small.max[axis];
-        }
-    }
-
-    /// The box around all children.
-    fn around(&self) -> Small {
-        Small {
-            min: self.min.map(|axis| axis.into_iter().min().unwrap_or(u16::MAX)),
-            max: self.max.map(|axis| axis.into_iter().max().unwrap_or(0)),
-        }
-    }
-
-    /// One bit for each child whose box overlaps on the first so many axes; at least one.
-    fn overlaps(&self, wanted: &Small, axes: usize) -> u16 {
-        // All bits of a lane or none, so that the lanes become vectors.
-        let mut hits = [u16::MAX; NODE];
-        for axis in 0..axes {
-            let (low, high) = (wanted.min[axis], wanted.max[axis]);
-            for (hit, (min, max)) in hits.iter_mut().zip(self.min[axis].iter().zip(&self.max[axis])) {
-                *hit &= if (*min <= high) & (*max >= low) { u16::MAX } else { 0 };
-            }
-        }
-        mask(&hits)
-    }
-
-    fn to_bytes(self, out: &mut Vec<u8>) {
-        for axis in self.min.iter().chain(&self.max) {
-            axis.iter().for_each(|v| out.extend(v.to_le_bytes()));
-        }
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Self {
-        let at = |axis: usize, child: usize| {
-            let at = (axis * NODE + child) * 2;
-            bytes.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]))
-        };
-        let axes = |first: usize| std::array::from_fn(|axis| std::array::from_fn(|child| at(first + axis, child)));
-        Self { min: axes(0), max: axes(3) }
-    }
-}
-
-/// The lowest bits of sixteen lanes: of each eight, one multiplication gathers them in the highest byte.
-fn mask(lanes: &[u16; NODE]) -> u16 {
-    let bytes: [u8; NODE] = std::array::from_fn(|lane| (lanes[lane] & 1) as u8);
-    let gather = |first: usize| {
-        let eight: [u8; 8] = std::array::from_fn(|i| bytes[first + i]);
-        (u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u16
-    };
-    gather(0) | gather(8) << 8
-}
-
-/// A box in steps of the tree, never smaller than the one that it stands for.
-#[derive(Clone, Copy, Debug)]
-struct Small {
-    min: [u16; 3],
-    max: [u16; 3],
-}
-
-/// The steps of a tree: `origin` is step 1 of each axis.
+/// The cells of a tree.
+///
+/// All that the tree knows of a number is its cell. Of two numbers the greater never has the lower cell, whatever is rounded on
+/// the way, so what differs in cells differs in truth; only within a cell must the numbers themselves be compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Grid {
     origin: DVec3,
-    step: DVec3,
+    cells_per_m: DVec3,
 }
 
 impl Grid {
     fn of(extent: &Extent) -> Self {
         if extent.is_empty() {
-            return Self { origin: DVec3::ZERO, step: DVec3::ONE };
+            return Self { origin: DVec3::ZERO, cells_per_m: DVec3::ONE };
         }
-        Self { origin: extent.min, step: extent.size().max(DVec3::splat(LEAST_SIDE)) / STEPS }
+        Self { origin: extent.min, cells_per_m: CELLS / extent.size().max(DVec3::splat(LEAST_SIDE)) }
     }
 
-    fn place(&self, axis: usize, step: u16) -> f64 {
-        self.origin[axis] + (f64::from(step) - 1.0) * self.step[axis]
+    /// In cells, fractions and all.
+    #[inline]
+    fn place(&self, axis: usize, v: f64) -> f64 {
+        (v - self.origin[axis]) * self.cells_per_m[axis] + 1.0
     }
 
-    fn nearest_step(&self, axis: usize, v: f64) -> f64 {
-        (v - self.origin[axis]) / self.step[axis] + 1.0
+    #[inline]
+    fn cell(&self, axis: usize, v: f64) -> u16 {
+        self.place(axis, v) as u16
     }
 
-    /// The last step that is not above `v`.
-    fn below(&self, axis: usize, v: f64) -> u16 {
-        let mut step = self.nearest_step(axis, v).floor().clamp(f64::from(LEAST), f64::from(MOST)) as u16;
-        while step > LEAST && self.place(axis, step) > v {
-            step -= 1;
-        }
-        step
+    #[inline]
+    fn span(&self, axis: usize, extent: &Extent) -> Span {
+        Span { low: self.cell(axis, extent.min[axis]), high: self.cell(axis, extent.max[axis]) }
     }
 
-    /// The first step that is not below `v`.
-    fn above(&self, axis: usize, v: f64) -> u16 {
-        let mut step = self.nearest_step(axis, v).ceil().clamp(f64::from(LEAST), f64::from(MOST)) as u16;
-        while step < MOST && self.place(axis, step) < v {
-            step += 1;
-        }
-        step
+    fn cell_m(&self) -> DVec3 {
+        self.cells_per_m.recip()
     }
 
-    fn small(&self, extent: &Extent) -> Small {
-        Small {
-            min: std::array::from_fn(|axis| self.below(axis, extent.min[axis])),
-            max: std::array::from_fn(|axis| self.above(axis, extent.max[axis])),
-        }
+    #[inline]
+    fn spot(&self, axis: usize, v: f64) -> Spot {
+        Spot::new(self.place(axis, v), LAST, self.cells_per_m[axis].recip())
     }
 
-    /// How near and how far the children of a node are. In f32, whose rounding is less than what is taken off or added: a 64th of a
-    /// step, and a millionth of the distance.
-    fn reach(&self, node: &Node, at: DVec2, z: Option<f64>) -> Reach {
-        let (mut near, mut far) = ([0.0_f32; NODE], [0.0_f32; NODE]);
-        let mut slack = 0.0_f32;
-        let place = [Some(at.x), Some(at.y), z];
-        for (axis, v) in place.into_iter().enumerate() {
-            let Some(v) = v else { continue };
-            let step = self.step[axis] as f32;
-            let v = self.nearest_step(axis, v) as f32;
-            slack = slack.max(step / 64.0);
-            for child in 0..NODE {
-                let (low, high) = (f32::from(node.min[axis][child]) - v, v - f32::from(node.max[axis][child]));
-                let (gap, reach) = (low.max(high).max(0.0) * step, low.abs().max(high.abs()) * step);
-                near[child] += gap * gap;
-                far[child] += reach * reach;
-            }
-        }
-        let mut nearest_far = f32::INFINITY;
-        for child in 0..NODE {
-            let is_there = node.min[0][child] <= node.max[0][child];
-            let bound = (near[child].sqrt() * (1.0 - 1e-6) - slack).max(0.0);
-            near[child] = if is_there { bound } else { f32::INFINITY };
-            nearest_far = nearest_far.min(if is_there { far[child] } else { f32::INFINITY });
-        }
-        Reach { near, far: nearest_far.sqrt() * (1.0 + 1e-6) + slack }
+    /// Corners of a box that is not smaller than any with these cells.
+    fn corners(&self, spans: [Span; 3]) -> (DVec3, DVec3) {
+        let (low, high) = (spans.map(|span| f64::from(span.low)), spans.map(|span| f64::from(span.high)));
+        let at = |cells: [f64; 3], edge: f64| self.origin + (DVec3::from_array(cells) - edge) * self.cell_m();
+        let (min, max) = (at(low, 1.0), at(high, 0.0));
+        // More than what the few operations of either way can lose.
+        let lost = (min.abs().max(max.abs()) + self.cell_m()) * (f64::EPSILON * 8.0);
+        (min - lost, max + lost)
     }
-
-    /// Corners of a child's box; `None` where there is none.
-    fn corners(&self, node: &Node, child: usize) -> Option<(DVec3, DVec3)> {
-        let min = [0, 1, 2].map(|axis| node.min[axis][child]);
-        let max = [0, 1, 2].map(|axis| node.max[axis][child]);
-        let at = |steps: [u16; 3]| DVec3::from_array([0, 1, 2].map(|axis| self.place(axis, steps[axis])));
-        (min[0] <= max[0]).then(|| (at(min), at(max)))
-    }
-}
-
-/// How far the boxes of sixteen children are from a place, metres: each not nearer than, infinite for a child that is not there; and one
-/// of them not farther than.
-pub(crate) struct Reach {
-    pub near: [f32; NODE],
-    pub far: f32,
 }
 
 /// How far along a ray it enters a box (0 when it starts inside), by the slab test; `inverse` is 1 / direction.
@@ -210,38 +105,79 @@ fn distance(at: DVec2, z: Option<f64>, (min, max): (DVec3, DVec3)) -> f64 {
 /// A static tree of boxes, packed in the order in which they are given: rows of a layer's part, which lie along a Hilbert
 /// curve. 12 bytes a box and a fifteenth of that for the nodes above.
 ///
-/// Boxes are kept in steps of a 65 530th of the box around them all, rounded outwards, so the answers hold every true hit and
-/// may hold boxes that miss by a step: compare with the true box where that matters.
+/// Boxes are kept in cells of a 65 530th of the box around them all, so the answers hold every true hit and may hold boxes that
+/// miss by less than a cell: compare with the true box where that matters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoxTree {
     count: usize,
     extent: Extent,
     grid: Grid,
-    /// Nodes whose children are the boxes first, then the nodes above them, up to one root.
-    levels: Vec<Vec<Node>>,
+    /// The number of the first node of each level; level 0 has the boxes for children. The root comes first.
+    firsts: [usize; MOST_LEVELS],
+    pub(super) levels: usize,
+    /// From level 1 on upwards.
+    pub(super) upper: Nodes,
+    pub(super) leaves: Nodes,
+}
+
+/// What the beginning of a tree's file tells.
+pub(super) struct Outline {
+    /// The box around all.
+    pub extent: Extent,
+    /// Of each node of level 1.
+    pub blocks: Vec<Extent>,
+}
+
+/// How many nodes each level has, from the boxes up: at least two levels, the upper one a single node.
+fn level_sizes(count: usize) -> Vec<usize> {
+    let mut sizes = vec![count.div_ceil(NODE).max(1)];
+    while sizes.len() < 2 || sizes.last().is_some_and(|nodes| *nodes > 1) {
+        sizes.push(sizes[sizes.len() - 1].div_ceil(NODE));
+    }
+    sizes
 }
 
 impl BoxTree {
     /// The tree over `boxes`; empty ones are never found.
     pub fn new(boxes: &[Extent]) -> Self {
         let extent = around(boxes);
-        let grid = Grid::of(&extent);
-        let nodes = |count: usize, small: &dyn Fn(usize) -> Option<Small>| -> Vec<Node> {
-            let mut nodes = vec![Node::EMPTY; count.div_ceil(NODE)];
-            for at in 0..count {
-                if let Some(small) = small(at) {
-                    nodes[at / NODE].set(at % NODE, small);
-                }
-            }
-            nodes
-        };
-        let items = nodes(boxes.len(), &|at| (!boxes[at].is_empty()).then(|| grid.small(&boxes[at])));
-        let mut levels = vec![items];
-        while let Some(below) = levels.last().filter(|level| level.len() > 1) {
-            let above = nodes(below.len(), &|at| Some(below[at].around()));
-            levels.push(above);
+        let mut tree = Self::without_nodes(boxes.len(), extent, Grid::of(&extent));
+        let sizes = level_sizes(boxes.len());
+        (tree.leaves, tree.upper) = (Nodes::absent(sizes[0]), Nodes::absent(sizes[1..].iter().sum()));
+        for (number, extent) in boxes.iter().enumerate().filter(|(_, extent)| !extent.is_empty()) {
+            let spans = [0, 1, 2].map(|axis| tree.grid.span(axis, extent));
+            tree.leaves.set(number / NODE, number % NODE, spans);
         }
-        Self { count: boxes.len(), extent, grid, levels }
+        for level in 1..tree.levels {
+            for number in 0..sizes[level - 1] {
+                let spans = match level {
+                    1 => tree.leaves.around(number),
+                    _ => tree.upper.around(tree.at(level - 1, number)),
+                };
+                tree.upper.set(tree.at(level, number / NODE), number % NODE, spans);
+            }
+        }
+        tree
+    }
+
+    fn without_nodes(count: usize, extent: Extent, grid: Grid) -> Self {
+        let sizes = level_sizes(count);
+        let mut firsts = [0; MOST_LEVELS];
+        for level in (1..sizes.len() - 1).rev() {
+            firsts[level] = firsts[level + 1] + sizes[level + 1];
+        }
+        Self { count, extent, grid, firsts, levels: sizes.len(), upper: Nodes::default(), leaves: Nodes::default() }
+    }
+
+    /// Which of the upper nodes it is; the root comes first.
+    #[inline(always)]
+    pub(super) fn at(&self, level: usize, number: usize) -> usize {
+        self.firsts[level] + number
+    }
+
+    #[inline(always)]
+    fn node(&self, level: usize, number: usize) -> (&Nodes, usize) {
+        if level == 0 { (&self.leaves, number) } else { (&self.upper, self.at(level, number)) }
     }
 
     /// The tree over boxes in any order, with the order along a Hilbert curve in which it holds them: number `i` of its
@@ -269,7 +205,7 @@ impl BoxTree {
 
     /// Bytes that it takes in memory.
     pub fn bytes(&self) -> usize {
-        self.levels.iter().map(|level| level.len() * Node::BYTES).sum()
+        (self.upper.len() + self.leaves.len()) * Nodes::BYTES
     }
 
     /// Numbers of the boxes that share a point with `wanted`, ascending. Infinite sides are allowed.
@@ -279,38 +215,31 @@ impl BoxTree {
         found
     }
 
-    /// As [`BoxTree::in_box`], one number after the other, each with whether it is sure that the true box is a hit; else a
-    /// step of the tree decides.
+    /// As [`BoxTree::in_box`], one number after the other, each with whether it is sure that the true box is a hit; else what
+    /// lies in one cell decides.
+    #[inline]
     pub fn each_in_box(&self, wanted: &Extent, found: &mut impl FnMut(u32, bool)) {
-        if wanted.is_empty() || !self.extent.overlaps(wanted) {
-            return;
+        if let Some(wanted) = self.wanted(wanted) {
+            Search::new(self, wanted, found).whole();
         }
-        // A true side lies within a step of the side that is kept, and so does a side that is asked for.
-        let small = self.grid.small(wanted);
-        // What reaches over the whole height of the tree need not be compared there.
-        let is_flat = wanted.min.z <= self.extent.min.z && wanted.max.z >= self.extent.max.z;
-        let axes = if is_flat { 2 } else { 3 };
-        let sure = Small { min: small.min.map(|v| v.saturating_add(2)), max: small.max.map(|v| v.saturating_sub(2)) };
-        self.descend(self.levels.len() - 1, 0, &(small, sure, axes), found);
     }
 
-    fn descend(&self, level: usize, node: usize, asked: &(Small, Small, usize), found: &mut impl FnMut(u32, bool)) {
-        let (wanted, sure, axes) = asked;
-        let node_of = &self.levels[level][node];
-        let mut mask = node_of.overlaps(wanted, *axes);
-        if level > 0 {
-            while mask != 0 {
-                self.descend(level - 1, node * NODE + mask.trailing_zeros() as usize, asked, found);
-                mask &= mask - 1;
-            }
-            return;
+    /// As [`BoxTree::each_in_box`], below these nodes of level 1.
+    #[inline]
+    pub(super) fn each_in_blocks(&self, wanted: &Extent, blocks: &[u32], found: &mut impl FnMut(u32, bool)) {
+        if let Some(wanted) = self.wanted(wanted) {
+            Search::new(self, wanted, found).within(blocks);
         }
-        let surely = if mask == 0 { 0 } else { node_of.overlaps(sure, *axes) };
-        while mask != 0 {
-            let child = mask.trailing_zeros();
-            found((node * NODE) as u32 + child, surely >> child & 1 == 1);
-            mask &= mask - 1;
+    }
+
+    #[inline(always)]
+    fn wanted(&self, wanted: &Extent) -> Option<Wanted> {
+        if wanted.is_empty() || !self.extent.overlaps(wanted) {
+            return None;
         }
+        let asked = |axis| Asked::new(self.grid.span(axis, wanted));
+        let is_flat = wanted.min.z <= self.extent.min.z && wanted.max.z >= self.extent.max.z;
+        Some(Wanted { plan: [asked(0), asked(1)], height: (!is_flat).then(|| asked(2)) })
     }
 
     /// (distance, number) of the boxes that the ray enters, by distance, then by number. `direction` is of length 1.
@@ -324,13 +253,49 @@ impl BoxTree {
         self.by_distance(move |corners| Some(distance(at, z, corners)))
     }
 
-    /// Boxes and nodes just below a node (`above` levels above the boxes, from 1): how many levels above the boxes they are, the
-    /// number of the first, and how near and how far at most each of the sixteen is from a place; of the whole tree where the node is
-    /// not named.
-    pub(crate) fn open(&self, node: Option<(u8, u32)>, at: DVec2, z: Option<f64>) -> Option<(u8, u32, Reach)> {
-        let (above, index) = node.unwrap_or((self.levels.len() as u8, 0));
-        let node = self.levels[usize::from(above) - 1].get(index as usize)?;
-        Some((above - 1, index * NODE as u32, self.grid.reach(node, at, z)))
+    /// A place as [`BoxTree::keys`] wants it.
+    #[inline]
+    pub(super) fn spots(&self, at: DVec2, z: Option<f64>) -> Spots {
+        Spots { plan: [self.grid.spot(0, at.x), self.grid.spot(1, at.y)], height: z.map(|z| self.grid.spot(2, z)) }
+    }
+
+    /// How many levels of nodes it has.
+    pub(super) fn levels(&self) -> usize {
+        self.levels
+    }
+
+    /// How far the children of a node are.
+    #[inline(always)]
+    pub(super) fn keys(&self, level: usize, number: usize, spots: &Spots) -> Keys {
+        let (nodes, node) = self.node(level, number);
+        nodes.keys(node, spots)
+    }
+
+    /// Whether there is a child of this key; what is no box has one too.
+    #[inline(always)]
+    pub(super) fn has(&self, level: usize, number: usize, key: Key) -> bool {
+        let (nodes, node) = self.node(level, number);
+        nodes.has(node, key.child() as usize)
+    }
+
+    /// Corners of a box that is not smaller than a child of a node; `None` where there is none.
+    fn corners(&self, level: usize, number: usize, child: usize) -> Option<(DVec3, DVec3)> {
+        let (nodes, node) = self.node(level, number);
+        Some(self.grid.corners(nodes.get(node, child)?))
+    }
+
+    /// How many nodes of level 1 it has.
+    pub(super) fn block_count(&self) -> usize {
+        level_sizes(self.count)[1]
+    }
+
+    /// The boxes of the nodes of level 1.
+    pub(super) fn blocks(&self) -> Vec<Extent> {
+        if self.levels == 2 {
+            return vec![self.extent];
+        }
+        let corners = (0..self.block_count()).map(|block| self.corners(2, block / NODE, block % NODE));
+        corners.map(|corners| corners.map_or(Extent::EMPTY, |(min, max)| Extent { min, max })).collect()
     }
 
     /// Boxes by what `distance` says of their corners, which must not be less for a box than for one around it.
@@ -340,7 +305,7 @@ impl BoxTree {
     ) -> impl Iterator<Item = (f64, u32)> + 'a {
         let mut open = BinaryHeap::new();
         if !self.extent.is_empty() {
-            open.push(Step { distance: 0.0, level: self.levels.len(), index: 0 });
+            open.push(Step { distance: 0.0, level: self.levels, index: 0 });
         }
         std::iter::from_fn(move || {
             loop {
@@ -348,9 +313,8 @@ impl BoxTree {
                 let Some(level) = step.level.checked_sub(1) else {
                     return Some((step.distance, step.index as u32));
                 };
-                let node = &self.levels[level][step.index];
                 for child in 0..NODE {
-                    if let Some(distance) = self.grid.corners(node, child).and_then(&distance) {
+                    if let Some(distance) = self.corners(level, step.index, child).and_then(&distance) {
                         open.push(Step { distance, level, index: step.index * NODE + child });
                     }
                 }
@@ -363,50 +327,86 @@ impl BoxTree {
         let mut out = Vec::with_capacity(HEAD_BYTES + self.bytes());
         out.extend(MAGIC);
         out.extend((self.count as u64).to_le_bytes());
-        for v in [self.extent.min, self.extent.max, self.grid.origin, self.grid.step] {
+        for v in [self.extent.min, self.extent.max, self.grid.origin, self.grid.cells_per_m] {
             v.to_array().iter().for_each(|n| out.extend(n.to_le_bytes()));
         }
-        for node in self.levels.iter().flatten() {
-            node.to_bytes(&mut out);
-        }
+        out.extend([0; 8]);
+        self.upper.to_bytes(&mut out);
+        self.leaves.to_bytes(&mut out);
+        let check = check(&out[..HEAD_BYTES + self.firsts[1] * Nodes::BYTES]);
+        out[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&check);
         out
     }
 
-    /// The box around all boxes of a file that begins with `head`.
-    pub(crate) fn extent_of(head: &[u8]) -> Option<Extent> {
-        Some(Self::head(head)?.1)
+    /// Whether a file that begins with `head` is a tree of another format than this one.
+    pub(super) fn is_of_other_format(head: &[u8]) -> bool {
+        head.starts_with(KIND) && head.len() > MAGIC.len() && !head.starts_with(MAGIC)
     }
 
-    fn head(bytes: &[u8]) -> Option<(usize, Extent, Grid)> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (count, rest) = rest.split_first_chunk::<8>()?;
-        let count = usize::try_from(u64::from_le_bytes(*count)).ok().filter(|count| *count <= u32::MAX as usize)?;
-        let mut numbers = [0.0; 12];
-        for (number, bytes) in numbers.iter_mut().zip(rest.get(..96)?.chunks_exact(8)) {
-            *number = f64::from_le_bytes(bytes.try_into().ok()?);
-        }
-        let three = |at: usize| DVec3::new(numbers[at], numbers[at + 1], numbers[at + 2]);
-        let (extent, grid) = (Extent { min: three(0), max: three(3) }, Grid { origin: three(6), step: three(9) });
-        let is_sound = grid.origin.is_finite() && grid.step.is_finite() && grid.step.cmpgt(DVec3::ZERO).all();
-        is_sound.then_some((count, extent, grid))
+    /// How many bytes the outline takes of a file that begins with `head`.
+    pub(super) fn outline_bytes(head: &[u8]) -> Option<usize> {
+        Some(HEAD_BYTES + Self::head(head)?.firsts[1] * Nodes::BYTES)
+    }
+
+    /// The outline, of the first [`BoxTree::outline_bytes`] of a file; `None` when they are damaged.
+    pub(super) fn outline(bytes: &[u8]) -> Option<Outline> {
+        let mut tree = Self::head(bytes)?;
+        tree.upper = Nodes::from_bytes(tree.checked(bytes)?);
+        Some(Outline { extent: tree.extent, blocks: tree.blocks() })
     }
 
     /// The tree of a file; `None` when the file is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (count, extent, grid) = Self::head(bytes)?;
-        let mut rest = bytes.get(HEAD_BYTES..)?;
-        let mut levels = Vec::new();
-        let mut nodes = count.div_ceil(NODE);
-        loop {
-            let (level, behind) = rest.split_at_checked(nodes.checked_mul(Node::BYTES)?)?;
-            levels.push(level.chunks_exact(Node::BYTES).map(Node::from_bytes).collect());
-            rest = behind;
-            if nodes <= 1 {
-                return rest.is_empty().then_some(Self { count, extent, grid, levels });
-            }
-            nodes = nodes.div_ceil(NODE);
+        let mut tree = Self::head(bytes)?;
+        tree.checked(bytes)?;
+        let sizes = level_sizes(tree.count);
+        let nodes = bytes.get(HEAD_BYTES..)?;
+        let [upper, leaves] = [sizes[1..].iter().sum::<usize>(), sizes[0]].map(|count| count * Nodes::BYTES);
+        if nodes.len() != upper + leaves {
+            return None;
         }
+        (tree.upper, tree.leaves) = (Nodes::from_bytes(&nodes[..upper]), Nodes::from_bytes(&nodes[upper..]));
+        tree.has_no_more_than(&sizes).then_some(tree)
     }
+
+    /// Whether the last node of each level has no more children than there are.
+    fn has_no_more_than(&self, sizes: &[usize]) -> bool {
+        let below = [self.count].into_iter().chain(sizes.iter().copied());
+        sizes.iter().zip(below).enumerate().all(|(level, (size, children))| {
+            let (nodes, node) = self.node(level, size - 1);
+            (0..NODE).all(|child| (size - 1) * NODE + child < children || !nodes.has(node, child))
+        })
+    }
+
+    /// The nodes of an outline, when they are as they were written.
+    fn checked<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let outline = bytes.get(..HEAD_BYTES + self.firsts[1] * Nodes::BYTES)?;
+        (outline[HEAD_BYTES - 8..HEAD_BYTES] == check(outline)).then_some(&outline[HEAD_BYTES..])
+    }
+
+    /// A tree without nodes.
+    fn head(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.get(..HEAD_BYTES)?.strip_prefix(MAGIC)?;
+        let (count, rest) = rest.split_first_chunk::<8>()?;
+        let count = usize::try_from(u64::from_le_bytes(*count)).ok().filter(|count| *count <= u32::MAX as usize)?;
+        let mut numbers = [0.0; 12];
+        for (number, bytes) in numbers.iter_mut().zip(rest.chunks_exact(8)) {
+            *number = f64::from_le_bytes(bytes.try_into().ok()?);
+        }
+        let three = |at: usize| DVec3::new(numbers[at], numbers[at + 1], numbers[at + 2]);
+        let (extent, grid) =
+            (Extent { min: three(0), max: three(3) }, Grid { origin: three(6), cells_per_m: three(9) });
+        let is_sound =
+            grid.origin.is_finite() && grid.cells_per_m.is_finite() && grid.cells_per_m.cmpgt(DVec3::ZERO).all();
+        is_sound.then(|| Self::without_nodes(count, extent, grid))
+    }
+}
+
+/// The first bytes of a hash over a head, without those bytes themselves, and the upper nodes.
+fn check(outline: &[u8]) -> [u8; 8] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&outline[..HEAD_BYTES - 8]).update(&outline[HEAD_BYTES..]);
+    std::array::from_fn(|byte| hash.finalize().as_bytes()[byte])
 }
 
 /// The numbers of boxes along a Hilbert curve.
@@ -541,7 +541,8 @@ mod tests {
             let tree = BoxTree::new(&dice.boxes(n));
             let bytes = tree.to_bytes();
             assert_eq!(BoxTree::from_bytes(&bytes).as_ref(), Some(&tree));
-            assert_eq!(BoxTree::extent_of(&bytes[..HEAD_BYTES]), Some(tree.extent));
+            let outline = BoxTree::outline(&bytes[..BoxTree::outline_bytes(&bytes).unwrap()]).unwrap();
+            assert_eq!((outline.extent, outline.blocks), (tree.extent, tree.blocks()));
             assert!(n < 5000 || bytes.len() < n * 14, "{} bytes for {n}", bytes.len());
             for cut in [0, 7, 15, HEAD_BYTES - 1, bytes.len() - 1] {
                 assert!(cut >= bytes.len() || BoxTree::from_bytes(&bytes[..cut]).is_none());
@@ -550,6 +551,12 @@ mod tests {
         }
         let mut bytes = BoxTree::new(&dice.boxes(20)).to_bytes();
         bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(BoxTree::from_bytes(&bytes).is_none());
+        // A twenty-first box among twenty.
+        let mut bytes = BoxTree::new(&dice.boxes(21)).to_bytes();
+        bytes[8] = 20;
+        let check = check(&bytes[..HEAD_BYTES]);
+        bytes[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&check);
         assert!(BoxTree::from_bytes(&bytes).is_none());
     }
 

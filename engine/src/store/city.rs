@@ -367,14 +367,15 @@ impl City {
         let ended = record.ended_files.iter().filter(|_| with_ended);
         for file in record.parquet().chain(ended) {
             let path = join_inside(&self.folder, &file.path)?;
-            // Ended states have no tree of their own.
             let tree = tree_of(&path);
-            parts.push(match place::is_file(&tree).map_err(StoreError::at(&tree))? {
-                true => PartIndex::beside(path, record.beside(file, "tree").map(|tree| tree.blake3.clone()))?,
-                false => {
-                    let boxes = read::read_boxes(&path)?;
-                    PartIndex::made(path, &boxes)
-                }
+            let beside = match place::is_file(&tree).map_err(StoreError::at(&tree))? {
+                true => PartIndex::beside(&path, record.beside(file, "tree").map(|tree| tree.blake3.clone()))?,
+                false => None,
+            };
+            parts.push(match beside {
+                Some(part) => part,
+                // Ended states have no tree of their own, and one of another release may be of another format.
+                None => PartIndex::made(&path, &read::read_boxes(&path)?),
             });
         }
         let index = Arc::new(LayerIndex::new(parts));
