@@ -3,6 +3,7 @@
 //! A question goes through three sieves: the layers (their extents and classes), the packed index of boxes,
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
+pub mod cast;
 mod fields;
 mod filter;
 mod geojson;
