@@ -10,6 +10,7 @@ use super::{
     triangle::Triangles,
     walk::MOST_DEPTH,
 };
+use crate::query::region::FARTHEST_M;
 
 /// Bytes that a builder may need where nothing else is said: some four million triangles, or as many houses.
 const LIMIT: u64 = 2 << 30;
@@ -71,8 +72,8 @@ impl CasterBuilder {
 
     /// Adds triangles; hits on them are reported with the number `which`. Those without area are never met.
     pub fn add_triangles(&mut self, triangles: &[[DVec3; 3]], which: u32) -> Result<(), CastError> {
-        if !triangles.iter().flatten().all(|corner| corner.is_finite()) {
-            return Err(CastError::NotFinite { which });
+        if !triangles.iter().flatten().copied().all(is_place) {
+            return Err(CastError::NoPlace { which });
         }
         let bytes = ITEM_BYTES + size_of::<([DVec3; 3], u32)>() as u64;
         self.reserve(triangles.len() as u64 * bytes)?;
@@ -87,9 +88,9 @@ impl CasterBuilder {
         (bottom, top): (f64, f64),
         which: u32,
     ) -> Result<(), CastError> {
-        let is_finite = bottom.is_finite() && top.is_finite();
-        if !(is_finite && rings.iter().flat_map(|ring| ring.iter()).all(|v| v.truncate().is_finite())) {
-            return Err(CastError::NotFinite { which });
+        let is_one = |v: &DVec3| is_place(v.with_z(bottom)) && is_place(v.with_z(top));
+        if !rings.iter().flat_map(|ring| ring.iter()).all(is_one) {
+            return Err(CastError::NoPlace { which });
         }
         let count: usize = rings.iter().map(|ring| ring.len()).sum();
         if count == 0 || bottom > top {
@@ -107,8 +108,8 @@ impl CasterBuilder {
 
     pub(super) fn add_solid(&mut self, solid: Solid) -> Result<(), CastError> {
         let (low, high) = solid.bounds();
-        if !(low.is_finite() && high.is_finite()) {
-            return Err(CastError::NotFinite { which: solid.which });
+        if !(is_place(low) && is_place(high)) {
+            return Err(CastError::NoPlace { which: solid.which });
         }
         self.reserve(ITEM_BYTES + 2 * size_of::<Solid>() as u64)?;
         self.solids.push(solid);
@@ -192,6 +193,11 @@ impl CasterBuilder {
         let (from, to, bottom, top, which) = self.prisms[number];
         Prism::new(frame, &self.edges[from..to], (bottom, top), which, edges)
     }
+}
+
+/// Whether a place can be counted from; NaN cannot.
+pub(super) fn is_place(place: DVec3) -> bool {
+    place.abs().cmple(DVec3::splat(FARTHEST_M)).all()
 }
 
 /// The middle of the box around some items: small coordinates are counted from it.

@@ -74,9 +74,9 @@ pub enum CastError {
         /// What was allowed.
         limit_mib: u64,
     },
-    /// A coordinate that is no number.
-    #[error("shape {which} has a coordinate that is not finite")]
-    NotFinite {
+    /// A coordinate that is no number, or beyond all cities.
+    #[error("shape {which} has a coordinate that is not a place")]
+    NoPlace {
         /// The number of the shape.
         which: u32,
     },

@@ -2,7 +2,7 @@
 
 use glam::{DVec2, DVec3};
 
-use super::{CastError, CasterBuilder, solid::Solid};
+use super::{CastError, CasterBuilder, builder::is_place, solid::Solid};
 use crate::model::{Area, Extent, Geometry, HeightGrid, Line, Mesh, Polygon, Roof, Section, Tube};
 
 /// Ground that differs by less under an object counts as level, metres.
@@ -31,8 +31,8 @@ impl CasterBuilder {
         if own.is_empty() || extent.is_empty() {
             return Ok(Fit::Nothing);
         }
-        if ![own.min, own.max, extent.min, extent.max].iter().all(|corner| corner.is_finite()) {
-            return Err(CastError::NotFinite { which });
+        if ![own.min, own.max, extent.min, extent.max].into_iter().all(is_place) {
+            return Err(CastError::NoPlace { which });
         }
         // What counts from the terrain was lifted by the lowest and the highest ground under it. Where they are the same, the
         // shape is known; where they are not, it is somewhere between.

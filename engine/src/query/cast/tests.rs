@@ -374,7 +374,11 @@ fn numbers_that_are_none_meet_nothing() {
     assert_eq!(nothing.closest(&good), None);
     assert!(!nothing.is_occluded(&good) && nothing.closest_of(&[]).is_empty());
     let mut builder = CasterBuilder::new();
-    assert!(matches!(builder.add_triangles(&[[FAR, DVec3::NAN, FAR]], 4), Err(CastError::NotFinite { which: 4 })));
+    for bad in [DVec3::NAN, DVec3::INFINITY, FAR.with_z(-1e300)] {
+        assert!(matches!(builder.add_triangles(&[[FAR, bad, FAR]], 4), Err(CastError::NoPlace { which: 4 })));
+        let shape = block(polygon(&[(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)], &[], FAR), bad.z, 3.0);
+        assert!(matches!(builder.add(&shape, &shape.extent(), 4), Err(CastError::NoPlace { which: 4 })));
+    }
     let broken = MeshPart { positions: vec![FAR], indices: vec![0, 0, 1], ..MeshPart::default() };
     let broken = Geometry::Mesh(Mesh { origin: DVec3::ZERO, parts: vec![broken] });
     assert!(matches!(builder.add(&broken, &broken.extent(), 5), Err(CastError::NoCorner { which: 5 })));

@@ -332,3 +332,61 @@ fn best_left(left: &Branch, right: &Branch, places: usize) -> usize {
     let cost = |to_left: usize| left.plans[to_left - 1].0 + right.plans[places - to_left - 1].0;
     (1..places).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Boxes whose sizes and distances double again and again, and many equal ones.
+    fn items() -> Vec<Item> {
+        let item = |number: usize| {
+            let at = if number < 2_000 { 1.01_f32.powi(number as i32) } else { 5.0 };
+            let link = Link::new(if number.is_multiple_of(3) { Kind::Prism } else { Kind::Triangles }, number);
+            Item { low: [at, -at, 0.0], high: [at * 1.2, at, 1.0], link }
+        };
+        (0..6_000).map(item).collect()
+    }
+
+    #[test]
+    fn every_item_lies_in_one_leaf_inside_its_boxes_and_no_path_is_too_long() {
+        for is_greedy in [true, false] {
+            let mut items = items();
+            let root = grow(&mut items, is_greedy);
+            let mut seen: Vec<Vec<Item>> = Vec::new();
+            let nodes = flatten(&root, &items, &mut |items| {
+                seen.push(items.to_vec());
+                Link::new(Kind::Solid, seen.len() - 1)
+            });
+            let mut numbers: Vec<usize> = seen.iter().flatten().map(|item| item.link.number()).collect();
+            numbers.sort_unstable();
+            assert!(numbers.into_iter().eq(0..6_000));
+            assert!(seen.iter().all(|leaf| leaf.len() == 1 || (leaf.len() <= 4 && is_leaf(leaf))));
+            let deepest = if is_greedy { GREEDY_DEPTH + 13 } else { 13 };
+            assert!(depth_of(&root) <= deepest, "{} nodes one below the other", depth_of(&root));
+            let mut open = vec![(0, Bounds { low: Vec3A::NEG_INFINITY, high: Vec3A::INFINITY })];
+            let mut leaves = 0;
+            while let Some((number, around)) = open.pop() {
+                let node: &Node = &nodes[number];
+                for (at, link) in node.children.iter().enumerate() {
+                    let plane = |side: usize| {
+                        Vec3A::from_array(std::array::from_fn(|axis| node.planes[side + axis][at / 4][at % 4]))
+                    };
+                    let bounds = Bounds { low: plane(0), high: plane(3) };
+                    if bounds.low.x > bounds.high.x {
+                        continue;
+                    }
+                    assert!(bounds.low.cmpge(around.low).all() && bounds.high.cmple(around.high).all());
+                    match link.kind() {
+                        Kind::Node => open.push((link.number(), bounds)),
+                        _ => {
+                            leaves += 1;
+                            let held = super::around(&seen[link.number()]);
+                            assert!(held.low == bounds.low && held.high == bounds.high);
+                        }
+                    }
+                }
+            }
+            assert_eq!(leaves, seen.len());
+        }
+    }
+}

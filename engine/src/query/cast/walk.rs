@@ -72,8 +72,8 @@ impl Caster {
         let origin = ray.origin - self.origin;
         let direction = ray.direction * ray.direction.length_recip();
         // A direction without length has no direction; NaN is not below anything.
-        let is_one = direction.length_squared() < 2.0 && ray.max_m >= 0.0;
-        if !is_one || self.nodes.is_empty() {
+        let is_ray = direction.length_squared() < 2.0 && ray.max_m >= 0.0;
+        if !is_ray || self.nodes.is_empty() {
             return None;
         }
         let skipped = if self.holds(origin) { 0.0 } else { self.enter_all(origin, direction)? };
