@@ -170,11 +170,11 @@ fn grow_at(items: &mut [Item], from: usize, depth: usize) -> Branch {
 fn plan(bounds: &Bounds, left: &Branch, right: &Branch) -> [Plan; WIDTH] {
     let mut plans = [(f32::INFINITY, 0); WIDTH];
     let mut spread: [Plan; WIDTH + 1] = [(f32::INFINITY, 0); WIDTH + 1];
-    for places in 2..=WIDTH {
+    for (places, best) in spread.iter_mut().enumerate().skip(2) {
         for to_left in 1..places {
             let cost = left.plans[to_left - 1].0 + right.plans[places - to_left - 1].0;
-            if cost < spread[places].0 {
-                spread[places] = (cost, to_left as u8);
+            if cost < best.0 {
+                *best = (cost, to_left as u8);
             }
         }
     }
