@@ -12,6 +12,7 @@ mod index;
 mod large;
 mod memory;
 mod postgis;
+mod rays;
 mod read;
 mod resume;
 mod run;
@@ -45,6 +46,9 @@ fn main() -> Result<()> {
     if args == ["index"] {
         return index::index();
     }
+    if args == ["rays"] {
+        return rays::rays(work.path());
+    }
     let groundline = std::env::current_exe()?.with_file_name("groundline");
     anyhow::ensure!(groundline.exists(), "{} is missing: build it with the same profile first", groundline.display());
     let is_wanted = |row: &str| args.is_empty() || args.iter().any(|a| a == row);
@@ -65,6 +69,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("index") {
         index::index()?;
+    }
+    if is_wanted("rays") {
+        rays::rays(work.path())?;
     }
     if is_wanted("memory") {
         memory::memory(&bench.groundline, work.path())?;

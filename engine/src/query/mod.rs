@@ -4,6 +4,7 @@
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
 mod box_search;
+pub mod cast;
 mod fields;
 mod filter;
 mod geojson;

@@ -141,7 +141,7 @@ impl Hits<'_> {
 }
 
 /// Whether a layer can hold hits at all.
-fn may_hold(query: &Query, layer: &LayerEntry) -> bool {
+pub(super) fn may_hold(query: &Query, layer: &LayerEntry) -> bool {
     let is_named = query.layers.is_empty() || query.layers.contains(&layer.name);
     if with_ended(query) && layer.ended > 0 {
         // Classes and extent are those of what is there now.
@@ -157,7 +157,7 @@ pub(super) fn with_ended(query: &Query) -> bool {
 }
 
 /// The box outside of which nothing is wanted.
-fn box_of(shape: &Shape) -> Option<Extent> {
+pub(super) fn box_of(shape: &Shape) -> Option<Extent> {
     match shape {
         Shape::Box { min, max } => Some(Extent { min: *min, max: *max }),
         Shape::Within { region, distance_m } => {
@@ -186,7 +186,11 @@ fn rows_in(index: &LayerIndex, shape: &Shape, wanted: &Extent) -> Result<Vec<(us
 }
 
 /// The files of a layer with the rows that may be hits.
-fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
+pub(super) fn candidates(
+    city: &City,
+    layer: &str,
+    query: &Query,
+) -> Result<VecDeque<(PathBuf, Option<Vec<u32>>)>, StoreError> {
     let in_filter = query.filter.as_ref().and_then(Filter::bounds);
     let Some(wanted) = box_of(&query.shape).or(in_filter) else {
         let entry = city.layer(layer).ok_or_else(|| StoreError::NoLayer(layer.into()))?;
@@ -200,7 +204,7 @@ fn candidates(city: &City, layer: &str, query: &Query) -> Result<VecDeque<(PathB
 }
 
 /// The row as a hit, when it is one.
-fn accept(
+pub(super) fn accept(
     query: &Query,
     boxed: Option<&Region>,
     layer: &str,
@@ -294,7 +298,7 @@ impl Subject for AskedRow<'_> {
     }
 }
 
-fn damaged(row: &Row, reason: impl std::fmt::Display) -> StoreError {
+pub(super) fn damaged(row: &Row, reason: impl std::fmt::Display) -> StoreError {
     StoreError::damaged(std::path::Path::new(&row.id), reason)
 }
 
@@ -324,7 +328,7 @@ fn is_in_shape(query: &Query, boxed: Option<&Region>, row: &Row) -> Result<Optio
 }
 
 /// A box in plan as a region; `None` where it has no end.
-fn region_of_box(shape: &Shape) -> Option<Region> {
+pub(super) fn region_of_box(shape: &Shape) -> Option<Region> {
     let Shape::Box { min, max } = shape else { return None };
     let limit = DVec2::splat(FARTHEST_M);
     let (low, high) = (min.truncate(), max.truncate());

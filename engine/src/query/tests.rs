@@ -16,7 +16,7 @@ use crate::{
 
 const CORNER: DVec2 = DVec2::new(500_000.0, 4_000_000.0);
 
-fn place(x: f64, y: f64, z: f64) -> DVec3 {
+pub(super) fn place(x: f64, y: f64, z: f64) -> DVec3 {
     (CORNER + DVec2::new(x, y)).extend(z)
 }
 
@@ -41,7 +41,7 @@ fn building(number: u32) -> CityObject {
     object
 }
 
-fn city() -> (tempfile::TempDir, City) {
+pub(super) fn city() -> (tempfile::TempDir, City) {
     let dir = tempfile::tempdir().unwrap();
     let city = City::create(&dir.path().join("q.city"), "q", &Crs::from_epsg(4549).unwrap(), None).unwrap();
     let mut draft = city.begin().unwrap();

@@ -73,7 +73,7 @@ pub(crate) use path::join_inside;
 pub(crate) use place::{bucket, is_file, open_file};
 pub(crate) use read::{RowReader, Rows, read_texts};
 pub(crate) use row::{Row, read_time};
-pub(crate) use shape::decode as read_shape;
+pub(crate) use shape::{Kind, decode as read_shape};
 pub(crate) use wkb::{Footprint, decode as read_footprint};
 
 /// A source that went into a layer.
