@@ -159,11 +159,11 @@ impl Spot {
     fn add(&self, axis: &Axis, sums: &mut [f32x8; 2]) {
         let (above, below) = (u16x8::splat(self.above), u16x8::splat(self.below));
         let (outside, cell_m) = (f32x8::splat(self.outside), f32x8::splat(self.cell_m));
-        for half in 0..2 {
+        for ((low, high), sum) in axis.low.into_iter().zip(axis.high).zip(sums) {
             // Of a box, one of the two is 0.
-            let gap = axis.low[half].saturating_sub(above) + below.saturating_sub(axis.high[half]);
+            let gap = low.saturating_sub(above) + below.saturating_sub(high);
             let metres = (f32x8::from_i32x8(i32x8::from_u16x8(gap)) + outside) * cell_m;
-            sums[half] += metres * metres;
+            *sum += metres * metres;
         }
     }
 }
