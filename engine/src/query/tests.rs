@@ -118,14 +118,14 @@ fn a_city_whose_trees_are_of_another_release_answers_the_same() {
     let layers = std::fs::read_dir(objects).unwrap().map(|layer| layer.unwrap().path());
     let files = layers.flat_map(|layer| std::fs::read_dir(layer).unwrap().map(|file| file.unwrap().path()));
     let trees: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "tree")).collect();
-    assert_eq!(trees.len(), 3);
+    assert!(trees.len() >= 3);
     for tree in &trees {
         let mut bytes = std::fs::read(tree).unwrap();
         bytes[..8].copy_from_slice(b"GLTREE01");
         std::fs::write(tree, bytes).unwrap();
     }
     assert_eq!(answers(&City::open(city.folder()).unwrap()), before);
-    std::fs::write(&trees[0], b"GLTREE02 and no more").unwrap();
+    trees.iter().for_each(|tree| std::fs::write(tree, b"GLTREE02 and no more").unwrap());
     let city = City::open(city.folder()).unwrap();
     let answer: Result<Vec<_>, _> = run(&city, &asked[0]).and_then(Iterator::collect);
     assert!(answer.is_err_and(|error| error.to_string().contains("not an index of boxes")));
