@@ -20,6 +20,8 @@ const ROOF: f32 = 0.35;
 enum Fate {
     Kept,
     Gone,
+    /// Many buildings that are blocks already: in the colour of blocks.
+    Plain,
     /// A block between two heights.
     Block {
         foot: f32,
@@ -34,6 +36,11 @@ pub fn limit(tile: &mut TileMeshes, level: CimLevel) {
     }
     let mut fates: Vec<Fate> = tile.features.levels.iter().map(|of| fate(*of, level)).collect();
     if level == CimLevel::FRAME {
+        for (row, fate) in fates.iter_mut().enumerate().filter(|(_, fate)| **fate == Fate::Kept) {
+            if is_building(&tile.features, row as u32) {
+                *fate = Fate::Plain;
+            }
+        }
         for (feature, (foot, top)) in heights(&tile.meshes, &tile.features) {
             fates[feature as usize] = Fate::Block { foot, top };
         }
@@ -65,13 +72,11 @@ fn heights(meshes: &[DrawMesh], features: &Features) -> BTreeMap<u32, (f32, f32)
         area: f32,
     }
     let mut sums: BTreeMap<u32, Sum> = BTreeMap::new();
-    let is_building = |feature: u32| {
-        features.classes.get(feature as usize).is_some_and(|class| class == Class::Building.word())
-            // Many together are blocks already.
-            && features.ids.get(feature as usize).is_some_and(|id| !id.is_empty())
+    let is_one = |feature: u32| {
+        is_building(features, feature) && features.ids.get(feature as usize).is_some_and(|id| !id.is_empty())
     };
     for mesh in meshes {
-        for (corners, feature) in triangles(mesh).filter(|(_, feature)| is_building(*feature)) {
+        for (corners, feature) in triangles(mesh).filter(|(_, feature)| is_one(*feature)) {
             let [a, b, c] = corners.map(|corner| Vec3::from(mesh.positions[corner as usize]));
             let sum = sums.entry(feature).or_default();
             let (low, high) = (a.y.min(b.y).min(c.y), a.y.max(b.y).max(c.y));
@@ -92,6 +97,10 @@ fn heights(meshes: &[DrawMesh], features: &Features) -> BTreeMap<u32, (f32, f32)
     sums.into_iter().map(|(feature, sum)| (feature, height(sum))).collect()
 }
 
+fn is_building(features: &Features, row: u32) -> bool {
+    features.classes.get(row as usize).is_some_and(|class| class == Class::Building.word())
+}
+
 fn triangles(mesh: &DrawMesh) -> impl Iterator<Item = ([u32; 3], u32)> + '_ {
     mesh.indices.chunks_exact(3).map(|corners| {
         let feature = mesh.features.get(corners[0] as usize).copied().unwrap_or(NO_FEATURE);
@@ -110,12 +119,15 @@ fn take(mesh: &mut DrawMesh, fates: &[Fate], blocks: &mut DrawMesh) {
     for (corners, feature) in triangles(mesh) {
         match fate(feature) {
             Fate::Gone => {}
-            Fate::Kept => {
+            fate @ (Fate::Kept | Fate::Plain) => {
                 for corner in corners {
                     let new = &mut moved[corner as usize];
                     if *new == u32::MAX {
                         *new = kept.positions.len() as u32;
                         kept.copy_vertex(mesh, corner as usize);
+                        if let (Fate::Plain, Some(colour)) = (fate, kept.colours.last_mut()) {
+                            *colour = BLOCK_COLOUR;
+                        }
                     }
                     kept.indices.push(*new);
                 }
@@ -234,6 +246,16 @@ mod tests {
             .map(|[a, b, c]| (b - a).cross(c - a).y * 0.5)
             .sum();
         assert!((up - 80.0).abs() < 1e-3, "the roof covers the ground: {up}");
+    }
+
+    #[test]
+    fn many_buildings_together_keep_their_shape_and_lose_their_colour() {
+        let mut merged = tile();
+        merged.features.ids[0].clear();
+        merged.features.levels[0] = 2;
+        limit(&mut merged, CimLevel::FRAME);
+        assert_eq!((merged.triangles(), merged.meshes[0].max.y), (14, 9.0));
+        assert!(merged.meshes[0].colours.iter().all(|colour| *colour == BLOCK_COLOUR));
     }
 
     #[test]
