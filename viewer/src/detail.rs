@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use glam::Vec3;
 use groundline_engine::model::{CimLevel, Class};
 
-use crate::content::{DrawMaterial, DrawMesh, Features, NO_FEATURE, TileMeshes};
+use crate::content::{DrawMaterial, DrawMesh, DrawPoints, Features, NO_FEATURE, TileMeshes};
 
 /// Colour of plain blocks, linear.
 const BLOCK_COLOUR: [f32; 4] = [0.68, 0.67, 0.64, 1.0];
@@ -31,6 +31,10 @@ enum Fate {
 
 /// Leaves out of a tile what is finer than `level`; tells of features without a level that they stay.
 pub fn limit(tile: &mut TileMeshes, level: CimLevel) {
+    if level < CimLevel::STANDARD {
+        // A scan shows the outer form.
+        tile.points = DrawPoints::default();
+    }
     if level == CimLevel::PART || tile.features.levels.is_empty() {
         return;
     }
@@ -264,5 +268,12 @@ mod tests {
         other.features.levels.clear();
         limit(&mut other, CimLevel::SURFACE);
         assert_eq!(other.triangles(), 15);
+        // A scan has no features at all.
+        for (number, points) in [(2, 0), (3, 1)] {
+            let mut scan = TileMeshes::default();
+            scan.points.positions.push([0.0; 3]);
+            limit(&mut scan, CimLevel::new(number).unwrap());
+            assert_eq!(scan.points.positions.len(), points, "CIM{number}");
+        }
     }
 }
