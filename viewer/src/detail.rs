@@ -20,7 +20,7 @@ const ROOF: f32 = 0.35;
 enum Fate {
     Kept,
     Gone,
-    /// Many buildings that are blocks already: in the colour of blocks.
+    /// What is blocks already: in the colour of blocks.
     Plain,
     /// A block between two heights.
     Block {
@@ -29,8 +29,9 @@ enum Fate {
     },
 }
 
-/// Leaves out of a tile what is finer than `level`; tells of features without a level that they stay.
-pub fn limit(tile: &mut TileMeshes, level: CimLevel) {
+/// Leaves out of a tile what is finer than `level`; features without a level stay. Where the tile is one in which blocks stand for
+/// components already, their heights are kept.
+pub fn limit(tile: &mut TileMeshes, level: CimLevel, has_blocks: bool) {
     if level < CimLevel::STANDARD {
         // A scan shows the outer form.
         tile.points = DrawPoints::default();
@@ -45,8 +46,10 @@ pub fn limit(tile: &mut TileMeshes, level: CimLevel) {
                 *fate = Fate::Plain;
             }
         }
-        for (feature, (foot, top)) in heights(&tile.meshes, &tile.features) {
-            fates[feature as usize] = Fate::Block { foot, top };
+        if !has_blocks {
+            for (feature, (foot, top)) in heights(&tile.meshes, &tile.features) {
+                fates[feature as usize] = Fate::Block { foot, top };
+            }
         }
     }
     let block_material = tile.materials.len();
@@ -222,7 +225,7 @@ mod tests {
 
     fn at(number: u8) -> TileMeshes {
         let mut tile = tile();
-        limit(&mut tile, CimLevel::new(number).unwrap());
+        limit(&mut tile, CimLevel::new(number).unwrap(), false);
         tile
     }
 
@@ -257,22 +260,31 @@ mod tests {
         let mut merged = tile();
         merged.features.ids[0].clear();
         merged.features.levels[0] = 2;
-        limit(&mut merged, CimLevel::FRAME);
+        limit(&mut merged, CimLevel::FRAME, false);
         assert_eq!((merged.triangles(), merged.meshes[0].max.y), (14, 9.0));
         assert!(merged.meshes[0].colours.iter().all(|colour| *colour == BLOCK_COLOUR));
+    }
+
+    #[test]
+    fn the_block_of_a_building_of_components_keeps_its_tiers() {
+        let mut block = tile();
+        block.features.levels[0] = 2;
+        limit(&mut block, CimLevel::FRAME, true);
+        assert_eq!((block.triangles(), block.meshes[0].max.y), (14, 9.0));
+        assert!(block.meshes[0].colours.iter().all(|colour| *colour == BLOCK_COLOUR));
     }
 
     #[test]
     fn tiles_of_others_stay_as_they_are() {
         let mut other = tile();
         other.features.levels.clear();
-        limit(&mut other, CimLevel::SURFACE);
+        limit(&mut other, CimLevel::SURFACE, false);
         assert_eq!(other.triangles(), 15);
         // A scan has no features at all.
         for (number, points) in [(2, 0), (3, 1)] {
             let mut scan = TileMeshes::default();
             scan.points.positions.push([0.0; 3]);
-            limit(&mut scan, CimLevel::new(number).unwrap());
+            limit(&mut scan, CimLevel::new(number).unwrap(), false);
             assert_eq!(scan.points.positions.len(), points, "CIM{number}");
         }
     }

@@ -100,6 +100,8 @@ struct Job {
     class: String,
     with_edges: bool,
     detail: CimLevel,
+    /// Whether blocks stand for components in it.
+    has_blocks: bool,
 }
 
 /// What a worker hands over: for which level of detail it was made, too.
@@ -251,7 +253,7 @@ fn work(queue: &Queue, sender: &SyncSender<Finished>) {
 fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
     let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
-    detail::limit(&mut tile, job.detail);
+    detail::limit(&mut tile, job.detail, job.has_blocks);
     let (triangles, points) = (tile.triangles(), tile.points.positions.len());
     let mut meshes = Vec::new();
     let mut kinds = Vec::new();
@@ -370,6 +372,7 @@ pub fn choose_tiles(
                 class: layer.main_class().to_owned(),
                 with_edges: below.0,
                 detail: streaming.detail,
+                has_blocks: node.stands_for.is_some(),
             });
         }
     }
