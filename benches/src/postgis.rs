@@ -3,7 +3,7 @@
 //!
 //! PostGIS is asked by `pgbench` with prepared statements and pipelined by nothing; Groundline by a plain HTTP client with a kept
 //! connection. `PATH` must hold `initdb`, `pg_ctl` and `pgbench` of a PostgreSQL with PostGIS (Debian: postgresql-15-postgis-3); as root
-//! they are run as the user `postgres`.
+//! they are run as the user `postgres`. Neither sends the shape itself, both the attributes and the corners of its box.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -171,8 +171,8 @@ impl Server {
         for [x, y] in places {
             let asked = Instant::now();
             let question = match kind {
-                Kind::Box => format!("box={x},{y},{},{}&limit=1000", x + SIDE_M, y + SIDE_M),
-                Kind::Nearest => format!("near={x},{y}&limit=1"),
+                Kind::Box => format!("box={x},{y},{},{}&limit=1000&f=json", x + SIDE_M, y + SIDE_M),
+                Kind::Nearest => format!("near={x},{y}&limit=1&f=json"),
             };
             let head = format!("GET /query?{question} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
             stream.write_all(head.as_bytes())?;

@@ -18,6 +18,12 @@ pub struct Frame {
     apart: Option<String>,
 }
 
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frame").field("crs", &self.crs).finish_non_exhaustive()
+    }
+}
+
 impl Frame {
     /// The frame of a city built in `crs`.
     ///

@@ -1,15 +1,16 @@
 //! Hits as JSON and GeoJSON.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use glam::DVec3;
-use serde_json::{Map, Value as Json, json};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Value as Json, json};
 
 use super::Found;
 use crate::{
     crs::Frame,
     model::Value,
-    store::{StoreError, read_footprint, read_time},
+    store::{Footprint, StoreError, read_footprint, read_time},
 };
 
 /// In which coordinates geometries are written.
@@ -24,43 +25,13 @@ pub enum Coordinates<'a> {
 }
 
 impl Coordinates<'_> {
-    fn place(&self, at: DVec3, has_z: bool) -> Json {
-        let at = match self {
+    fn place(&self, at: DVec3) -> DVec3 {
+        match self {
             Coordinates::City => at,
             Coordinates::Geographic(frame) => frame.geographic_from_city(at),
             Coordinates::By(place) => place(at),
-        };
-        if has_z { json!([at.x, at.y, at.z]) } else { json!([at.x, at.y]) }
+        }
     }
-}
-
-/// The hit as one JSON object, without its geometry.
-pub fn to_json(found: &Found) -> Json {
-    let attributes: Map<String, Json> = found.attributes.iter().map(|(k, v)| (k.to_string(), of_value(v))).collect();
-    let mut object = json!({
-        "id": found.id,
-        "layer": found.layer,
-        "class": found.class,
-        "stage": found.stage,
-        "domain": found.domain,
-        "name": found.name,
-        "parent": found.parent,
-        "extent": found.extent,
-        "distance_m": found.distance_m,
-        "valid_from": found.valid_from.and_then(time_text),
-        "valid_to": found.valid_to.and_then(time_text),
-        "attributes": attributes,
-        "assumed": assumed(found),
-    });
-    if let Some(exact) = found.exact {
-        object["exact"] = json!(exact);
-    }
-    object
-}
-
-/// The attributes that nobody delivered, with what was assumed and why.
-fn assumed(found: &Found) -> Json {
-    Json::Object(found.assumed.iter().map(|(key, why)| (key.to_string(), json!(&**why))).collect())
 }
 
 /// A time as RFC 3339 in UTC.
@@ -69,80 +40,224 @@ pub(super) fn time_text(ms: i64) -> Option<String> {
     Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
 
-fn of_value(value: &Value) -> Json {
-    match value {
-        Value::Bool(b) => json!(b),
-        Value::Int(i) => json!(i),
-        Value::Real(r) => json!(r),
-        Value::Text(t) => json!(t),
+/// A hit as one JSON object, without its geometry.
+struct Plain<'a>(&'a Found);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let found = self.0;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("id", &found.id)?;
+        map.serialize_entry("layer", &found.layer)?;
+        map.serialize_entry("class", found.class.word())?;
+        map.serialize_entry("stage", found.stage.word())?;
+        map.serialize_entry("domain", found.domain.word())?;
+        map.serialize_entry("name", &found.name)?;
+        map.serialize_entry("parent", &found.parent)?;
+        map.serialize_entry("extent", &found.extent)?;
+        map.serialize_entry("distance_m", &found.distance_m)?;
+        map.serialize_entry("valid_from", &found.valid_from.and_then(time_text))?;
+        map.serialize_entry("valid_to", &found.valid_to.and_then(time_text))?;
+        map.serialize_entry("attributes", &Attributes(found))?;
+        map.serialize_entry("assumed", &Assumed(found))?;
+        if let Some(exact) = found.exact {
+            map.serialize_entry("exact", &exact)?;
+        }
+        map.end()
     }
 }
 
-/// The hit as a GeoJSON feature: footprint or axis as geometry, attributes as properties beside `class`, `layer`,
-/// `stage`, `domain`, `name`, `z_min`, `z_max`, `distance_m`, `exact` and, where they are known, `valid_from` and `valid_to`; `assumed` says of
-/// which attributes the value was assumed, and why.
-pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
-    let mut properties = Map::new();
-    for (key, value) in &found.attributes {
-        properties.insert(key.to_string(), of_value(value));
+struct Attributes<'a>(&'a Found);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.attributes.iter().map(|(key, value)| (&**key, Plainly(value))))
     }
-    for (key, word) in [
-        ("layer", found.layer.as_str()),
-        ("class", found.class.word()),
-        ("stage", found.stage.word()),
-        ("domain", found.domain.word()),
-    ] {
-        properties.insert(key.into(), json!(word));
+}
+
+/// The attributes that nobody delivered, with what was assumed and why.
+struct Assumed<'a>(&'a Found);
+
+impl Serialize for Assumed<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.assumed.iter().map(|(key, why)| (&**key, &**why)))
     }
-    if !found.assumed.is_empty() {
-        properties.insert("assumed".into(), assumed(found));
-    }
-    if let Some(name) = &found.name {
-        properties.insert("name".into(), json!(name));
-    }
-    if !found.extent.is_empty() {
-        properties.insert("z_min".into(), json!(found.extent.min.z));
-        properties.insert("z_max".into(), json!(found.extent.max.z));
-    }
-    if let Some(distance_m) = found.distance_m {
-        properties.insert("distance_m".into(), json!(distance_m));
-    }
-    if let Some(exact) = found.exact {
-        properties.insert("exact".into(), json!(exact));
-    }
-    for (key, ms) in [("valid_from", found.valid_from), ("valid_to", found.valid_to)] {
-        // What the source said stays as it said it, as long as that is the period of this state.
-        let said = found.attributes.iter().find(|(k, _)| &**k == key).and_then(|(_, value)| match value {
-            Value::Int(ms) => Some(*ms),
-            Value::Text(text) => read_time(text),
-            _ => None,
-        });
-        if let Some(text) = ms.filter(|ms| said != Some(*ms)).and_then(time_text) {
-            properties.insert(key.into(), json!(text));
+}
+
+/// A value as JSON has it.
+struct Plainly<'a>(&'a Value);
+
+impl Serialize for Plainly<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(b) => to.serialize_bool(*b),
+            Value::Int(i) => to.serialize_i64(*i),
+            Value::Real(r) => to.serialize_f64(*r),
+            Value::Text(t) => to.serialize_str(t),
         }
     }
-    let geometry = geometry(found, coordinates)?;
-    Ok(json!({"type": "Feature", "id": found.id, "geometry": geometry, "properties": properties}))
 }
 
-fn geometry(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
-    let shape =
-        read_footprint(&found.footprint_wkb).map_err(|e| StoreError::damaged(std::path::Path::new(&found.id), e))?;
-    let path = |path: &Vec<DVec3>| -> Json { path.iter().map(|v| coordinates.place(*v, shape.has_z)).collect() };
-    let rings = |rings: &Vec<Vec<DVec3>>| -> Json { rings.iter().map(path).collect() };
-    Ok(if let Some(point) = shape.points.first() {
-        json!({"type": "Point", "coordinates": coordinates.place(*point, shape.has_z)})
-    } else if shape.is_multi && !shape.lines.is_empty() {
-        json!({"type": "MultiLineString", "coordinates": shape.lines.iter().map(path).collect::<Json>()})
-    } else if let Some(line) = shape.lines.first() {
-        json!({"type": "LineString", "coordinates": path(line)})
-    } else if shape.is_multi && !shape.polygons.is_empty() {
-        json!({"type": "MultiPolygon", "coordinates": shape.polygons.iter().map(rings).collect::<Json>()})
-    } else if let Some(polygon) = shape.polygons.first() {
-        json!({"type": "Polygon", "coordinates": rings(polygon)})
-    } else {
-        Json::Null
-    })
+/// A hit as a GeoJSON feature: footprint or axis as geometry, attributes as properties beside `class`, `layer`,
+/// `stage`, `domain`, `name`, `z_min`, `z_max`, `distance_m`, `exact` and, where they are known, `valid_from` and `valid_to`; `assumed` says of
+/// which attributes the value was assumed, and why.
+struct Feature<'a> {
+    found: &'a Found,
+    footprint: Footprint,
+    coordinates: Coordinates<'a>,
+}
+
+impl<'a> Feature<'a> {
+    fn new(found: &'a Found, coordinates: Coordinates<'a>) -> Result<Self, StoreError> {
+        let footprint =
+            read_footprint(&found.footprint_wkb).map_err(|e| StoreError::damaged(Path::new(&found.id), e))?;
+        Ok(Self { found, footprint, coordinates })
+    }
+}
+
+impl Serialize for Feature<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(4))?;
+        map.serialize_entry("type", "Feature")?;
+        map.serialize_entry("id", &self.found.id)?;
+        map.serialize_entry("geometry", &Place(self))?;
+        map.serialize_entry("properties", &Properties(self.found))?;
+        map.end()
+    }
+}
+
+struct Properties<'a>(&'a Found);
+
+impl Serialize for Properties<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let found = self.0;
+        let has_place = !found.extent.is_empty();
+        // What the source said stays as it said it, as long as that is the period of this state.
+        let period = |key: &str, ms: Option<i64>| {
+            let said = found.attributes.iter().find(|(k, _)| &**k == key).and_then(|(_, value)| match value {
+                Value::Int(ms) => Some(*ms),
+                Value::Text(text) => read_time(text),
+                _ => None,
+            });
+            ms.filter(|ms| said != Some(*ms)).and_then(time_text)
+        };
+        let (from, to_when) = (period("valid_from", found.valid_from), period("valid_to", found.valid_to));
+        // An attribute that is called like what stands beside it gives way.
+        let is_own = |key: &str| match key {
+            "layer" | "class" | "stage" | "domain" => true,
+            "assumed" => !found.assumed.is_empty(),
+            "name" => found.name.is_some(),
+            "z_min" | "z_max" => has_place,
+            "distance_m" => found.distance_m.is_some(),
+            "exact" => found.exact.is_some(),
+            "valid_from" => from.is_some(),
+            "valid_to" => to_when.is_some(),
+            _ => false,
+        };
+        let mut map = to.serialize_map(None)?;
+        for (key, value) in found.attributes.iter().filter(|(key, _)| !is_own(key)) {
+            map.serialize_entry(&**key, &Plainly(value))?;
+        }
+        map.serialize_entry("layer", &found.layer)?;
+        map.serialize_entry("class", found.class.word())?;
+        map.serialize_entry("stage", found.stage.word())?;
+        map.serialize_entry("domain", found.domain.word())?;
+        if !found.assumed.is_empty() {
+            map.serialize_entry("assumed", &Assumed(found))?;
+        }
+        if let Some(name) = &found.name {
+            map.serialize_entry("name", name)?;
+        }
+        if has_place {
+            map.serialize_entry("z_min", &found.extent.min.z)?;
+            map.serialize_entry("z_max", &found.extent.max.z)?;
+        }
+        if let Some(distance_m) = found.distance_m {
+            map.serialize_entry("distance_m", &distance_m)?;
+        }
+        if let Some(exact) = found.exact {
+            map.serialize_entry("exact", &exact)?;
+        }
+        for (key, time) in [("valid_from", from), ("valid_to", to_when)] {
+            if let Some(time) = time {
+                map.serialize_entry(key, &time)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// The footprint or axis as a GeoJSON geometry.
+struct Place<'a>(&'a Feature<'a>);
+
+impl Serialize for Place<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Footprint { points, lines, polygons, is_multi, .. } = &self.0.footprint;
+        let (kind, nest) = if let Some(point) = points.first() {
+            ("Point", Nest::Vertex(*point))
+        } else if *is_multi && !lines.is_empty() {
+            ("MultiLineString", Nest::Paths(lines))
+        } else if let Some(line) = lines.first() {
+            ("LineString", Nest::Path(line))
+        } else if *is_multi && !polygons.is_empty() {
+            ("MultiPolygon", Nest::Polygons(polygons))
+        } else if let Some(rings) = polygons.first() {
+            ("Polygon", Nest::Paths(rings))
+        } else {
+            return to.serialize_unit();
+        };
+        let mut map = to.serialize_map(Some(2))?;
+        map.serialize_entry("type", kind)?;
+        map.serialize_entry("coordinates", &Nested { feature: self.0, nest })?;
+        map.end()
+    }
+}
+
+/// Vertices, as deep in lists as their geometry has them.
+enum Nest<'a> {
+    Vertex(DVec3),
+    Path(&'a [DVec3]),
+    Paths(&'a [Vec<DVec3>]),
+    Polygons(&'a [Vec<Vec<DVec3>>]),
+}
+
+struct Nested<'a> {
+    feature: &'a Feature<'a>,
+    nest: Nest<'a>,
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let within = |nest| Nested { feature: self.feature, nest };
+        match self.nest {
+            Nest::Vertex(vertex) => {
+                let place = self.feature.coordinates.place(vertex).to_array();
+                to.collect_seq(&place[..if self.feature.footprint.has_z { 3 } else { 2 }])
+            }
+            Nest::Path(path) => to.collect_seq(path.iter().map(|vertex| within(Nest::Vertex(*vertex)))),
+            Nest::Paths(paths) => to.collect_seq(paths.iter().map(|path| within(Nest::Path(path)))),
+            Nest::Polygons(polygons) => to.collect_seq(polygons.iter().map(|rings| within(Nest::Paths(rings)))),
+        }
+    }
+}
+
+/// The hit as a GeoJSON feature.
+pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
+    let feature = Feature::new(found, coordinates)?;
+    serde_json::to_value(feature).map_err(|e| StoreError::damaged(Path::new(&found.id), e))
+}
+
+/// Writes the hit as one line of JSON, without its geometry.
+pub fn write_json(out: &mut dyn Write, found: &Found) -> Result<(), StoreError> {
+    serde_json::to_writer(&mut *out, &Plain(found)).map_err(io_error)?;
+    out.write_all(b"\n").map_err(|source| StoreError::Io { path: OUTPUT.into(), source })
+}
+
+/// Names what is written to, which has no path.
+const OUTPUT: &str = "output";
+
+fn io_error(error: serde_json::Error) -> StoreError {
+    StoreError::Io { path: OUTPUT.into(), source: error.into() }
 }
 
 /// Writes hits as one GeoJSON feature collection, feature by feature, and returns how many. In the city's
@@ -153,7 +268,7 @@ pub fn write_geojson(
     coordinates: Coordinates<'_>,
     crs: &crate::crs::Crs,
 ) -> Result<u64, StoreError> {
-    let io = |source| StoreError::Io { path: "output".into(), source };
+    let io = |source| StoreError::Io { path: OUTPUT.into(), source };
     let mut count = 0u64;
     out.write_all(b"{\"type\":\"FeatureCollection\",").map_err(io)?;
     if let (Coordinates::City, Some(code)) = (coordinates, crs.epsg) {
@@ -162,9 +277,9 @@ pub fn write_geojson(
     }
     out.write_all(b"\"features\":[").map_err(io)?;
     for found in hits {
-        let feature = feature(&found?, coordinates)?;
-        let comma = if count > 0 { ",\n" } else { "\n" };
-        write!(out, "{comma}{feature}").map_err(io)?;
+        let found = found?;
+        out.write_all(if count > 0 { b",\n" } else { b"\n" }).map_err(io)?;
+        serde_json::to_writer(&mut *out, &Feature::new(&found, coordinates)?).map_err(io_error)?;
         count += 1;
     }
     out.write_all(b"\n]}\n").map_err(io)?;

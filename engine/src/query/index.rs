@@ -15,7 +15,8 @@ use rayon::prelude::*;
 use super::{
     box_search::Waiting,
     nearest::Nearest,
-    tree::{BoxTree, HEAD_BYTES, entry, hilbert_order},
+    tree::{BoxTree, entry, hilbert_order},
+    tree_file::HEAD_BYTES,
 };
 use crate::{
     model::Extent,
@@ -239,20 +240,17 @@ impl LayerIndex {
         made + held.bytes.load(Ordering::Relaxed)
     }
 
-    /// Rows whose boxes the ray enters within `max_m`, part by part.
-    pub fn on_ray(&self, origin: DVec3, direction: DVec3, max_m: f64) -> Result<Vec<(usize, Vec<u32>)>, StoreError> {
+    /// Rows whose boxes the ray enters within `max_m`, with a lower bound of where it does, first entered first.
+    pub fn on_ray(&self, origin: DVec3, direction: DVec3, max_m: f64) -> Result<Vec<(f64, Place)>, StoreError> {
         let (mut found, mut held) = (Vec::new(), None);
         for (part, index) in self.parts.iter().enumerate() {
             let Extent { min, max } = index.extent;
             if entry(min, max, origin, direction.recip()).is_some_and(|t| t <= max_m) {
                 let tree = self.tree(part, &mut held)?;
-                let mut rows: Vec<u32> = tree.on_ray(origin, direction, max_m).map(|(_, row)| row).collect();
-                rows.sort_unstable();
-                if !rows.is_empty() {
-                    found.push((part, rows));
-                }
+                found.extend(tree.on_ray(origin, direction, max_m).map(|(enters, row)| (enters, (part, row))));
             }
         }
+        found.sort_by(|(a, a_place), (b, b_place)| a.total_cmp(b).then(a_place.cmp(b_place)));
         Ok(found)
     }
 
@@ -346,7 +344,10 @@ mod tests {
         let wanted = Extent { min: DVec3::new(195.0, 0.0, 0.0), max: DVec3::new(211.0, 3.0, 9.0) };
         assert_eq!(index.in_box(&wanted).unwrap(), [(2, vec![0, 1])]);
         let ray = index.on_ray(DVec3::new(-5.0, 2.0, 2.0), DVec3::X, 150.0).unwrap();
-        assert_eq!(ray, [(0, (0..10).collect::<Vec<_>>()), (1, (0..5).collect())]);
+        let places: Vec<Place> = ray.iter().map(|(_, place)| *place).collect();
+        assert_eq!(places, (0..10).map(|row| (0, row)).chain((0..5).map(|row| (1, row))).collect::<Vec<_>>());
+        let enters = |(part, row): Place| boxes(part as u32)[row as usize].min.x + 5.0;
+        assert!(ray.iter().all(|(bound, place)| (enters(*place) - 0.01..=enters(*place)).contains(bound)), "{ray:?}");
         let mut nearest = index.nearest(DVec2::new(202.0, 2.0), None);
         let mut found = Vec::new();
         while let Some((distance, (part, row))) = nearest.next_within(120.0).unwrap() {

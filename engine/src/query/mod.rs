@@ -8,6 +8,7 @@ pub mod cast;
 mod fields;
 mod filter;
 mod geojson;
+mod grid;
 mod index;
 mod names;
 mod nearest;
@@ -21,6 +22,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tree_file;
 mod wkt;
 
 use glam::{DVec2, DVec3};
@@ -33,7 +35,7 @@ use crate::{
 pub use fields::{FieldKind, LayerFields};
 pub use filter::{Filter, FilterError, Subject};
 pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
-pub use geojson::{Coordinates, feature, to_json, write_geojson};
+pub use geojson::{Coordinates, feature, write_geojson, write_json};
 pub use index::{LayerIndex, Place};
 pub(crate) use index::{PartIndex, tree_of};
 pub(crate) use names::Names;

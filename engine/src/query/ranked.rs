@@ -38,7 +38,7 @@ impl<'a> Ranked<'a> {
     /// The next object that fits and that `accept` takes.
     pub fn next(
         &mut self,
-        accept: &mut dyn FnMut(&str, &Row) -> Result<Option<Found>, StoreError>,
+        accept: &mut dyn FnMut(&str, Row) -> Result<Option<Found>, StoreError>,
     ) -> Result<Option<Found>, StoreError> {
         loop {
             if let Some(found) = self.ready.pop_front() {
@@ -60,7 +60,7 @@ impl<'a> Ranked<'a> {
     fn read(
         &mut self,
         batch: &[Match],
-        accept: &mut dyn FnMut(&str, &Row) -> Result<Option<Found>, StoreError>,
+        accept: &mut dyn FnMut(&str, Row) -> Result<Option<Found>, StoreError>,
     ) -> Result<(), StoreError> {
         // (part, row) to the place in the answer.
         let mut places: BTreeMap<u32, BTreeMap<u32, usize>> = BTreeMap::new();
@@ -73,7 +73,7 @@ impl<'a> Ranked<'a> {
             let numbers: Vec<u32> = rows.keys().copied().collect();
             let reader = RowReader::open_without_shape(&part.path, Rows::These(&numbers))?;
             for (row, place) in reader.zip(rows.values()) {
-                answers[*place] = accept(&part.layer, &row?)?;
+                answers[*place] = accept(&part.layer, row?)?;
             }
         }
         self.ready.extend(answers.into_iter().flatten());

@@ -3,7 +3,7 @@
 use std::{
     cell::OnceCell,
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -17,9 +17,12 @@ use crate::{
     model::{Extent, Value},
     store::{
         City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_shape,
-        read_values,
+        read_shapes, read_values,
     },
 };
+
+/// What the entry into a box may differ from that into what it holds by rounding, metres.
+const ROUNDING_M: f64 = 1e-6;
 
 /// Answers `query` on the open version of `city`. The order is always the same: by distance for `Near` and `Ray`, by how well
 /// they fit where names are searched, else layer by layer in the order of their files. The index of a layer is made at its first question.
@@ -121,7 +124,7 @@ impl Hits<'_> {
         }
         loop {
             while let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
-                if let Some(found) = accept(self.query, self.boxed.as_ref(), &self.layer, &row?, None)? {
+                if let Some(found) = accept(self.query, self.boxed.as_ref(), &self.layer, row?, None)? {
                     return Ok(Some(found));
                 }
             }
@@ -208,7 +211,7 @@ pub(super) fn accept(
     query: &Query,
     boxed: Option<&Region>,
     layer: &str,
-    row: &Row,
+    row: Row,
     distance_m: Option<f64>,
 ) -> Result<Option<Found>, StoreError> {
     if query.until.is_some_and(|until| std::time::Instant::now() >= until) {
@@ -221,13 +224,13 @@ pub(super) fn accept(
         && query.at.is_none_or(|at| row.valid_from.is_none_or(|t| t <= at) && row.valid_to.is_none_or(|t| at < t));
     let is_wanted = is_wanted
         && query.search.as_ref().is_none_or(|search| search.finds_object(layer, &row.id, row.name.as_deref()));
-    let in_shape = if is_wanted { is_in_shape(query, boxed, row)? } else { None };
+    let in_shape = if is_wanted { is_in_shape(query, boxed, &row)? } else { None };
     let Some(distance_to_shape) = in_shape else {
         return Ok(None);
     };
-    let attributes = read_values(&row.attributes).map_err(|e| damaged(row, e))?;
+    let attributes = read_values(&row.attributes).map_err(|e| damaged(&row, e))?;
     if let Some(filter) = &query.filter {
-        let asked = AskedRow { layer, row, attributes: &attributes, footprint: OnceCell::new() };
+        let asked = AskedRow { layer, row: &row, attributes: &attributes, footprint: OnceCell::new() };
         let holds = filter.holds(&asked);
         if let Some(Err(error)) = asked.footprint.into_inner() {
             return Err(error);
@@ -236,22 +239,23 @@ pub(super) fn accept(
             return Ok(None);
         }
     }
+    let assumed = read_assumed(&row.provenance).map_err(|e| damaged(&row, e))?;
     Ok(Some(Found {
-        id: row.id.clone(),
+        id: row.id,
         layer: layer.to_owned(),
         class: row.class,
         stage: row.stage,
         domain: row.domain,
-        name: row.name.clone(),
-        parent: row.parent.clone(),
+        name: row.name,
+        parent: row.parent,
         extent: row.extent,
         distance_m: distance_m.or(distance_to_shape),
         exact: None,
         valid_from: row.valid_from,
         valid_to: row.valid_to,
         attributes,
-        assumed: read_assumed(&row.provenance).map_err(|e| damaged(row, e))?,
-        footprint_wkb: row.wkb.clone(),
+        assumed,
+        footprint_wkb: row.wkb,
     }))
 }
 
@@ -382,7 +386,7 @@ fn nearest(
                     let row = row?;
                     let distance_m = distance(&row, at, z)?;
                     if distance_m <= radius_m {
-                        best.extend(accept(query, None, &layer, &row, Some(distance_m))?);
+                        best.extend(accept(query, None, &layer, row, Some(distance_m))?);
                     }
                 }
             }
@@ -403,41 +407,77 @@ fn by_distance(a: &Found, b: &Found) -> std::cmp::Ordering {
     key(a).total_cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
 }
 
+/// Candidates are met in the order in which the ray enters their boxes, so that no shape is read behind the last hit that is wanted.
 fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Found>, StoreError> {
     let (city, query) = (hits.city, hits.query);
     let mut found = Vec::new();
-    if ray.direction == DVec3::ZERO {
+    let enough = hits.to_skip.saturating_add(hits.left);
+    if ray.direction == DVec3::ZERO || enough == 0 {
         return Ok(found.into_iter());
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
-        for (part, rows) in index.on_ray(ray.origin, ray.direction, ray.max_m)? {
-            // First who is wanted, by box and words; then their shapes alone, since one may be megabytes of a DEM.
-            let (mut boxed, mut numbers) = (Vec::new(), Vec::new());
-            let reader = RowReader::open_without_shape(index.path(part), Rows::These(&rows))?;
-            for (row, number) in reader.zip(&rows) {
-                let row = row?;
-                let Some(distance_m) = ray.enter_box(&row.extent) else { continue };
-                let Some(hit) = accept(query, None, &layer, &row, Some(distance_m))? else { continue };
-                if row.kind.is_in_tiles_only() || row.kind.has_parts() {
-                    found.push(Found { exact: Some(false), ..hit });
-                } else {
-                    boxed.push(hit);
-                    numbers.push(*number);
-                }
+        let candidates = index.on_ray(ray.origin, ray.direction, ray.max_m)?;
+        let (mut rest, mut batch) = (candidates.as_slice(), enough.clamp(8, 1024));
+        loop {
+            let worst = if found.len() < enough { ray.max_m } else { last_distance(&found) };
+            let come_to = rest.iter().take(batch).take_while(|(enters, _)| *enters <= worst + ROUNDING_M).count();
+            if come_to == 0 {
+                break;
             }
-            if boxed.is_empty() {
-                continue;
+            let (now, later) = rest.split_at(come_to);
+            (rest, batch) = (later, (batch * 2).min(8192));
+            let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+            now.iter().for_each(|(_, (part, row))| rows.entry(*part).or_default().push(*row));
+            for (part, mut rows) in rows {
+                rows.sort_unstable();
+                meet(query, &layer, index.path(part), &rows, &ray, &mut found)?;
             }
-            for (row, hit) in RowReader::open(index.path(part), Rows::These(&numbers))?.zip(boxed) {
-                let row = row?;
-                let shape = read_shape(row.kind, &row.shape).map_err(|e| damaged(&row, e))?;
-                if let Some(met) = ray.enter(&shape, &row.extent) {
+            found.sort_by(by_distance);
+            found.truncate(enough);
+        }
+    }
+    Ok(found.into_iter())
+}
+
+/// Of these rows of a file those that the ray meets.
+fn meet(
+    query: &Query,
+    layer: &str,
+    path: &Path,
+    rows: &[u32],
+    ray: &Ray,
+    found: &mut Vec<Found>,
+) -> Result<(), StoreError> {
+    // First who is wanted, by box and words; then their shapes alone, since one may be megabytes of a DEM.
+    let (mut boxed, mut numbers) = (VecDeque::new(), Vec::new());
+    for (row, number) in RowReader::open_without_shape(path, Rows::These(rows))?.zip(rows) {
+        let row = row?;
+        let Some(distance_m) = ray.enter_box(&row.extent) else { continue };
+        let kind = row.kind;
+        let Some(hit) = accept(query, None, layer, row, Some(distance_m))? else { continue };
+        if kind.is_in_tiles_only() || kind.has_parts() {
+            found.push(Found { exact: Some(false), ..hit });
+        } else {
+            boxed.push_back((kind, hit));
+            numbers.push(*number);
+        }
+    }
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let mut outcome = Ok(());
+    read_shapes(path, &numbers, &mut |shape| {
+        let Some((kind, hit)) = boxed.pop_front() else { return false };
+        match read_shape(kind, shape) {
+            Ok(shape) => {
+                if let Some(met) = ray.enter(&shape, &hit.extent) {
                     found.push(Found { distance_m: Some(met.distance_m), exact: Some(met.is_exact), ..hit });
                 }
             }
+            Err(error) => outcome = Err(StoreError::damaged(Path::new(&hit.id), error)),
         }
-    }
-    found.sort_by(by_distance);
-    Ok(found.into_iter())
+        outcome.is_ok()
+    })?;
+    outcome
 }

@@ -7,79 +7,14 @@ use rayon::prelude::*;
 
 use super::{
     box_search::Search,
-    node::{Asked, Key, Keys, NODE, Span, Spot},
+    grid::Grid,
+    node::{Asked, Key, Keys, NODE},
     nodes::{Nodes, Spots, Wanted},
 };
 use crate::{model::Extent, tile::hilbert};
 
-/// Cells that the tree's own box is divided into; the first has number 1, and 0 is what lies before it.
-const CELLS: f64 = 65_530.0;
-/// The last cell: that of the upper side.
-const LAST: u16 = CELLS as u16 + 1;
-/// Shortest side that is divided, metres.
-const LEAST_SIDE: f64 = 0.1;
-/// What the file of a tree begins with: what it is, and the number of the format.
-const MAGIC: &[u8; 8] = b"GLTREE02";
-/// Of the magic, what it is.
-const KIND: &[u8] = b"GLTREE";
-/// Magic, count, twelve numbers, and the first bytes of a hash over these and the upper nodes.
-pub(super) const HEAD_BYTES: usize = 16 + 12 * 8 + 8;
 /// Levels of nodes above so many boxes as a number of 32 bits can count.
 const MOST_LEVELS: usize = 8;
-
-/// The cells of a tree.
-///
-/// All that the tree knows of a number is its cell. Of two numbers the greater never has the lower cell, whatever is rounded on
-/// the way, so what differs in cells differs in truth; only within a cell must the numbers themselves be compared.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Grid {
-    origin: DVec3,
-    cells_per_m: DVec3,
-}
-
-impl Grid {
-    fn of(extent: &Extent) -> Self {
-        if extent.is_empty() {
-            return Self { origin: DVec3::ZERO, cells_per_m: DVec3::ONE };
-        }
-        Self { origin: extent.min, cells_per_m: CELLS / extent.size().max(DVec3::splat(LEAST_SIDE)) }
-    }
-
-    /// In cells, fractions and all.
-    #[inline]
-    fn place(&self, axis: usize, v: f64) -> f64 {
-        (v - self.origin[axis]) * self.cells_per_m[axis] + 1.0
-    }
-
-    #[inline]
-    fn cell(&self, axis: usize, v: f64) -> u16 {
-        self.place(axis, v) as u16
-    }
-
-    #[inline]
-    fn span(&self, axis: usize, extent: &Extent) -> Span {
-        Span { low: self.cell(axis, extent.min[axis]), high: self.cell(axis, extent.max[axis]) }
-    }
-
-    fn cell_m(&self) -> DVec3 {
-        self.cells_per_m.recip()
-    }
-
-    #[inline]
-    fn spot(&self, axis: usize, v: f64) -> Spot {
-        Spot::new(self.place(axis, v), LAST, self.cells_per_m[axis].recip())
-    }
-
-    /// Corners of a box that is not smaller than any with these cells.
-    fn corners(&self, spans: [Span; 3]) -> (DVec3, DVec3) {
-        let (low, high) = (spans.map(|span| f64::from(span.low)), spans.map(|span| f64::from(span.high)));
-        let at = |cells: [f64; 3], edge: f64| self.origin + (DVec3::from_array(cells) - edge) * self.cell_m();
-        let (min, max) = (at(low, 1.0), at(high, 0.0));
-        // More than what the few operations of either way can lose.
-        let lost = (min.abs().max(max.abs()) + self.cell_m()) * (f64::EPSILON * 8.0);
-        (min - lost, max + lost)
-    }
-}
 
 /// How far along a ray it enters a box (0 when it starts inside), by the slab test; `inverse` is 1 / direction.
 /// A ray that runs exactly in a face counts as entering.
@@ -109,27 +44,19 @@ fn distance(at: DVec2, z: Option<f64>, (min, max): (DVec3, DVec3)) -> f64 {
 /// miss by less than a cell: compare with the true box where that matters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoxTree {
-    count: usize,
-    extent: Extent,
-    grid: Grid,
+    pub(super) count: usize,
+    pub(super) extent: Extent,
+    pub(super) grid: Grid,
     /// The number of the first node of each level; level 0 has the boxes for children. The root comes first.
-    firsts: [usize; MOST_LEVELS],
+    pub(super) firsts: [usize; MOST_LEVELS],
     pub(super) levels: usize,
     /// From level 1 on upwards.
     pub(super) upper: Nodes,
     pub(super) leaves: Nodes,
 }
 
-/// What the beginning of a tree's file tells.
-pub(super) struct Outline {
-    /// The box around all.
-    pub extent: Extent,
-    /// Of each node of level 1.
-    pub blocks: Vec<Extent>,
-}
-
 /// How many nodes each level has, from the boxes up: at least two levels, the upper one a single node.
-fn level_sizes(count: usize) -> Vec<usize> {
+pub(super) fn level_sizes(count: usize) -> Vec<usize> {
     let mut sizes = vec![count.div_ceil(NODE).max(1)];
     while sizes.len() < 2 || sizes.last().is_some_and(|nodes| *nodes > 1) {
         sizes.push(sizes[sizes.len() - 1].div_ceil(NODE));
@@ -160,7 +87,7 @@ impl BoxTree {
         tree
     }
 
-    fn without_nodes(count: usize, extent: Extent, grid: Grid) -> Self {
+    pub(super) fn without_nodes(count: usize, extent: Extent, grid: Grid) -> Self {
         let sizes = level_sizes(count);
         let mut firsts = [0; MOST_LEVELS];
         for level in (1..sizes.len() - 1).rev() {
@@ -176,7 +103,7 @@ impl BoxTree {
     }
 
     #[inline(always)]
-    fn node(&self, level: usize, number: usize) -> (&Nodes, usize) {
+    pub(super) fn node(&self, level: usize, number: usize) -> (&Nodes, usize) {
         if level == 0 { (&self.leaves, number) } else { (&self.upper, self.at(level, number)) }
     }
 
@@ -321,92 +248,6 @@ impl BoxTree {
             }
         })
     }
-
-    /// The tree as the content of a file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD_BYTES + self.bytes());
-        out.extend(MAGIC);
-        out.extend((self.count as u64).to_le_bytes());
-        for v in [self.extent.min, self.extent.max, self.grid.origin, self.grid.cells_per_m] {
-            v.to_array().iter().for_each(|n| out.extend(n.to_le_bytes()));
-        }
-        out.extend([0; 8]);
-        self.upper.to_bytes(&mut out);
-        self.leaves.to_bytes(&mut out);
-        let check = check(&out[..HEAD_BYTES + self.firsts[1] * Nodes::BYTES]);
-        out[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&check);
-        out
-    }
-
-    /// Whether a file that begins with `head` is a tree of another format than this one.
-    pub(super) fn is_of_other_format(head: &[u8]) -> bool {
-        head.starts_with(KIND) && head.len() > MAGIC.len() && !head.starts_with(MAGIC)
-    }
-
-    /// How many bytes the outline takes of a file that begins with `head`.
-    pub(super) fn outline_bytes(head: &[u8]) -> Option<usize> {
-        Some(HEAD_BYTES + Self::head(head)?.firsts[1] * Nodes::BYTES)
-    }
-
-    /// The outline, of the first [`BoxTree::outline_bytes`] of a file; `None` when they are damaged.
-    pub(super) fn outline(bytes: &[u8]) -> Option<Outline> {
-        let mut tree = Self::head(bytes)?;
-        tree.upper = Nodes::from_bytes(tree.checked(bytes)?);
-        Some(Outline { extent: tree.extent, blocks: tree.blocks() })
-    }
-
-    /// The tree of a file; `None` when the file is damaged.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut tree = Self::head(bytes)?;
-        tree.checked(bytes)?;
-        let sizes = level_sizes(tree.count);
-        let nodes = bytes.get(HEAD_BYTES..)?;
-        let [upper, leaves] = [sizes[1..].iter().sum::<usize>(), sizes[0]].map(|count| count * Nodes::BYTES);
-        if nodes.len() != upper + leaves {
-            return None;
-        }
-        (tree.upper, tree.leaves) = (Nodes::from_bytes(&nodes[..upper]), Nodes::from_bytes(&nodes[upper..]));
-        tree.has_no_more_than(&sizes).then_some(tree)
-    }
-
-    /// Whether the last node of each level has no more children than there are.
-    fn has_no_more_than(&self, sizes: &[usize]) -> bool {
-        let below = [self.count].into_iter().chain(sizes.iter().copied());
-        sizes.iter().zip(below).enumerate().all(|(level, (size, children))| {
-            let (nodes, node) = self.node(level, size - 1);
-            (0..NODE).all(|child| (size - 1) * NODE + child < children || !nodes.has(node, child))
-        })
-    }
-
-    /// The nodes of an outline, when they are as they were written.
-    fn checked<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let outline = bytes.get(..HEAD_BYTES + self.firsts[1] * Nodes::BYTES)?;
-        (outline[HEAD_BYTES - 8..HEAD_BYTES] == check(outline)).then_some(&outline[HEAD_BYTES..])
-    }
-
-    /// A tree without nodes.
-    fn head(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.get(..HEAD_BYTES)?.strip_prefix(MAGIC)?;
-        let (count, rest) = rest.split_first_chunk::<8>()?;
-        let count = usize::try_from(u64::from_le_bytes(*count)).ok().filter(|count| *count <= u32::MAX as usize)?;
-        let mut numbers = [0.0; 12];
-        for (number, bytes) in numbers.iter_mut().zip(rest.chunks_exact(8)) {
-            *number = f64::from_le_bytes(bytes.try_into().ok()?);
-        }
-        let three = |at: usize| DVec3::new(numbers[at], numbers[at + 1], numbers[at + 2]);
-        let (extent, grid) =
-            (Extent { min: three(0), max: three(3) }, Grid { origin: three(6), cells_per_m: three(9) });
-        let is_sound =
-            grid.origin.is_finite() && grid.cells_per_m.is_finite() && grid.cells_per_m.cmpgt(DVec3::ZERO).all();
-        is_sound.then(|| Self::without_nodes(count, extent, grid))
-    }
-}
-
-/// The first bytes of a hash over a head, without those bytes themselves, and the upper nodes.
-fn check(outline: &[u8]) -> [u8; 8] {
-    let mut hash = blake3::Hasher::new();
-    hash.update(&outline[..HEAD_BYTES - 8]).update(&outline[HEAD_BYTES..]);
-    std::array::from_fn(|byte| hash.finalize().as_bytes()[byte])
 }
 
 /// The numbers of boxes along a Hilbert curve.
@@ -463,11 +304,11 @@ impl PartialEq for Step {
 impl Eq for Step {}
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A small generator of repeatable numbers (xorshift64*).
-    struct Dice(u64);
+    pub struct Dice(pub u64);
 
     impl Dice {
         fn roll(&mut self, most: f64) -> f64 {
@@ -481,7 +322,7 @@ mod tests {
             DVec3::new(40_500_000.0 + self.roll(10_000.0), 4_000_000.0 + self.roll(10_000.0), self.roll(200.0) - 50.0)
         }
 
-        fn boxes(&mut self, n: usize) -> Vec<Extent> {
+        pub fn boxes(&mut self, n: usize) -> Vec<Extent> {
             let mut boxes: Vec<Extent> = (0..n)
                 .map(|i| {
                     let min = self.place();
@@ -532,32 +373,6 @@ mod tests {
                 assert_eq!(found, truth);
             }
         }
-    }
-
-    #[test]
-    fn a_tree_comes_back_from_its_file_and_a_damaged_one_does_not() {
-        let mut dice = Dice(3);
-        for n in [0, 1, 16, 17, 300, 5000] {
-            let tree = BoxTree::new(&dice.boxes(n));
-            let bytes = tree.to_bytes();
-            assert_eq!(BoxTree::from_bytes(&bytes).as_ref(), Some(&tree));
-            let outline = BoxTree::outline(&bytes[..BoxTree::outline_bytes(&bytes).unwrap()]).unwrap();
-            assert_eq!((outline.extent, outline.blocks), (tree.extent, tree.blocks()));
-            assert!(n < 5000 || bytes.len() < n * 14, "{} bytes for {n}", bytes.len());
-            for cut in [0, 7, 15, HEAD_BYTES - 1, bytes.len() - 1] {
-                assert!(cut >= bytes.len() || BoxTree::from_bytes(&bytes[..cut]).is_none());
-            }
-            assert!(BoxTree::from_bytes(&[&bytes[..], b"x"].concat()).is_none());
-        }
-        let mut bytes = BoxTree::new(&dice.boxes(20)).to_bytes();
-        bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert!(BoxTree::from_bytes(&bytes).is_none());
-        // A twenty-first box among twenty.
-        let mut bytes = BoxTree::new(&dice.boxes(21)).to_bytes();
-        bytes[8] = 20;
-        let check = check(&bytes[..HEAD_BYTES]);
-        bytes[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&check);
-        assert!(BoxTree::from_bytes(&bytes).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -27,13 +27,16 @@ use super::{
     in_turn, off_thread, parameter,
 };
 use crate::{
-    model::{Class, Domain, ObjectId, Stage},
-    query::{self, Coordinates, Filter, Query, Region, RegionError, Search, Shape},
+    model::{Class, Domain, Extent, ObjectId, Stage},
+    query::{self, Coordinates, Filter, Found, Query, Region, RegionError, Search, Shape},
     store::{City, StoreError},
 };
 
 /// Bytes that are sent at once.
 const PIECE_BYTES: usize = 64 << 10;
+/// Most rows that are looked at where the question came in, and how long that may take before it goes on elsewhere.
+const SHORT_ROWS: f64 = 400.0;
+const SHORT_TIME: Duration = Duration::from_millis(2);
 /// Most neighbours of one question.
 const MOST_NEIGHBOURS: usize = 10_000;
 /// Most vertices of a polygon in a question.
@@ -126,16 +129,29 @@ pub(super) async fn query(
     Parameters(parameters): Parameters<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let mut asked = Asked::read(&parameters)?;
-    let (sender, receiver) = mpsc::channel(4);
     let media_type = if asked.is_geojson { "application/geo+json" } else { "application/x-ndjson" };
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
     let version = asked.query.version;
-    let city = off_thread(hall.clone(), move |hall| Ok(hall.city_at(version)?)).await?;
+    let city = match hall.city_now(version) {
+        Some(city) => city,
+        None => off_thread(hall.clone(), move |hall| Ok(hall.city_at(version)?)).await?,
+    };
     // What can be refused is refused before the first byte is sent.
     for layer in &asked.layers {
         if city.layer(layer).is_none() {
             return Err(StoreError::NoLayer(layer.clone()).into());
         }
     }
+    if !asked.settle(&city)? {
+        return Ok((headers, asked.nothing(&city)?).into_response());
+    }
+    if asked.is_short(&city)
+        && let Some(_place) = hall.gate.enter_now()
+        && let Some(answer) = asked.answer_shortly(&city)?
+    {
+        return Ok((headers, answer).into_response());
+    }
+    let (sender, receiver) = mpsc::channel(4);
     asked.query.until = Some(Instant::now() + hall.options.answer_time);
     let no_place =
         |_| Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many answers are being sent; ask again in a moment".into());
@@ -155,7 +171,6 @@ pub(super) async fn query(
             let _ = pieces.sender.blocking_send(Err(io::Error::other("the city could not be read")));
         }
     });
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, Body::from_stream(Sent(receiver))).into_response())
 }
 
@@ -225,31 +240,94 @@ impl Asked {
         Ok(Self { query, layers, bbox_deg, is_geojson, in_city_crs })
     }
 
-    /// Writes the hits.
-    fn answer(mut self, city: &City, out: &mut dyn Write) -> Result<(), StoreError> {
-        let frame = city.frame()?;
-        if let Some([west, south, east, north]) = self.bbox_deg {
-            let corners = [(west, south), (east, south), (east, north), (west, north)];
-            let corner = |(lon, lat): (f64, f64)| frame.city_from_geographic(DVec3::new(lon, lat, 0.0)).truncate();
-            let region = Region::polygon(corners.map(corner).to_vec());
-            self.query.shape = match region {
-                Ok(region) => Shape::touching(region),
-                // Where the city's projection ends there is nothing of the city.
-                Err(_) => return Ok(()),
-            };
+    /// Finds the place of a box in degrees; false where there is nothing of the city.
+    fn settle(&mut self, city: &City) -> Result<bool, StoreError> {
+        let Some([west, south, east, north]) = self.bbox_deg else { return Ok(true) };
+        let frame = city.held_frame()?;
+        let corners = [(west, south), (east, south), (east, north), (west, north)];
+        let corner = |(lon, lat): (f64, f64)| frame.city_from_geographic(DVec3::new(lon, lat, 0.0)).truncate();
+        match Region::polygon(corners.map(corner).to_vec()) {
+            Ok(region) => self.query.shape = Shape::touching(region),
+            // There the city's projection ends.
+            Err(_) => return Ok(false),
         }
-        let hits = query::run(city, &self.query)?;
+        Ok(true)
+    }
+
+    /// Whether an answer takes so little that it may be made where the question came in: few rows, of layers that were asked before.
+    fn is_short(&self, city: &City) -> bool {
+        let Query { shape, search, at, .. } = &self.query;
+        if search.is_some() || at.is_some() || self.query.version.is_some_and(|version| version != city.version()) {
+            return false;
+        }
+        let asked = || city.layers().iter().filter(|l| self.layers.is_empty() || self.layers.contains(&l.name));
+        let rows = match shape {
+            Shape::Box { min, max } => {
+                let wanted = Extent { min: *min, max: *max };
+                asked().map(|layer| share(&layer.extent, &wanted) * layer.objects as f64).sum()
+            }
+            // Four corners in degrees; paths and polygons of the asker's own may be of any length.
+            Shape::Within { region, distance_m: 0.0 } if self.bbox_deg.is_some() => {
+                asked().map(|layer| share(&layer.extent, region.extent()) * layer.objects as f64).sum()
+            }
+            Shape::Near { limit, .. } => *limit as f64,
+            _ => f64::INFINITY,
+        };
+        rows <= SHORT_ROWS && asked().all(|layer| city.is_indexed(&layer.name))
+    }
+
+    /// The answer as a whole; `None` when it takes longer than was thought.
+    fn answer_shortly(&mut self, city: &City) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut out = Vec::with_capacity(PIECE_BYTES / 4);
+        self.query.until = Some(Instant::now() + SHORT_TIME);
+        match self.answer(city, &mut out) {
+            Ok(()) => Ok(Some(out)),
+            Err(StoreError::OutOfTime) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The answer that has no hits.
+    fn nothing(&self, city: &City) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::new();
         if self.is_geojson {
+            self.write(city, std::iter::empty(), &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// Writes the hits.
+    fn answer(&self, city: &City, out: &mut dyn Write) -> Result<(), StoreError> {
+        self.write(city, query::run(city, &self.query)?, out)
+    }
+
+    fn write(
+        &self,
+        city: &City,
+        hits: impl Iterator<Item = Result<Found, StoreError>>,
+        out: &mut dyn Write,
+    ) -> Result<(), StoreError> {
+        if self.is_geojson {
+            let frame = city.held_frame()?;
             let coordinates = if self.in_city_crs { Coordinates::City } else { Coordinates::Geographic(&frame) };
             query::write_geojson(out, hits, coordinates, city.crs())?;
             return Ok(());
         }
         for found in hits {
-            let line = query::to_json(&found?);
-            writeln!(out, "{line}").map_err(|source| StoreError::Io { path: "answer".into(), source })?;
+            query::write_json(out, &found?)?;
         }
         Ok(())
     }
+}
+
+/// The part of a layer that lies in a box, as if its objects lay evenly.
+fn share(layer: &Extent, wanted: &Extent) -> f64 {
+    let low = layer.min.max(wanted.min).truncate();
+    let both = (layer.max.min(wanted.max).truncate() - low).max(DVec2::ZERO);
+    let part = both / layer.size().truncate();
+    // A layer without width lies within or without as a whole.
+    let part = DVec2::select(part.is_nan_mask(), DVec2::ONE, part);
+    part.x * part.y
 }
 
 fn numbers(name: &str, text: &str) -> Result<Vec<f64>, Refusal> {

@@ -55,6 +55,11 @@ impl Gate {
         Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, "too much is asked at once; ask again in a moment".into()))
     }
 
+    /// A place, where one is free.
+    pub fn enter_now(&self) -> Option<Place> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
     /// Waits for a place, however long it takes, on a thread that may wait.
     pub fn enter_again(&self) -> Option<Place> {
         tokio::runtime::Handle::current().block_on(self.places.clone().acquire_owned()).ok()

@@ -318,6 +318,15 @@ impl Hall {
         Ok(city)
     }
 
+    /// The open city at a version, where that needs no reading. A city in a bucket may have to wait for its files.
+    fn city_now(&self, version: Option<u64>) -> Option<Arc<City>> {
+        let stamp = stamp(&self.folder);
+        let held = self.city.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = self.bucket.is_none() && held.1 == stamp;
+        let is_wanted = version.is_none_or(|version| version == held.0.version());
+        (is_current && is_wanted).then(|| held.0.clone())
+    }
+
     /// Attributes of the objects of a layer.
     fn fields(&self, city: &City, layer: &str) -> Result<Arc<LayerFields>, StoreError> {
         let mut held = self.fields.lock().unwrap_or_else(PoisonError::into_inner);

@@ -45,6 +45,8 @@ pub struct City {
     names: Names,
     /// Parts whose lists of ids are as they were written.
     sound: Mutex<HashSet<PathBuf>>,
+    /// Its frame, as far as anyone asked.
+    frame: Mutex<Option<Arc<Frame>>>,
 }
 
 /// A version of the city, as its manifest tells.
@@ -182,6 +184,7 @@ impl City {
             indexes: Mutex::default(),
             names: Names::default(),
             sound: Mutex::default(),
+            frame: Mutex::default(),
         }
     }
 
@@ -218,6 +221,21 @@ impl City {
     /// The city's frame on the Earth.
     pub fn frame(&self) -> Result<Frame, StoreError> {
         Ok(Frame::new(self.head.crs.clone())?)
+    }
+
+    /// The same, made at the first question.
+    pub(crate) fn held_frame(&self) -> Result<Arc<Frame>, StoreError> {
+        let mut held = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(frame) = &*held {
+            return Ok(frame.clone());
+        }
+        Ok(held.insert(Arc::new(self.frame()?)).clone())
+    }
+
+    /// Whether the layer can be asked without reading its index first.
+    pub(crate) fn is_indexed(&self, layer: &str) -> bool {
+        let indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        indexes.contains_key(&(layer.to_owned(), false))
     }
 
     /// Layers of the open version, by name.

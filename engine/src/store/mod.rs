@@ -41,6 +41,7 @@ mod resume;
 #[cfg(test)]
 mod resume_tests;
 mod row;
+mod row_blocks;
 mod row_file;
 mod shape;
 mod site;
@@ -71,7 +72,7 @@ pub use verify::Damage;
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
 pub(crate) use place::{bucket, is_file, open_file};
-pub(crate) use read::{RowReader, Rows, read_texts};
+pub(crate) use read::{RowReader, Rows, read_shapes, read_texts};
 pub(crate) use row::{Row, read_time};
 pub(crate) use shape::{Kind, decode as read_shape};
 pub(crate) use wkb::{Footprint, decode as read_footprint};

@@ -15,7 +15,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{StoreError, bucket::BucketCity};
+use super::{StoreError, bucket::BucketCity, row_blocks::Stamp};
 
 /// The cities in buckets that this process has opened.
 static BUCKETS: RwLock<Vec<Arc<BucketCity>>> = RwLock::new(Vec::new());
@@ -38,6 +38,15 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
         },
         Err(error) => Err(error),
     }
+}
+
+/// What the file at `path` is now, without opening it; `None` where it is not there, and for a city in a bucket, of which every use is
+/// written down.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    if in_bucket(path).is_some() {
+        return None;
+    }
+    std::fs::metadata(path).ok().map(|data| Stamp::of(&data))
 }
 
 /// A file of a city as a whole; one of more than `most` bytes is `FileTooLarge`.

@@ -129,7 +129,8 @@ fn open_unguarded(
     // Few rows a batch where shapes are read: one may be a DEM block of many megabytes.
     let row_bytes = builder.metadata().row_groups().iter().map(|g| g.total_byte_size() / g.num_rows().max(1)).max();
     let row_bytes = usize::try_from(row_bytes.unwrap_or(0)).unwrap_or(0).max(1);
-    let batch_rows = if columns.is_some() { 2048 } else { (BATCH_BYTES / row_bytes).clamp(1, 256) };
+    let has_shapes = columns.is_none_or(|columns| columns.contains(&"shape"));
+    let batch_rows = if !has_shapes { 2048 } else { (BATCH_BYTES / row_bytes).clamp(1, 256) };
     builder.with_batch_size(batch_rows).build().map_err(StoreError::parquet(path))
 }
 
@@ -265,6 +266,20 @@ pub(crate) fn read_texts(
                     text(&batch, name, at).ok_or_else(|| StoreError::damaged(path, "a text is not understood"))?;
             }
             if !each(&row) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Hands over the `shape` of each of these rows, ascending without repetition, until `each` says that it has enough.
+pub(crate) fn read_shapes(path: &Path, rows: &[u32], each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), StoreError> {
+    let mut reader = open(path, &Rows::These(rows), Some(&["shape"]))?;
+    while let Some(batch) = next_batch(path, &mut reader)? {
+        let shapes = column::<BinaryArray>(&batch, "shape").ok_or_else(|| StoreError::damaged(path, "no shapes"))?;
+        for at in 0..shapes.len() {
+            if !each(if shapes.is_valid(at) { shapes.value(at) } else { &[] }) {
                 return Ok(());
             }
         }

@@ -12,9 +12,14 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::{StoreError, place, row::Row};
+use super::{
+    StoreError, place,
+    row::Row,
+    row_blocks::{self, Block, List, Stamp},
+};
 use crate::fault::Output;
 
 const MAGIC: &[u8; 8] = b"GLROWS01";
@@ -61,14 +66,12 @@ pub(super) fn write(path: &Path, rows: &[Row]) -> Result<(), StoreError> {
 #[derive(Debug)]
 pub(crate) struct SomeRows {
     path: PathBuf,
-    file: File,
-    count: u32,
-    ends: Vec<u64>,
+    /// Opened where a block is not held.
+    file: Option<File>,
+    list: Arc<List>,
     wanted: std::vec::IntoIter<u32>,
-    /// The block that was unpacked last, and where its rows are in it.
-    block: Option<usize>,
-    plain: Vec<u8>,
-    places: Vec<(usize, usize)>,
+    /// The block that was come to last.
+    block: Option<(usize, Arc<Block>)>,
 }
 
 impl SomeRows {
@@ -80,11 +83,18 @@ impl SomeRows {
             return Ok(None);
         }
         let path = beside(part);
+        let of_rows = |file, list| Self { path: path.clone(), file, list, wanted: wanted.to_vec().into_iter(), block: None };
+        if let Some(stamp) = place::stamp(&path)
+            && let Some(list) = row_blocks::list(&path, &stamp)
+        {
+            return Ok(Some(of_rows(None, list)));
+        }
         let file = match place::open_file(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::at(&path)(error)),
         };
+        let stamp = Stamp::of(&file.metadata().map_err(StoreError::at(&path))?);
         let bad = || StoreError::damaged(&path, "no list of rows");
         let mut head = [0; HEAD_BYTES];
         file.read_exact_at(&mut head, 0).map_err(|_| bad())?;
@@ -93,46 +103,67 @@ impl SomeRows {
         let mut ends = vec![0; (count as usize).div_ceil(BLOCK_ROWS) * 8];
         file.read_exact_at(&mut ends, HEAD_BYTES as u64).map_err(|_| bad())?;
         let ends = ends.chunks_exact(8).map(|end| u64::from_le_bytes(end.try_into().unwrap_or_default())).collect();
-        let (wanted, plain, places) = (Vec::from(wanted).into_iter(), Vec::new(), Vec::new());
-        Ok(Some(Self { path, file, count, ends, wanted, block: None, plain, places }))
+        let list = Arc::new(List::new(stamp, count, ends));
+        row_blocks::keep_list(&path, &list);
+        Ok(Some(of_rows(Some(file), list)))
     }
 
     fn row(&mut self, number: u32) -> Result<Row, StoreError> {
         let (block, within) = (number as usize / BLOCK_ROWS, number as usize % BLOCK_ROWS);
-        if self.block != Some(block) {
-            self.block = None;
-            self.unpack(block)?;
-            self.block = Some(block);
-        }
-        let bytes = self.places.get(within).and_then(|(from, to)| self.plain.get(*from..*to));
-        let bytes = bytes.ok_or_else(|| self.bad("a row is missing"))?;
+        let held = self.block.take().filter(|(of, _)| *of == block);
+        let (_, held) = match held {
+            Some(held) => self.block.insert(held),
+            None => {
+                let read = self.block_at(block)?;
+                self.block.insert((block, read))
+            }
+        };
+        let bytes = held.places.get(within).and_then(|(from, to)| held.plain.get(*from as usize..*to as usize));
+        let Some(bytes) = bytes else { return Err(self.bad("a row is missing")) };
         Row::decode(bytes).map_err(|error| self.bad(error))
     }
 
-    fn unpack(&mut self, block: usize) -> Result<(), StoreError> {
-        let start = if block == 0 { 0 } else { self.ends.get(block - 1).copied().unwrap_or(0) };
-        let end = self.ends.get(block).copied().unwrap_or(0);
+    fn block_at(&mut self, number: usize) -> Result<Arc<Block>, StoreError> {
+        let of_file = u32::try_from(number).map_err(|_| self.bad("a row is missing"))?;
+        if let Some(block) = row_blocks::block(&self.list, of_file) {
+            return Ok(block);
+        }
+        let block = Arc::new(self.unpack(number)?);
+        row_blocks::keep_block(&self.list, of_file, &block);
+        Ok(block)
+    }
+
+    fn unpack(&mut self, block: usize) -> Result<Block, StoreError> {
+        let ends = &self.list.ends;
+        let start = if block == 0 { 0 } else { ends.get(block - 1).copied().unwrap_or(0) };
+        let end = ends.get(block).copied().unwrap_or(0);
         let length = end.checked_sub(start).and_then(|length| usize::try_from(length).ok());
         let length = length.filter(|length| (1..=MOST_BLOCK_BYTES).contains(length));
         let length = length.ok_or_else(|| self.bad("a block without a place"))?;
+        let first = (HEAD_BYTES + ends.len() * 8) as u64;
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => place::open_file(&self.path).map_err(StoreError::at(&self.path))?,
+        };
         let mut packed = vec![0; length];
-        let first = (HEAD_BYTES + self.ends.len() * 8) as u64;
-        let read = first.checked_add(start).map(|at| self.file.read_exact_at(&mut packed, at));
+        let read = first.checked_add(start).map(|at| file.read_exact_at(&mut packed, at));
         read.and_then(Result::ok).ok_or_else(|| self.bad("it ends too early"))?;
+        self.file = Some(file);
         let (bound, packed) = packed.split_first_chunk::<4>().ok_or_else(|| self.bad("an empty block"))?;
         let bound = u32::from_le_bytes(*bound) as usize;
         if bound > MOST_BLOCK_BYTES {
             return Err(self.bad("a block that is too large"));
         }
-        self.plain = zstd::bulk::decompress(packed, bound).map_err(|error| self.bad(error))?;
-        self.places.clear();
+        let plain = zstd::bulk::decompress(packed, bound).map_err(|error| self.bad(error))?;
+        let mut places = Vec::with_capacity(BLOCK_ROWS);
         let mut at = 0;
-        while let Some(length) = self.plain.get(at..at + 4) {
-            let length = u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
-            self.places.push((at + 4, at + 4 + length));
-            at += 4 + length;
+        while let Some(length) = plain.get(at..at + 4) {
+            let from = at + 4;
+            at = from + u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
+            // A block is no longer than `MOST_BLOCK_BYTES`; what ends behind it is no row.
+            places.push((from as u32, u32::try_from(at).unwrap_or(u32::MAX)));
         }
-        Ok(())
+        Ok(Block { plain, places })
     }
 
     fn bad(&self, reason: impl std::fmt::Display) -> StoreError {
@@ -145,7 +176,7 @@ impl Iterator for SomeRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let number = self.wanted.next()?;
-        let row = if number < self.count { self.row(number) } else { Err(self.bad("a row is missing")) };
+        let row = if number < self.list.count { self.row(number) } else { Err(self.bad("a row is missing")) };
         if row.is_err() {
             self.wanted = Vec::new().into_iter();
         }

@@ -1,12 +1,12 @@
 //! A caster of the objects of a city.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use super::{CastError, Caster, CasterBuilder, Fit, Hit};
 use crate::{
     model::{Class, Extent, Geometry},
     query::{Query, Region, Shape, run},
-    store::{City, Kind, Row, RowReader, Rows, StoreError, read_shape},
+    store::{City, Kind, RowReader, Rows, StoreError, read_shape, read_shapes},
 };
 
 /// What a hit on a city is a hit on.
@@ -96,45 +96,64 @@ impl Reader<'_> {
     /// First who is wanted, then their shapes alone, since one may be megabytes.
     fn read_file(&mut self, layer: &Arc<str>, path: &Path, rows: Option<Vec<u32>>) -> Result<(), CastError> {
         let wanted = rows.as_deref().map_or(Rows::All, Rows::These);
-        let mut numbers = Vec::new();
+        let (mut numbers, mut with_shape) = (Vec::new(), VecDeque::new());
         for (at, row) in RowReader::open_without_shape(path, wanted)?.enumerate() {
             let row = row?;
-            if run::accept(self.query, self.boxed.as_ref(), layer, &row, None)?.is_none() {
-                continue;
-            }
-            match row.kind {
+            let kind = row.kind;
+            let Some(found) = run::accept(self.query, self.boxed.as_ref(), layer, row, None)? else { continue };
+            match kind {
                 Kind::None | Kind::Point | Kind::Points | Kind::Picture => self.left_out += 1,
                 Kind::Mesh => {
-                    let which = self.target(layer, &row)?;
-                    self.builder.add_box(&row.extent, which)?;
-                    self.finish(if row.extent.is_empty() { Fit::Nothing } else { Fit::Around });
+                    let extent = found.extent;
+                    let which = self.target(layer, found.id, found.class)?;
+                    self.builder.add_box(&extent, which)?;
+                    self.finish(if extent.is_empty() { Fit::Nothing } else { Fit::Around });
                 }
-                _ => numbers.push(rows.as_ref().map_or(at as u32, |rows| rows[at])),
+                _ => {
+                    numbers.push(rows.as_ref().map_or(at as u32, |rows| rows[at]));
+                    with_shape.push_back((kind, found.extent, found.id, found.class));
+                }
             }
         }
         if numbers.is_empty() {
             return Ok(());
         }
-        for row in RowReader::open(path, Rows::These(&numbers))? {
-            let row = row?;
-            let shape = read_shape(row.kind, &row.shape).map_err(|e| run::damaged(&row, e))?;
-            let which = self.target(layer, &row)?;
-            let fit = match &shape {
-                Geometry::Heights(grid) => {
-                    self.builder.add_heights(grid, self.clip.as_ref(), which).map(|()| Fit::Exact)
-                }
-                shape => self.builder.add(shape, &row.extent, which),
-            }?;
-            self.finish(fit);
-        }
+        let mut outcome = Ok(());
+        read_shapes(path, &numbers, &mut |shape| {
+            let Some((kind, extent, id, class)) = with_shape.pop_front() else { return false };
+            outcome = match read_shape(kind, shape) {
+                Ok(shape) => self.add(layer, &shape, &extent, id, class),
+                Err(error) => Err(StoreError::damaged(Path::new(&id), error).into()),
+            };
+            outcome.is_ok()
+        })?;
+        outcome
+    }
+
+    fn add(
+        &mut self,
+        layer: &Arc<str>,
+        shape: &Geometry,
+        extent: &Extent,
+        id: String,
+        class: Class,
+    ) -> Result<(), CastError> {
+        let which = self.target(layer, id, class)?;
+        let fit = match shape {
+            Geometry::Heights(grid) => {
+                self.builder.add_heights(grid, self.clip.as_ref(), which).map(|()| Fit::Exact)
+            }
+            shape => self.builder.add(shape, extent, which),
+        }?;
+        self.finish(fit);
         Ok(())
     }
 
     /// A new target, and its number.
-    fn target(&mut self, layer: &Arc<str>, row: &Row) -> Result<u32, CastError> {
-        self.builder.reserve((size_of::<Target>() + row.id.len()) as u64)?;
+    fn target(&mut self, layer: &Arc<str>, id: String, class: Class) -> Result<u32, CastError> {
+        self.builder.reserve((size_of::<Target>() + id.len()) as u64)?;
         let which = self.targets.len() as u32;
-        self.targets.push(Target { layer: layer.clone(), id: row.id.clone(), class: row.class, fit: Fit::Nothing });
+        self.targets.push(Target { layer: layer.clone(), id, class, fit: Fit::Nothing });
         Ok(which)
     }
 
