@@ -206,6 +206,18 @@ fn a_ray_meets_buildings_in_their_order() {
     let found: Vec<_> = run(&city, &Query { shape, ..Query::default() }).unwrap().map(|f| f.unwrap()).collect();
     assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["b/0", "b/1", "b/2"]);
     assert_eq!((found[1].distance_m, found[1].exact), (Some(70.0), Some(true)));
+    // Of a few, the same ones as of all.
+    let some = |offset: usize, limit: usize| {
+        let shape = Shape::Ray { origin: place(-50.0, 5.0, 6.0), direction: DVec3::X, max_m: 1e4 };
+        let query = Query { shape, offset, limit: Some(limit), ..Query::default() };
+        run(&city, &query).unwrap().map(|f| f.unwrap()).collect::<Vec<_>>()
+    };
+    let all = some(0, usize::MAX);
+    assert!(all.len() > 20 && all.windows(2).all(|pair| pair[0].distance_m <= pair[1].distance_m));
+    for (offset, limit) in [(0, 0), (0, 1), (3, 2), (9, 11), (all.len(), 5)] {
+        let wanted: Vec<_> = all.iter().skip(offset).take(limit).cloned().collect();
+        assert_eq!(some(offset, limit), wanted, "{offset} {limit}");
+    }
     // The box of the pipe is all around; the pipe itself is met 3.5 m below the ground, 250 mm from its axis.
     let down = |x: f64, y: f64| {
         let shape = Shape::Ray { origin: place(x, y, 0.0), direction: DVec3::NEG_Z, max_m: 100.0 };

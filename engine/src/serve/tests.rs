@@ -271,6 +271,41 @@ async fn questions_are_answered_and_bad_ones_refused() {
 }
 
 #[tokio::test]
+async fn a_short_answer_is_the_long_one_in_one_piece() {
+    let (_dir, city, server) = start().await;
+    let at = server.address();
+    for question in [
+        "box=500000,3999990,500245,4000020",
+        "box=500000,3999990,500245,4000020&f=json&offset=2&limit=5",
+        "bbox=120.0,36.12,120.004,36.13&crs=city",
+        "near=500300,4000005&limit=7&f=json",
+        "box=500000,3999990,500245,4000020&where=layer%20=%20'sensors'",
+        "box=1,1,2,2",
+    ] {
+        // Asked of an earlier version it goes the long way: its layers were not asked before.
+        let long = get(at, &format!("/query?{question}&version=1&at=2026-01-01"), "").await;
+        let first = get(at, &format!("/query?{question}"), "").await;
+        let short = get(at, &format!("/query?{question}"), "").await;
+        assert_eq!((first.status, short.status), (200, 200), "{question}");
+        assert_eq!(String::from_utf8_lossy(&short.body), String::from_utf8_lossy(&first.body), "{question}");
+        assert_eq!(short.header("content-length").unwrap(), short.body.len().to_string(), "{question}");
+        assert_eq!(String::from_utf8_lossy(&short.body), String::from_utf8_lossy(&long.body), "{question}");
+        assert_eq!(long.header("content-length"), None, "{question}");
+    }
+    let nowhere = get(at, "/query?bbox=1e30,0,2e30,1", "").await;
+    assert_eq!(nowhere.json()["features"].as_array().map(Vec::len), Some(0), "an answer without hits, not an empty one");
+    // What was answered is not answered again when the city has another version.
+    let boxed = "/query?box=500000,3999990,500245,4000020&f=json";
+    let before = get(at, boxed, "").await.body;
+    let mut draft = city.begin().unwrap();
+    draft.remove_layer("建筑").unwrap();
+    draft.commit(&mut ImportReport::default()).unwrap();
+    let after = get(at, boxed, "").await.body;
+    assert!(after.len() < before.len() && !after.is_empty());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn features_are_served_as_the_ogc_says() {
     let (_dir, _city, server) = start().await;
     let at = server.address();

@@ -236,6 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn another_file_at_the_same_place_is_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let (first, second) = (rows(40), rows(40).into_iter().rev().collect::<Vec<_>>());
+        let read = || SomeRows::open(&path, &[0, 39]).unwrap().unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        write(&beside(&path), &first).unwrap();
+        assert_eq!(read(), read());
+        assert_eq!(read()[0].id, "树/0");
+        std::fs::remove_file(beside(&path)).unwrap();
+        write(&beside(&path), &second).unwrap();
+        assert_eq!(read()[0].id, "树/39");
+        std::fs::remove_file(beside(&path)).unwrap();
+        assert!(SomeRows::open(&path, &[0]).unwrap().is_none(), "what is not there any more is not answered from memory");
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_and_never_another_row() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
