@@ -5,7 +5,7 @@
     shadows,
     view_transformations::position_world_to_clip,
 }
-#import groundline::look::{Look, sky_light, haze_light, haze_share, border_share, noise2, tone}
+#import groundline::look::{Look, sky_light, haze_light, haze_share, border_share, is_taken, is_dug, noise2, tone}
 #import groundline::water::water_colour
 
 struct Surface {
@@ -35,6 +35,8 @@ const GREEN: i32 = 10;
 const LINES: i32 = 11;
 const HIGHLIGHT: i32 = 12;
 const FURNITURE: i32 = 13;
+const SOIL: i32 = 14;
+const CAP: i32 = 15;
 
 struct Vertex {
     @builtin(instance_index) instance: u32,
@@ -100,7 +102,87 @@ fn rule_lines(value: f32, step: f32, width: f32) -> f32 {
 }
 
 @fragment
-fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) vec4<f32> {
+fn fragment(in: Varying) -> @location(0) vec4<f32> {
+#ifdef CUT
+    let look = surface.look;
+    let kind = i32(surface.what.x);
+    // Faces lie on the planes.
+    if is_taken(look, in.world, select(0.0, 0.02, kind == SOIL || kind == CAP)) {
+        discard;
+    }
+    let lies_on_ground = kind == TERRAIN || kind == ROAD || kind == GREEN || kind == WATER || kind == TREE || kind == FURNITURE;
+    if lies_on_ground && is_dug(look, in.world.xz) {
+        discard;
+    }
+    // Beyond its border, and where it is higher than the ground, there is no earth.
+    if kind == SOIL && in.uv.y < 0.0 {
+        discard;
+    }
+#endif
+    return shade(in);
+}
+
+#ifdef CUT
+// Lines across `value` at each multiple of `step`, `width` metres wide and at least as wide as a pixel of `pixel` metres.
+fn drawn_lines(value: f32, step: f32, width: f32, pixel: f32) -> f32 {
+    let off = abs(fract(value / step - 0.5) - 0.5) * step;
+    let half = max(width, pixel) * 0.5;
+    // Closer together than four pixels they are a tone.
+    return (1.0 - smoothstep(half, half + pixel, off)) * (1.0 - smoothstep(0.2, 0.4, pixel / step));
+}
+
+fn pixel_at(distance: f32) -> f32 {
+    return 2.0 * distance / (view.clip_from_view[1][1] * view.viewport.w);
+}
+
+// How bright a face without shade is in this light.
+fn face_light(look: Look) -> vec3<f32> {
+    return look.ambient.rgb * 1.1 + look.sun_colour.rgb * 0.26 * look.sun.w + 0.02;
+}
+
+// The filled face of a solid that is cut: dark with hatching as in a drawing; pipes keep their colour.
+fn cut_colour(kind: i32, albedo: vec3<f32>, place: vec3<f32>, normal: vec3<f32>, distance: f32) -> vec3<f32> {
+    let look = surface.look;
+    let pixel = pixel_at(distance);
+    // Across the face and up, or east and north on a level one.
+    let across = dot(place.xz, vec2(-normal.z, normal.x));
+    let at = select(vec2(across, place.y + look.origin.y), vec2(place.x + look.origin.x, look.origin.z - place.z), abs(normal.y) > 0.7);
+    if kind == PIPE {
+        return tone(look, albedo * face_light(look) * 1.5);
+    }
+    var step = 0.16;
+    // Coarser by powers of two, so that it reads at every distance.
+    step *= exp2(max(ceil(log2(pixel * 7.0 / step)), 0.0));
+    let line = drawn_lines((at.x + at.y) * 0.7071, step, step * 0.18, pixel);
+    var fill = vec3(0.120, 0.105, 0.098);
+    var ink = vec3(0.40, 0.36, 0.33);
+    if kind == STRUCTURE {
+        fill = albedo * 0.42;
+        ink = albedo * 0.95;
+    }
+    return tone(look, mix(fill, ink, line) * face_light(look) * 1.25);
+}
+
+// Earth: darker and cooler with depth, a line each metre and a strong one each five, the ground's own edge on top.
+fn soil_colour(along: f32, below: f32, normal: vec3<f32>, distance: f32) -> vec3<f32> {
+    let look = surface.look;
+    let pixel = pixel_at(distance);
+    let deep = 1.0 - exp(-below / 14.0);
+    var colour = mix(vec3(0.235, 0.165, 0.105), vec3(0.105, 0.088, 0.080), deep);
+    let grain = noise2(vec2(along, below) * 3.1) * 0.5 + noise2(vec2(along, below) * 0.45) * 0.5;
+    colour *= 0.84 + 0.32 * grain;
+    if abs(normal.y) < 0.7 {
+        let metres = drawn_lines(below, 1.0, 0.02, pixel) * 0.16 * (1.0 - smoothstep(0.05, 0.11, pixel));
+        let fives = drawn_lines(below, 5.0, 0.05, pixel) * 0.42;
+        colour = mix(colour, vec3(0.62, 0.54, 0.42), max(metres, fives));
+        // What was walked on: a dark edge as a draughtsman draws it.
+        colour = mix(vec3(0.045, 0.036, 0.030), colour, smoothstep(0.22, 0.22 + pixel, below - 0.5 * pixel));
+    }
+    return tone(look, colour * face_light(look));
+}
+#endif
+
+fn shade(in: Varying) -> vec4<f32> {
     let look = surface.look;
     let kind = i32(surface.what.x);
     let to_eye = view.world_position - in.world;
@@ -114,6 +196,16 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     let place = vec2(in.world.x + look.origin.x, look.origin.z - in.world.z);
     let height = in.world.y + look.origin.y;
     var albedo = surface.base.rgb * in.colour.rgb;
+#ifdef CUT
+    if kind == CAP {
+        return vec4(cut_colour(i32(in.uv.x + 0.5), in.colour.rgb, in.world, n, distance), 1.0);
+    }
+    if kind == SOIL {
+        // The floor of a trench lies in its own shade.
+        let own = select(1.0, 0.62, n.y > 0.7 && look.cut.counts.x < 0.5);
+        return vec4(soil_colour(in.uv.x, in.uv.y, n, distance) * own, 1.0);
+    }
+#endif
     if look.high.z > 0.5 {
         return below_ground(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
     }
@@ -127,7 +219,15 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
         return vec4(albedo * rim, surface.what.w);
     }
 
+#ifdef CUT
+    // What a plane has taken away throws no shadow on what is left.
+    var shadow = 1.0;
+    if look.cut.counts.x < 0.5 {
+        shadow = sun_shadow(in.world, n, in.clip.xy);
+    }
+#else
     let shadow = sun_shadow(in.world, n, in.clip.xy);
+#endif
     let sun_cos = dot(n, look.sun.xyz);
     var light = ambient_light(n);
     var shine = vec3(0.0);

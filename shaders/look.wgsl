@@ -2,6 +2,16 @@
 // the same sky that stands above it and the city fades into the same haze.
 #define_import_path groundline::look
 
+// What is cut away (viewer/src/cut.rs).
+struct CutLook {
+    // xyz: normal towards what is left; w: so that 0 is on the plane; render coordinates
+    planes: array<vec4<f32>, 8>,
+    // both ends of each leg of the trench, render x and z
+    legs: array<vec4<f32>, 16>,
+    // x: planes, y: legs, z: half of the trench's width
+    counts: vec4<f32>,
+}
+
 struct Look {
     // xyz: towards the sun, render axes; w: 1 by day, 0 at night
     sun: vec4<f32>,
@@ -21,6 +31,7 @@ struct Look {
     low: vec4<f32>,
     // xy: highest corner; z: 1 = below ground is shown; w: height of the ground, render y
     high: vec4<f32>,
+    cut: CutLook,
 }
 
 fn hash2(p: vec2<f32>) -> f32 {
@@ -36,6 +47,30 @@ fn noise2(p: vec2<f32>) -> f32 {
     let bottom = mix(hash2(cell), hash2(cell + vec2(1.0, 0.0)), u.x);
     let top = mix(hash2(cell + vec2(0.0, 1.0)), hash2(cell + vec2(1.0, 1.0)), u.x);
     return mix(bottom, top, u.y);
+}
+
+// Whether a plane takes the place away; places within `slack` metres of a plane stay.
+fn is_taken(look: Look, world: vec3<f32>, slack: f32) -> bool {
+    for (var i = 0; i < i32(look.cut.counts.x); i += 1) {
+        let plane = look.cut.planes[i];
+        if dot(plane.xyz, world) + plane.w < -slack {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whether ground at the place is dug out.
+fn is_dug(look: Look, xz: vec2<f32>) -> bool {
+    for (var i = 0; i < i32(look.cut.counts.y); i += 1) {
+        let leg = look.cut.legs[i];
+        let along = leg.zw - leg.xy;
+        let share = clamp(dot(xz - leg.xy, along) / dot(along, along), 0.0, 1.0);
+        if distance(xz, leg.xy + along * share) < look.cut.counts.z {
+            return true;
+        }
+    }
+    return false;
 }
 
 // Light that arrives from direction `d` (unit) when nothing is in the way; no clouds, no disc.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use groundline_engine::{model::CimLevel, store::City};
-use groundline_viewer::{CameraChoice, Language, LayerChoice, Moment, SceneOptions, ViewOptions};
+use groundline_viewer::{CameraChoice, Cut, Cuts, Language, LayerChoice, Moment, SceneOptions, ViewOptions};
 
 use crate::{
     live::{Feeds, Live},
@@ -31,6 +31,10 @@ pub struct Scene {
     /// cim5 (rooms), cim6 (components) to cim7 (everything).
     #[arg(long, value_name = "LEVEL")]
     pub detail: Option<CimLevel>,
+    /// Cut a part away: section:X,Y,HEADING (what lies before an upright plane, looking along HEADING), level:Z (what lies
+    /// above), box:X,Y,Z,X,Y,Z (what lies outside) or trench:X,Y,X,Y,…;width=8;depth=6 (the ground along a path). Several are cut together.
+    #[arg(long, value_name = "CUT", allow_hyphen_values = true)]
+    pub cut: Vec<Cut>,
     /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
     #[arg(long)]
     pub at: Option<String>,
@@ -57,6 +61,7 @@ impl Scene {
             layers: LayerChoice { only: self.layers.clone(), without: self.without.clone() },
             is_below: self.below,
             detail: self.detail,
+            cuts: Cuts::new(self.cut.clone()).map_err(|e| UsageError(format!("--cut: {e}")))?,
             language,
             at,
             live: Some(live.state.clone()),

@@ -106,7 +106,7 @@ fn cast(
     let mut nearest: Option<(TileKey, crate::pick::Hit)> = None;
     for (key, tile) in streaming.shown_picks() {
         let limit = nearest.as_ref().map_or(1e6, |(_, hit)| hit.distance_m);
-        if let Some(hit) = tile.cast(ray, limit, is_seen) {
+        if let Some(hit) = tile.cast(ray, limit, is_seen, |kind, place| streaming.cuts.shows(kind, place)) {
             nearest = Some((key, hit));
         }
     }
@@ -268,6 +268,9 @@ fn move_by_keys(
     let digits = LEVEL_KEYS.iter().zip(1..).filter(|(pair, _)| keys.any_just_pressed(**pair));
     if let Some(level) = digits.filter_map(|(_, number)| CimLevel::new(number)).next() {
         detail.set_if_neq(Detail(level));
+    }
+    if keys.just_pressed(KeyCode::KeyX) {
+        state.is_cuts_open = !state.is_cuts_open;
     }
     if keys.just_pressed(KeyCode::KeyL) {
         state.is_layers_open = !state.is_layers_open;

@@ -12,8 +12,11 @@
 mod attribute;
 mod badge;
 pub mod camera;
+mod cap;
 pub mod city;
 pub mod content;
+mod cut;
+mod cut_panel;
 mod detail;
 mod driver;
 mod edges;
@@ -32,6 +35,7 @@ mod plane;
 mod scene;
 mod sea;
 mod snapshot;
+mod soil;
 mod stream;
 pub mod sun;
 mod text;
@@ -41,6 +45,7 @@ mod window;
 use std::path::PathBuf;
 
 pub use camera::{CameraChoice, CameraPose};
+pub use cut::{Cut, CutError, Cuts};
 pub use driver::check as check_driver;
 pub use options::{Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
 pub use snapshot::{picture, snapshot};

@@ -8,6 +8,7 @@ use glam::DVec3;
 use groundline_engine::model::Extent;
 
 use crate::{
+    cut::CutLook,
     origin::{RenderOrigin, axes_from_city},
     sun::SunPosition,
 };
@@ -36,6 +37,8 @@ pub struct Look {
     pub low: Vec4,
     /// Highest corner; below ground or not; height of the ground.
     pub high: Vec4,
+    /// What is cut away.
+    pub cut: CutLook,
 }
 
 /// What the light depends on besides the sun.
@@ -138,6 +141,7 @@ impl Look {
             ),
             low: Vec4::new(low.x, low.z, (span * 0.05) as f32, (span * 0.10).clamp(60.0, 900.0) as f32),
             high: Vec4::new(high.x, high.z, if setting.is_below { 1.0 } else { 0.0 }, ground),
+            cut: CutLook::default(),
         }
     }
 }

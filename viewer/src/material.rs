@@ -62,6 +62,10 @@ pub enum Kind {
     Highlight = 12,
     /// Lamps, signs and other small things.
     Furniture = 13,
+    /// Earth where a cut opens the ground.
+    Soil = 14,
+    /// Face that fills a solid where a plane cuts it.
+    Cap = 15,
 }
 
 impl Kind {
@@ -136,7 +140,27 @@ impl Kind {
 
     /// Whether it throws a shadow that is worth its cost.
     pub fn throws_shadow(self) -> bool {
-        !matches!(self, Kind::Water | Kind::Road | Kind::Green | Kind::Points | Kind::Lines | Kind::Highlight)
+        !matches!(
+            self,
+            Kind::Water
+                | Kind::Road
+                | Kind::Green
+                | Kind::Points
+                | Kind::Lines
+                | Kind::Highlight
+                | Kind::Soil
+                | Kind::Cap
+        )
+    }
+
+    /// Whether it encloses something that a plane can cut.
+    pub fn is_solid(self) -> bool {
+        matches!(self, Kind::Facade | Kind::Roof | Kind::Other | Kind::Pipe | Kind::Structure)
+    }
+
+    /// Whether a trench takes it away.
+    pub fn lies_on_ground(self) -> bool {
+        matches!(self, Kind::Terrain | Kind::Road | Kind::Green | Kind::Water | Kind::Tree | Kind::Furniture)
     }
 
     /// Opacity while below ground is shown; `None` = not drawn then.
@@ -146,7 +170,7 @@ impl Kind {
             Kind::Facade | Kind::Roof => Some(0.045),
             Kind::Other => Some(0.025),
             Kind::Water | Kind::Road | Kind::Green => Some(0.2),
-            Kind::Pipe | Kind::Lines => Some(1.0),
+            Kind::Pipe | Kind::Lines | Kind::Soil | Kind::Cap => Some(1.0),
             Kind::Structure => Some(0.62),
             Kind::Highlight => Some(0.85),
             Kind::Tree | Kind::Furniture | Kind::Points => None,
@@ -170,6 +194,7 @@ pub struct Surface {
 
 /// Material of every surface of the city.
 #[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
+#[bind_group_data(Cutting)]
 pub struct CityMaterial {
     #[uniform(0)]
     surface: Surface,
@@ -178,6 +203,17 @@ pub struct CityMaterial {
     picture: Option<Handle<Image>>,
     kind: Kind,
     is_blended: bool,
+    is_cut: bool,
+}
+
+/// Which pipeline a material wants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cutting(bool);
+
+impl From<&CityMaterial> for Cutting {
+    fn from(material: &CityMaterial) -> Self {
+        Self(material.is_cut)
+    }
 }
 
 impl CityMaterial {
@@ -194,6 +230,7 @@ impl CityMaterial {
             picture,
             kind,
             is_blended: false,
+            is_cut: false,
         };
         material.set_look(look);
         material
@@ -205,7 +242,8 @@ impl CityMaterial {
         let opacity = if is_below { self.kind.opacity_below().unwrap_or(0.0) } else { 1.0 };
         self.surface.look = *look;
         self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
-        let is_seen_through = is_below && self.kind != Kind::Pipe;
+        let is_seen_through = is_below && !matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
+        self.is_cut = look.cut.counts.x > 0.5 || look.cut.counts.y > 0.5;
         self.is_blended = self.kind == Kind::Highlight || self.kind == Kind::Lines || is_seen_through;
     }
 }
@@ -245,13 +283,18 @@ impl Material for CityMaterial {
         _pipeline: &MaterialPipeline,
         descriptor: &mut RenderPipelineDescriptor,
         layout: &MeshVertexBufferLayoutRef,
-        _key: MaterialPipelineKey<Self>,
+        key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
         // Shadows are drawn by Bevy's own vertex shader, whose locations it has set already.
         let is_shadow = descriptor.label.as_ref().is_some_and(|label| label.contains("prepass"));
         // Cities deliver walls of both windings: draw both sides, in the picture and in shadow.
         descriptor.primitive.cull_mode = None;
         if !is_shadow {
+            if key.bind_group_data.0 {
+                // Leaving pixels out costs the early test of depth, so it is a pipeline of its own.
+                let defs = descriptor.fragment.iter_mut().map(|fragment| &mut fragment.shader_defs);
+                defs.for_each(|defs| defs.push("CUT".into()));
+            }
             descriptor.vertex.buffers = vec![layout.0.get_layout(&[
                 Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
                 Mesh::ATTRIBUTE_NORMAL.at_shader_location(1),
@@ -355,6 +398,15 @@ impl Materials {
         let handle = assets.add(CityMaterial::new(kind, material.base_colour, image, &self.look));
         self.by_key.insert(key, handle.clone());
         handle
+    }
+
+    /// A white material without a picture.
+    pub fn plain(&mut self, kind: Kind, assets: &mut Assets<CityMaterial>) -> Handle<CityMaterial> {
+        let key = MaterialKey { kind, base: [1.0f32.to_bits(); 4], picture: None };
+        self.by_key
+            .entry(key)
+            .or_insert_with(|| assets.add(CityMaterial::new(kind, [1.0; 4], None, &self.look)))
+            .clone()
     }
 
     /// Forgets materials and pictures that nothing draws any more.

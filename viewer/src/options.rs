@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
-use crate::{camera::CameraChoice, sun::Moment};
+use crate::{camera::CameraChoice, cut::Cuts, sun::Moment};
 
 /// Language of everything that is written on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct SceneOptions {
     pub is_below: bool,
     /// The finest level of detail that is shown; everything without one.
     pub detail: Option<CimLevel>,
+    /// What is cut away.
+    pub cuts: Cuts,
     /// Language.
     pub language: Language,
     /// Time of day for the sun.

@@ -12,6 +12,7 @@ use crate::{
     attribute::Picked,
     badge::{self, Badge, Condition, Place},
     city::CityModel,
+    cut::Cuts,
     options::{Language, SceneOptions},
     panel,
     scene::{Below, CityScene, Clock, Viewed},
@@ -38,6 +39,8 @@ pub struct OverlayState {
     pub is_interactive: bool,
     /// List of layers.
     pub is_layers_open: bool,
+    /// Panel of the cuts.
+    pub is_cuts_open: bool,
     /// Help.
     pub is_help_open: bool,
     /// What was clicked on.
@@ -67,6 +70,7 @@ impl OverlayState {
             places,
             is_interactive: false,
             is_layers_open: false,
+            is_cuts_open: false,
             is_help_open: false,
             picked: None,
             pointed: None,
@@ -121,7 +125,7 @@ fn draw_overlay(
     mut state: ResMut<OverlayState>,
     city: Res<CityScene>,
     viewed: Res<Viewed>,
-    (mut below, mut detail): (ResMut<Below>, ResMut<Detail>),
+    (mut below, mut detail, mut cuts): (ResMut<Below>, ResMut<Detail>, ResMut<Cuts>),
     clock: Res<Clock>,
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
@@ -163,6 +167,13 @@ fn draw_overlay(
                 .last()
                 .map_or(120.0, |rect| if below.0 { rect.bottom() + 10.0 } else { taken[0].bottom() + 10.0 });
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
+        }
+        if state.is_cuts_open {
+            let top = taken[3.min(taken.len())..].iter().filter(|rect| rect.left() < 100.0).map(|rect| rect.bottom());
+            let top = top.fold(taken[0].bottom(), f32::max) + 10.0;
+            let mut changed = cuts.clone();
+            taken.push(crate::cut_panel::show(ctx, &mut changed, &seen, &state.texts, top));
+            cuts.set_if_neq(changed);
         }
         if let Some(rect) = panel::attributes(ctx, state, &seen) {
             taken.push(rect);

@@ -44,11 +44,11 @@ pub struct Seen<'a> {
     pub point_px: f32,
 }
 
-fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
+pub(crate) fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
     Area::new(Id::new(name)).fixed_pos(at).pivot(pivot).fade_in(false).constrain(false).movable(false)
 }
 
-fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rect {
+pub(crate) fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rect {
     area.show(ctx, |ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 3.0);
         theme::panel().show(ui, add).response.rect
@@ -385,6 +385,7 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState) {
                 texts.get("help-home"),
                 texts.get("help-below"),
                 texts.get("help-detail"),
+                texts.get("help-cuts"),
                 texts.get("help-help"),
             ] {
                 ui.label(RichText::new(line).size(13.0));
@@ -419,6 +420,10 @@ pub fn buttons(
                     ui.selectable_value(detail, level, RichText::new(state.texts.get(level_key(level))).size(12.5));
                 }
             });
+            let cuts = state.texts.get("cuts");
+            if ui.selectable_label(state.is_cuts_open, RichText::new(cuts).size(12.5)).clicked() {
+                state.is_cuts_open = !state.is_cuts_open;
+            }
             let layers = state.texts.get("layers");
             if ui.selectable_label(state.is_layers_open, RichText::new(layers).size(12.5)).clicked() {
                 state.is_layers_open = !state.is_layers_open;

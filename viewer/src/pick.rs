@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glam::{DVec3, Vec3};
 
 use crate::{
-    content::{DrawMesh, Features, NO_FEATURE, TileMeshes},
+    content::{DrawMaterial, DrawMesh, Features, NO_FEATURE, TileMeshes},
     material::Kind,
     origin::axes_from_city,
 };
@@ -27,6 +27,8 @@ pub struct PickMesh {
     positions: Vec<[f32; 3]>,
     indices: Vec<u32>,
     features: Vec<u32>,
+    /// Colour of the face where it is cut, linear.
+    pub tint: [f32; 4],
     min: Vec3,
     max: Vec3,
 }
@@ -40,6 +42,11 @@ impl PickMesh {
     /// Three vertices a triangle.
     pub fn indices(&self) -> &[u32] {
         &self.indices
+    }
+
+    /// What the vertex belongs to.
+    pub fn feature(&self, vertex: u32) -> u32 {
+        self.features.get(vertex as usize).copied().unwrap_or(NO_FEATURE)
     }
 
     /// Corners of the box around it.
@@ -72,6 +79,13 @@ pub struct Hit {
     pub feature: u32,
 }
 
+/// Base colour of a mesh, as its first vertex has it.
+fn tint(mesh: &DrawMesh, materials: &[DrawMaterial]) -> [f32; 4] {
+    let base = materials.get(mesh.material).map_or([1.0; 4], |material| material.base_colour);
+    let own = mesh.colours.first().copied().unwrap_or([1.0; 4]);
+    std::array::from_fn(|channel| base[channel] * own[channel])
+}
+
 impl PickTile {
     /// Takes from a tile what picking needs.
     pub fn new(origin: DVec3, tile: &mut TileMeshes, kinds: &[Kind]) -> Self {
@@ -84,6 +98,7 @@ impl PickTile {
                 positions: std::mem::take(&mut mesh.positions),
                 indices: std::mem::take(&mut mesh.indices),
                 features: std::mem::take(&mut mesh.features),
+                tint: tint(mesh, &tile.materials),
                 min: mesh.min,
                 max: mesh.max,
             })
@@ -96,8 +111,14 @@ impl PickTile {
         self.meshes.iter().map(|m| m.positions.len() * 16 + m.indices.len() * 4).sum()
     }
 
-    /// The nearest triangle that `ray` meets within `max_m`, among meshes that `is_seen`.
-    pub fn cast(&self, ray: &Ray, max_m: f64, is_seen: impl Fn(Kind) -> bool) -> Option<Hit> {
+    /// The nearest triangle that `ray` meets within `max_m`, among meshes that `is_seen`, at a place that `is_left` by the cuts.
+    pub fn cast(
+        &self,
+        ray: &Ray,
+        max_m: f64,
+        is_seen: impl Fn(Kind) -> bool,
+        is_left: impl Fn(Kind, DVec3) -> bool,
+    ) -> Option<Hit> {
         let from = axes_from_city(ray.from - self.origin);
         let direction = axes_from_city(ray.direction);
         let mut nearest: Option<Hit> = None;
@@ -110,6 +131,7 @@ impl PickTile {
                 let [a, b, c] = [0, 1, 2].map(|k| Vec3::from(mesh.positions[triangle[k] as usize]));
                 if let Some(distance) = meets_triangle(from, direction, a, b, c)
                     && distance < limit
+                    && is_left(mesh.kind, ray.from + ray.direction * f64::from(distance))
                 {
                     limit = distance;
                     nearest = Some(Hit {
@@ -215,21 +237,30 @@ mod tests {
     fn the_nearest_triangle_wins_and_the_place_is_exact() {
         let tile = tile();
         let ray = Ray { from: tile.origin + DVec3::new(3.0, -4.0, 130.0), direction: DVec3::NEG_Z };
-        let hit = tile.cast(&ray, 1e4, |_| true).expect("straight above");
+        let hit = tile.cast(&ray, 1e4, |_| true, |_, _| true).expect("straight above");
         assert_eq!(hit.feature, 7);
         assert!(hit.place.distance(tile.origin + DVec3::new(3.0, -4.0, 30.0)) < 1e-3);
-        let below = tile.cast(&ray, 1e4, |kind| kind == Kind::Pipe).expect("the ghosts do not count");
+        let below = tile.cast(&ray, 1e4, |kind| kind == Kind::Pipe, |_, _| true).expect("the ghosts do not count");
         assert_eq!(below.feature, 9);
-        assert_eq!(tile.cast(&ray, 90.0, |_| true), None, "beyond the limit");
+        assert_eq!(tile.cast(&ray, 90.0, |_| true, |_, _| true), None, "beyond the limit");
     }
 
     #[test]
     fn a_ray_beside_it_meets_nothing() {
         let tile = tile();
         let ray = Ray { from: tile.origin + DVec3::new(11.0, 0.0, 130.0), direction: DVec3::NEG_Z };
-        assert_eq!(tile.cast(&ray, 1e4, |_| true), None);
+        assert_eq!(tile.cast(&ray, 1e4, |_| true, |_, _| true), None);
         let north = Ray { from: tile.origin + DVec3::new(0.0, -50.0, 15.0), direction: DVec3::Y };
-        assert_eq!(tile.cast(&north, 1e4, |_| true), None, "between roof and ground");
+        assert_eq!(tile.cast(&north, 1e4, |_| true, |_, _| true), None, "between roof and ground");
+    }
+
+    #[test]
+    fn what_a_cut_has_taken_away_is_not_met() {
+        let tile = tile();
+        let ray = Ray { from: tile.origin + DVec3::new(3.0, -4.0, 130.0), direction: DVec3::NEG_Z };
+        let hit =
+            tile.cast(&ray, 1e4, |_| true, |_, place| place.z < tile.origin.z + 20.0).expect("what is under the roof");
+        assert_eq!(hit.feature, 1);
     }
 
     #[test]

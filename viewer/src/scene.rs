@@ -18,13 +18,16 @@ use groundline_engine::{model::CimLevel, tile::View};
 
 use crate::{
     camera::{CameraPose, FIELD_OF_VIEW_DEG},
+    cap::{Caps, lay_caps},
     city::CityModel,
+    cut::Cuts,
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::{drawn_extent, lay_plane},
     sea::{SeaDone, extend_sea},
+    soil::lay_soil,
     stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     sun::{Moment, SunPosition, sun_position},
 };
@@ -154,6 +157,7 @@ impl Plugin for ScenePlugin {
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))
             .init_resource::<LastLook>()
             .init_resource::<SeaDone>()
+            .init_resource::<Caps>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
             .add_systems(Startup, (set_up, know_driver))
@@ -169,6 +173,8 @@ impl Plugin for ScenePlugin {
                     choose_tiles,
                     extend_sea,
                     lay_plane,
+                    lay_soil,
+                    lay_caps,
                 )
                     .chain()
                     .in_set(SceneSet::Scene),
@@ -282,7 +288,7 @@ fn light_scene(
     city: Res<CityScene>,
     origin: Res<Origin>,
     below: Res<Below>,
-    clock: Res<Clock>,
+    (clock, cuts): (Res<Clock>, Res<Cuts>),
     sky: Res<Sky>,
     mut last: ResMut<LastLook>,
     mut shared: ResMut<Materials>,
@@ -293,7 +299,7 @@ fn light_scene(
     let extent = city.0.scene_extent();
     let middle = extent.centre().truncate();
     let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), is_below: below.0 };
-    let look = Look::new(&clock.sun, &setting, &origin.0);
+    let look = Look { cut: cuts.in_render(&origin.0), ..Look::new(&clock.sun, &setting, &origin.0) };
     if look == last.0 {
         return;
     }
@@ -320,6 +326,7 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
     app.insert_resource(Origin(RenderOrigin::near(pose.place)))
         .insert_resource(Viewed { pose, size: Vec2::ZERO })
         .insert_resource(Below(scene.is_below))
+        .insert_resource(scene.cuts.clone())
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
         .insert_resource(Clock { moment, sun })
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))

@@ -68,7 +68,7 @@ pub fn extend_sea(
 fn water_at(streaming: &Streaming, extent: &Extent, place: DVec2) -> Option<f64> {
     let ray = Ray { from: place.extend(extent.max.z + 100.0), direction: DVec3::NEG_Z };
     let hit = |is_seen: fn(Kind) -> bool| {
-        let hits = streaming.shown_picks().filter_map(|(_, tile)| tile.cast(&ray, 1e5, is_seen));
+        let hits = streaming.shown_picks().filter_map(|(_, tile)| tile.cast(&ray, 1e5, is_seen, |_, _| true));
         hits.map(|hit| hit.place.z).reduce(f64::max)
     };
     let water = hit(|kind| kind == Kind::Water)?;

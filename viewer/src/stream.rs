@@ -28,6 +28,7 @@ use groundline_engine::{
 
 use crate::{
     content::{DrawMaterial, DrawMesh, load_tile},
+    cut::Cuts,
     detail,
     edges::edge_mesh,
     material::{CityMaterial, Kind, Materials},
@@ -135,6 +136,8 @@ pub struct Streaming {
     pub max_error_px: f64,
     /// The finest level of detail that is shown.
     pub detail: CimLevel,
+    /// What is cut away from the picture.
+    pub cuts: Cuts,
     /// Nothing is shown until everything is there, and coarse tiles are not loaded on the way: for a single picture.
     pub is_single_picture: bool,
     /// Everything the view needs is in memory.
@@ -189,6 +192,7 @@ impl Streaming {
             budget,
             max_error_px,
             detail: CimLevel::PART,
+            cuts: Cuts::default(),
             is_single_picture,
             is_complete: false,
             shown: Vec::new(),
@@ -328,11 +332,14 @@ pub fn choose_tiles(
     city: Res<crate::scene::CityScene>,
     viewed: Res<Viewed>,
     shown_layers: Res<ShownLayers>,
-    below: Res<Below>,
+    (below, cuts): (Res<Below>, Res<Cuts>),
     mut visibility: Query<(&TileEntity, &mut Visibility)>,
 ) {
     let streaming = &mut *streaming;
     streaming.frame += 1;
+    if streaming.cuts != *cuts {
+        streaming.cuts = cuts.clone();
+    }
     let Some(view) = viewed.view() else { return };
     take_back(streaming);
     let has_ground = city.0.layers.iter().any(|layer| layer.is_ground());
@@ -347,14 +354,16 @@ pub fn choose_tiles(
     let mut wanted = Vec::new();
     let mut is_complete = true;
     for (index, layer) in city.0.layers.iter().enumerate() {
-        let is_hidden = layer.is_below_ground() && !below.0 && has_ground;
-        if is_hidden || !shown_layers.0.get(index).copied().unwrap_or(true) {
+        let is_covered = layer.is_below_ground() && !below.0 && has_ground;
+        if is_covered && cuts.is_empty() || !shown_layers.0.get(index).copied().unwrap_or(true) {
             continue;
         }
-        let ready = |tile: TileId| streaming.is_ready(TileKey { layer: index, tile });
+        // What solid ground hides counts as there, and is neither read nor drawn.
+        let is_open = |tile: TileId| !is_covered || cuts.opens(&layer.tree.tile(tile).extent);
+        let ready = |tile: TileId| !is_open(tile) || streaming.is_ready(TileKey { layer: index, tile });
         let selection = select(&layer.tree, &[view], &options, &ready);
         is_complete &= selection.is_complete;
-        draw.extend(selection.draw.iter().map(|&tile| TileKey { layer: index, tile }));
+        draw.extend(selection.draw.iter().filter(|tile| is_open(**tile)).map(|&tile| TileKey { layer: index, tile }));
         for (tile, urgency) in selection.load {
             let key = TileKey { layer: index, tile };
             let node = layer.tree.tile(tile);
