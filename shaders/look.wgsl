@@ -21,6 +21,8 @@ struct Look {
     low: vec4<f32>,
     // xy: highest corner; z: 1 = below ground is shown; w: height of the ground, render y
     high: vec4<f32>,
+    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray
+    style: vec4<f32>,
 }
 
 fn hash2(p: vec2<f32>) -> f32 {

@@ -83,3 +83,17 @@ cim-5 = CIM5 storeys and rooms
 cim-6 = CIM6 components
 cim-7 = CIM7 everything
 close = Close
+style-realistic = Realistic
+style-paper = White model
+style-dark = Dark
+style-xray = X-ray
+colours = Colours
+colours-none = no attribute
+colours-reading = Reading the attribute …
+legend-missing = no value
+legend-other = other ({ $count } values)
+legend-assumed = { $count } values assumed, not delivered
+help-style = V = next style: realistic, white model, dark, X-ray; K = colour by attribute
+key-class = Class
+key-stage = Stage
+key-year_built = Year built

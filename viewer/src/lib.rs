@@ -13,12 +13,16 @@ mod attribute;
 mod badge;
 pub mod camera;
 pub mod city;
+mod classes;
+mod colouring;
 pub mod content;
 mod detail;
 mod driver;
 mod edges;
+mod field;
 pub mod glb;
 mod hand;
+mod legend;
 mod look;
 mod lookup;
 mod material;
@@ -29,10 +33,12 @@ mod overlay;
 mod panel;
 pub mod pick;
 mod plane;
+mod ramp;
 mod scene;
 mod sea;
 mod snapshot;
 mod stream;
+mod style;
 pub mod sun;
 mod text;
 mod theme;
@@ -44,6 +50,7 @@ pub use camera::{CameraChoice, CameraPose};
 pub use driver::check as check_driver;
 pub use options::{Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
 pub use snapshot::{picture, snapshot};
+pub use style::Style;
 pub use sun::Moment;
 pub use window::view;
 
@@ -86,6 +93,9 @@ pub enum ViewError {
         /// Height, pixels.
         height: u32,
     },
+    /// Objects cannot be coloured by what was asked for.
+    #[error("colour by attribute: {0}")]
+    Colours(String),
     /// A shader does not compile on this driver.
     #[error("a shader does not compile on this driver: {0}")]
     Shader(String),

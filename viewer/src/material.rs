@@ -15,11 +15,16 @@ use bevy::{
     shader::ShaderRef,
 };
 
-use crate::{content::DrawMaterial, look::Look};
+use crate::{
+    content::DrawMaterial,
+    look::Look,
+    style::{Drawing, Shading},
+};
 
 const LOOK_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7701");
 const WATER_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7702");
 const CITY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7703");
+const STYLE_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7705");
 const SKY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7704");
 
 /// Largest side of a picture from a tile, pixels; larger ones are scaled down.
@@ -139,12 +144,14 @@ impl Kind {
         !matches!(self, Kind::Water | Kind::Road | Kind::Green | Kind::Points | Kind::Lines | Kind::Highlight)
     }
 
-    /// Opacity while below ground is shown; `None` = not drawn then.
-    fn opacity_below(self) -> Option<f32> {
+    /// Opacity where the city is seen through; `None` = not drawn then.
+    fn opacity_as_glass(self, drawing: Drawing) -> Option<f32> {
+        // Above ground buildings stand in the foreground: they must be seen as bodies, and the ground is thin under them.
+        let is_above = !drawing.is_below;
         match self {
-            Kind::Terrain => Some(0.20),
-            Kind::Facade | Kind::Roof => Some(0.045),
-            Kind::Other => Some(0.025),
+            Kind::Terrain => Some(if is_above { 0.14 } else { 0.20 }),
+            Kind::Facade | Kind::Roof => Some(if is_above { 0.085 } else { 0.045 }),
+            Kind::Other => Some(if is_above { 0.05 } else { 0.025 }),
             Kind::Water | Kind::Road | Kind::Green => Some(0.2),
             Kind::Pipe | Kind::Lines => Some(1.0),
             Kind::Structure => Some(0.62),
@@ -153,9 +160,13 @@ impl Kind {
         }
     }
 
-    /// Whether it is drawn while below ground is shown, or not.
-    pub fn is_drawn(self, is_below: bool) -> bool {
-        if is_below { self.opacity_below().is_some() } else { self != Kind::Lines }
+    /// Whether it is drawn in this way of drawing, or not.
+    pub fn is_drawn(self, drawing: Drawing) -> bool {
+        match self {
+            _ if drawing.is_glass() => self.opacity_as_glass(drawing).is_some(),
+            Kind::Lines => drawing.has_edges(),
+            _ => true,
+        }
     }
 }
 
@@ -170,6 +181,7 @@ pub struct Surface {
 
 /// Material of every surface of the city.
 #[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
+#[bind_group_data(Shading)]
 pub struct CityMaterial {
     #[uniform(0)]
     surface: Surface,
@@ -178,6 +190,13 @@ pub struct CityMaterial {
     picture: Option<Handle<Image>>,
     kind: Kind,
     is_blended: bool,
+    shading: Shading,
+}
+
+impl From<&CityMaterial> for Shading {
+    fn from(material: &CityMaterial) -> Self {
+        material.shading
+    }
 }
 
 impl CityMaterial {
@@ -194,19 +213,21 @@ impl CityMaterial {
             picture,
             kind,
             is_blended: false,
+            shading: Shading::default(),
         };
         material.set_look(look);
         material
     }
 
-    /// Puts it into another light, above or below ground.
+    /// Puts it into another light, above or below ground, and into another style.
     pub fn set_look(&mut self, look: &Look) {
-        let is_below = look.high.z > 0.5;
-        let opacity = if is_below { self.kind.opacity_below().unwrap_or(0.0) } else { 1.0 };
+        let drawing = look.drawing();
+        let opacity = if drawing.is_glass() { self.kind.opacity_as_glass(drawing).unwrap_or(0.0) } else { 1.0 };
         self.surface.look = *look;
         self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
-        let is_seen_through = is_below && self.kind != Kind::Pipe;
+        let is_seen_through = drawing.is_glass() && self.kind != Kind::Pipe;
         self.is_blended = self.kind == Kind::Highlight || self.kind == Kind::Lines || is_seen_through;
+        self.shading = drawing.shading();
     }
 }
 
@@ -245,13 +266,19 @@ impl Material for CityMaterial {
         _pipeline: &MaterialPipeline,
         descriptor: &mut RenderPipelineDescriptor,
         layout: &MeshVertexBufferLayoutRef,
-        _key: MaterialPipelineKey<Self>,
+        key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
         // Shadows are drawn by Bevy's own vertex shader, whose locations it has set already.
         let is_shadow = descriptor.label.as_ref().is_some_and(|label| label.contains("prepass"));
         // Cities deliver walls of both windings: draw both sides, in the picture and in shadow.
         descriptor.primitive.cull_mode = None;
         if !is_shadow {
+            if let Some(definition) = key.bind_group_data.definition() {
+                descriptor.vertex.shader_defs.push(definition.into());
+                if let Some(fragment) = &mut descriptor.fragment {
+                    fragment.shader_defs.push(definition.into());
+                }
+            }
             descriptor.vertex.buffers = vec![layout.0.get_layout(&[
                 Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
                 Mesh::ATTRIBUTE_NORMAL.at_shader_location(1),
@@ -463,6 +490,7 @@ impl Plugin for CityMaterialPlugin {
     fn build(&self, app: &mut App) {
         load_internal_asset!(app, LOOK_SHADER, "../../shaders/look.wgsl", Shader::from_wgsl);
         load_internal_asset!(app, WATER_SHADER, "../../shaders/water.wgsl", Shader::from_wgsl);
+        load_internal_asset!(app, STYLE_SHADER, "../../shaders/style.wgsl", Shader::from_wgsl);
         load_internal_asset!(app, CITY_SHADER, "../../shaders/city.wgsl", Shader::from_wgsl);
         load_internal_asset!(app, SKY_SHADER, "../../shaders/sky.wgsl", Shader::from_wgsl);
         app.init_resource::<Materials>();

@@ -42,6 +42,11 @@ impl PickMesh {
         &self.indices
     }
 
+    /// Row of the tile's feature table, one a vertex; [`NO_FEATURE`] = none.
+    pub fn features(&self) -> &[u32] {
+        &self.features
+    }
+
     /// Corners of the box around it.
     pub fn bounds(&self) -> (Vec3, Vec3) {
         (self.min, self.max)
