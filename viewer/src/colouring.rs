@@ -273,3 +273,64 @@ fn vertex_colours(mesh: &PickMesh, ids: &[String], colours: &Colours) -> Option<
     let out: Vec<[f32; 4]> = out.collect();
     (has_objects && out.len() == mesh.positions().len()).then_some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use groundline_engine::tile::Ground;
+
+    use super::*;
+    use crate::{content::{Features, TileMeshes}, material::Kind};
+
+    /// A tile with one mesh of two triangles, the first of object 0, the second of `second`.
+    fn tile(second: u32) -> PickTile {
+        let mesh = DrawMesh {
+            positions: (0..6).map(|k| [k as f32, (k * k) as f32, 0.0]).collect(),
+            features: vec![0, 0, 0, second, second, second],
+            indices: (0..6).collect(),
+            ..DrawMesh::default()
+        };
+        let features = Features { ids: vec!["a/0".into()], ..Features::default() };
+        let mut tile = TileMeshes { meshes: vec![mesh], features, ..TileMeshes::default() };
+        PickTile::new(glam::DVec3::ZERO, &mut tile, &[Kind::Facade])
+    }
+
+    #[test]
+    fn what_has_no_value_is_grey_and_what_is_no_object_stays_as_it_is() {
+        let asked = Asked { keys: vec!["x".into()], layers: vec![0], classes: vec![], are_years: false };
+        let colours = Colours { asked, classes: Classes::default(), column: Column::default() };
+        let [r, g, b] = linear(NO_VALUE);
+        let tile_of_one = tile(NO_FEATURE);
+        let painted = vertex_colours(&tile_of_one.meshes[0], &tile_of_one.features.ids, &colours).unwrap();
+        assert_eq!((painted.len(), painted[0]), (6, [r, g, b, CLASSED]));
+        assert!(vertex_colours(&tile_of_one.meshes[0], &[], &colours).is_none(), "terrain has no objects");
+        let key = |layer| crate::stream::TileKey { layer, tile: groundline_engine::tile::TileId(0) };
+        assert!(coloured_mesh(&tile_of_one, &TilePart { key: key(0), mesh: 0 }, &colours).is_some());
+        assert!(coloured_mesh(&tile_of_one, &TilePart { key: key(1), mesh: 0 }, &colours).is_none(), "another layer");
+        assert!(coloured_mesh(&tile_of_one, &TilePart { key: key(0), mesh: 7 }, &colours).is_none());
+    }
+
+    #[test]
+    fn nothing_settles_before_the_store_has_answered() {
+        let mut colouring = Colouring::new(Some("height".into()));
+        colouring.is_applied = true;
+        assert!(!colouring.is_settled(), "not asked yet");
+        let city = Arc::new(CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new()));
+        colouring.state = State::Reading(in_background("colours", move || read(&city, "height")));
+        assert!(!colouring.is_settled());
+        let State::Reading(answer) = &mut colouring.state else { panic!("just set") };
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let answer = loop {
+            if let Some(answer) = take(answer) {
+                break answer;
+            }
+            assert!(std::time::Instant::now() < limit, "no answer");
+            std::thread::yield_now();
+        };
+        assert!(answer.is_err_and(|reason| reason.contains("no store")));
+        colouring.state = State::Failed("why".into());
+        assert!(colouring.is_settled());
+        let generation = colouring.generation;
+        colouring.ask(None);
+        assert!(colouring.generation > generation && !colouring.is_settled(), "tiles must be given back their own colours");
+    }
+}

@@ -33,7 +33,7 @@ mod overlay;
 mod panel;
 pub mod pick;
 mod plane;
-mod ramp;
+pub mod ramp;
 mod scene;
 mod sea;
 mod snapshot;
