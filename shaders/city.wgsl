@@ -7,7 +7,7 @@
 }
 #import groundline::look::{Look, sky_light, haze_light, haze_share, border_share, noise2, tone}
 #import groundline::water::water_colour
-#import groundline::style::{class_shade, paper_sky, paper_light, paper_albedo, dark_sky, dark_colour}
+#import groundline::style::{class_shade, paper_sky, paper_light, paper_albedo, dark_sky, dark_rise, dark_colour}
 
 struct Surface {
     base: vec4<f32>,
@@ -135,24 +135,26 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     let eye_height = view.world_position.y - look.high.w;
     let haze = haze_share(look, distance, eye_height, in.world.y - look.high.w);
     var border = border_share(look, in.world.xz);
-    if kind == WATER && !is_classed {
+    if kind == WATER {
         // Water goes on beyond the border (sea.rs); its colour says where it ends.
-        border = 1.0 - in.colour.a;
+        border = max(1.0 - in.colour.a, 0.0);
     }
     let veil = max(haze, border);
 
 #ifdef DARK
     let sky = dark_sky(0.0);
     if kind == LINES {
-        let crowd = 0.12 + 0.88 * exp(-distance / 1100.0);
-        return vec4(0.105, 0.450, 0.560, 0.62 * crowd * (1.0 - veil));
+        // Far edges of low houses crowd: the tall ones draw the outline of the city.
+        let tall = 0.16 + 0.84 * dark_rise(in.world.y - look.high.w);
+        let crowd = mix(0.34, 1.0, exp(-distance / 700.0));
+        return vec4(0.085, 0.400, 0.560, 0.72 * crowd * tall * (1.0 - veil));
     }
     if is_classed {
         return vec4(mix(albedo * class_shade(look, n, 1.0) * 0.80, sky, max(haze * 0.4, border)), 1.0);
     }
     var dark = dark_colour(look, kind, n, height, in.world.y - look.high.w);
     if kind == PIPE || kind == STRUCTURE || kind == POINTS {
-        dark = albedo * (0.18 + 0.12 * n.y);
+        dark = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.5) * (0.12 + 0.06 * n.y);
     }
     if kind == FACADE && surface.what.z > 0.5 {
         // A few windows burn low, so that houses read as houses.
@@ -176,7 +178,8 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     }
     var paint = paper_albedo(kind, n, place, height);
     if kind == PIPE || kind == STRUCTURE || kind == POINTS {
-        paint = mix(albedo, vec3(0.80), 0.35);
+        // Some of their own colour, so that pipes and scans can be told apart.
+        paint = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.45) * 0.4 + 0.42;
     }
     return vec4(mix(paint * paper_light(look, n, shadow), sky, max(haze * 0.75, border)), 1.0);
 #else
@@ -263,7 +266,10 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     }
 
     out_light = mix(out_light, haze_light(look, -v), veil);
-    return vec4(tone(look, out_light), 1.0);
+    let shown = tone(look, out_light);
+    // Beside coloured objects the rest steps back.
+    let grey = vec3(dot(shown, vec3(0.2126, 0.7152, 0.0722)));
+    return vec4(mix(shown, mix(grey, shown, 0.35) * 0.9 + 0.03, look.style.y), 1.0);
 #endif
 #endif
 #endif
@@ -332,7 +338,7 @@ fn glass(
             // From afar edges crowd: they become a veil instead of a tangle.
             let crowd = 0.10 + 0.90 * exp(-distance / select(420.0, 900.0, is_above));
             let line = select(vec3(0.50, 0.66, 0.76), vec3(0.10, 0.12, 0.14), is_paper);
-            return vec4(line, select(0.34, 0.46, is_above) * fade * crowd);
+            return vec4(line, select(0.34, 0.46, is_above) * fade * crowd * (1.0 - 0.6 * look.style.y));
         }
         default: {
             let glow = pow(rim, 2.2);
@@ -342,7 +348,7 @@ fn glass(
             }
             let inner = select(vec3(0.10, 0.15, 0.19), vec3(0.60, 0.63, 0.65), is_paper);
             let outer = select(vec3(0.42, 0.56, 0.66), vec3(0.28, 0.32, 0.35), is_paper);
-            return vec4(mix(inner, outer, glow), (opacity + 0.14 * glow) * fade * crowd);
+            return vec4(mix(inner, outer, glow), (opacity + 0.14 * glow) * fade * crowd * (1.0 - 0.5 * look.style.y));
         }
     }
 }

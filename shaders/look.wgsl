@@ -21,7 +21,7 @@ struct Look {
     low: vec4<f32>,
     // xy: highest corner; z: 1 = below ground is shown; w: height of the ground, render y
     high: vec4<f32>,
-    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray
+    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray; y: 1 = objects are coloured by an attribute
     style: vec4<f32>,
 }
 

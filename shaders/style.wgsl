@@ -40,15 +40,20 @@ fn paper_albedo(kind: i32, n: vec3<f32>, place: vec2<f32>, height: f32) -> vec3<
     switch kind {
         case 3: { // terrain
             let contour = fine_lines(height, 5.0) * 0.16 * smoothstep(0.02, 0.10, 1.0 - n.y);
-            return vec3(0.665, 0.660, 0.645) * (1.0 - contour);
+            return vec3(0.610, 0.606, 0.592) * (1.0 - contour);
         }
-        case 4: { return vec3(0.800, 0.798, 0.790); } // road
+        case 4: { return vec3(0.770, 0.768, 0.758); } // road
         case 5: { return vec3(0.585, 0.700, 0.765); } // water
         case 6: { return vec3(0.545, 0.625, 0.480); } // tree
         case 10: { return vec3(0.640, 0.705, 0.555); } // green
         case 13: { return vec3(0.620, 0.615, 0.605); } // furniture
         default: { return vec3(0.930, 0.925, 0.912); }
     }
+}
+
+// 0 at the foot of the city, 1 high above it: what stands out is what is tall.
+fn dark_rise(rise: f32) -> f32 {
+    return 1.0 - exp(-max(rise - 4.0, 0.0) / 60.0);
 }
 
 // Building, tree or ground of the dark model; `rise` is metres above the ground of the city.
@@ -58,16 +63,15 @@ fn dark_colour(look: Look, kind: i32, n: vec3<f32>, height: f32, rise: f32) -> v
     switch kind {
         case 3: {
             let contour = fine_lines(height, 10.0) * smoothstep(0.01, 0.06, 1.0 - n.y);
-            return vec3(0.0052, 0.0090, 0.0175) * light + vec3(0.004, 0.009, 0.014) * contour;
+            return vec3(0.0050, 0.0098, 0.0245) * light + vec3(0.005, 0.010, 0.018) * contour;
         }
-        case 4: { return vec3(0.0150, 0.0235, 0.0370); }
-        case 5: { return vec3(0.0018, 0.0036, 0.0080); }
+        case 4: { return vec3(0.0200, 0.0340, 0.0620); }
+        case 5: { return vec3(0.0014, 0.0030, 0.0085); }
         case 6: { return vec3(0.0060, 0.0150, 0.0175) * light; }
         case 10: { return vec3(0.0050, 0.0125, 0.0165); }
         case 13: { return vec3(0.0180, 0.0250, 0.0340) * light; }
         default: {
-            let share = 1.0 - exp(-max(rise, 0.0) / 70.0);
-            return mix(vec3(0.0130, 0.0215, 0.0360), vec3(0.0400, 0.0730, 0.1060), share) * light;
+            return mix(vec3(0.0135, 0.0235, 0.0450), vec3(0.0520, 0.1020, 0.1650), dark_rise(rise)) * light;
         }
     }
 }

@@ -4,12 +4,24 @@ use std::cmp::Ordering;
 
 use groundline_engine::model::Value;
 
-use crate::ramp::{MOST_WORDS, OTHER, number_rgb, word_rgb};
+use crate::ramp::{MOST_WORDS, OTHER, class_rgb, number_rgb, word_rgb};
 
 /// Most classes of numbers.
 const MOST_NUMBERS: usize = 7;
 /// From this share of numbers on, a column is one of numbers.
 const NUMBERS: f64 = 0.9;
+
+/// What values are put into classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// Whatever they are.
+    #[default]
+    Plain,
+    /// Years: limits are multiples of 5 where that is possible.
+    Years,
+    /// Words of the model's classes: each has its own colour, and none is rare enough to be left out.
+    Vocabulary,
+}
 
 /// What a class holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,9 +61,8 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Classes for different values with the number of objects that have each. Limits of years are multiples of 5 where that
-    /// is possible.
-    pub fn new(values: &[(Value, u64)], are_years: bool) -> Self {
+    /// Classes for different values with the number of objects that have each.
+    pub fn new(values: &[(Value, u64)], manner: Manner) -> Self {
         let numbers: Vec<Option<f64>> = values.iter().map(|(value, _)| number(value)).collect();
         let all: u64 = values.iter().map(|(_, count)| count).sum();
         let known: u64 = values.iter().zip(&numbers).filter(|(_, n)| n.is_some()).map(|((_, count), _)| count).sum();
@@ -59,7 +70,11 @@ impl Classes {
             return Self { rows: Vec::new(), of_value: vec![None; values.len()] };
         }
         let is_numeric = known as f64 >= all as f64 * NUMBERS;
-        if is_numeric { Self::of_numbers(values, &numbers, are_years) } else { Self::of_words(values) }
+        if is_numeric && manner != Manner::Vocabulary {
+            Self::of_numbers(values, &numbers, manner == Manner::Years)
+        } else {
+            Self::of_words(values, manner == Manner::Vocabulary)
+        }
     }
 
     /// The class of the value with this index.
@@ -67,20 +82,20 @@ impl Classes {
         self.of_value.get(value as usize).copied().flatten().map(usize::from)
     }
 
-    fn of_words(values: &[(Value, u64)]) -> Self {
+    fn of_words(values: &[(Value, u64)], is_vocabulary: bool) -> Self {
         let mut order: Vec<usize> = (0..values.len()).filter(|at| values[*at].1 > 0).collect();
         order.sort_by(|a, b| {
             let ((left, left_count), (right, right_count)) = (&values[*a], &values[*b]);
             right_count.cmp(left_count).then_with(|| left.to_string().cmp(&right.to_string()))
         });
-        // One value too many is as good as "other".
-        let own = if order.len() <= MOST_WORDS { order.len() } else { MOST_WORDS };
+        let own = if is_vocabulary { order.len().min(usize::from(u8::MAX)) } else { order.len().min(MOST_WORDS) };
         let mut classes = Self { rows: Vec::new(), of_value: vec![None; values.len()] };
         for (index, &at) in order.iter().enumerate() {
             classes.of_value[at] = Some(index.min(own) as u8);
             if index < own {
-                let span = Span::Word(values[at].0.to_string());
-                classes.rows.push(ClassRow { span, rgb: word_rgb(index), count: values[at].1 });
+                let word = values[at].0.to_string();
+                let rgb = if is_vocabulary { class_rgb(&word) } else { word_rgb(index) };
+                classes.rows.push(ClassRow { span: Span::Word(word), rgb, count: values[at].1 });
             }
         }
         classes.add_other(order.len() - own, order[own..].iter().map(|at| values[*at].1).sum());
@@ -145,22 +160,29 @@ fn number(value: &Value) -> Option<f64> {
     number.filter(|n: &f64| n.is_finite())
 }
 
-/// At most six limits between different numbers with their counts: at quantiles where that gives classes, else even.
+/// At most six limits between different numbers with their counts.
+///
+/// Cut at equal steps of the mean of rank and range: where objects are many they are told apart as by quantiles, and what
+/// stands out, such as towers over low houses, is told apart as by even steps.
 fn round_limits(known: &[(f64, u64)], are_years: bool) -> Vec<f64> {
     let all: u64 = known.iter().map(|(_, count)| count).sum();
-    let mut quantiles = Vec::new();
-    let mut below = 0;
+    let (least, most) = (known[0].0, known[known.len() - 1].0);
+    let mut cuts: Vec<f64> = Vec::new();
+    let (mut below, mut next) = (0, 1);
     for (n, count) in known {
-        // The number at which the share is passed begins the next class.
-        let passed = |sum: u64| sum * MOST_NUMBERS as u64 / all.max(1);
-        if below > 0 && passed(below + count) > quantiles.len() as u64 && passed(below + count) < MOST_NUMBERS as u64 {
-            quantiles.push(*n);
+        let rank = (below as f64 + *count as f64 * 0.5) / all.max(1) as f64;
+        let position = (rank + (n - least) / (most - least)) * 0.5;
+        let is_cut = position >= next as f64 / MOST_NUMBERS as f64 && next < MOST_NUMBERS;
+        if is_cut && *n > least {
+            cuts.push(*n);
+        }
+        while next < MOST_NUMBERS && position >= next as f64 / MOST_NUMBERS as f64 {
+            next += 1;
         }
         below += count;
     }
-    let (least, most) = (known[0].0, known[known.len() - 1].0);
-    let rounded = rounded(least, &quantiles, most, are_years);
-    if rounded.len() >= 3 { rounded } else { even_limits(least, most, are_years) }
+    let rounded = rounded(least, &cuts, most, are_years);
+    if rounded.len() >= 2 { rounded } else { even_limits(least, most, are_years) }
 }
 
 /// Limits moved to the roundest numbers that keep them in order.
@@ -223,18 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_have_round_limits_and_like_numbers_of_objects() {
+    fn limits_are_round_and_tell_low_houses_and_towers_apart() {
         // Heights as cities have them: many low, few high.
         let values: Vec<_> = (0..1000).map(|k| real(3.0 + 180.0 * (f64::from(k) / 999.0).powi(4))).collect();
-        let classes = Classes::new(&values, false);
+        let classes = Classes::new(&values, Manner::Plain);
         assert_eq!(classes.rows.len(), 7, "{:?}", classes.rows);
-        for limit in limits(&classes) {
+        let limits = limits(&classes);
+        for limit in &limits {
             let digits = format!("{limit}");
             assert!(digits.replace(['.', '0'], "").len() <= 2, "{limit} is not round");
         }
+        assert!(limits[0] < 8.0 && limits[5] > 90.0, "{limits:?}");
         let counts: Vec<u64> = classes.rows.iter().map(|row| row.count).collect();
         assert_eq!(counts.iter().sum::<u64>(), 1000);
-        assert!(counts.iter().all(|count| (60..300).contains(count)), "{counts:?}");
+        assert!(counts.iter().all(|count| (40..500).contains(count)), "{counts:?}");
         for (at, (value, _)) in values.iter().enumerate() {
             let row = &classes.rows[classes.of(at as u32).unwrap()];
             let n = value.as_f64().unwrap();
@@ -249,22 +273,26 @@ mod tests {
     }
 
     #[test]
-    fn one_value_that_most_have_makes_even_classes() {
+    fn like_numbers_of_each_value_make_quantiles_and_one_that_most_have_is_no_class_of_all() {
+        let values: Vec<_> = (0..700).map(|k| real(f64::from(k))).collect();
+        assert_eq!(limits(&Classes::new(&values, Manner::Plain)), [0.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0]);
         let mut values: Vec<_> = (1..=20).map(|k| real(f64::from(k) * 51.0)).collect();
         values[0].1 = 10_000;
-        let classes = Classes::new(&values, false);
-        assert_eq!(limits(&classes), [200.0, 400.0, 600.0, 800.0, 1000.0]);
-        assert_eq!(classes.rows[0].count, 10_002);
+        let classes = Classes::new(&values, Manner::Plain);
+        assert!((4..=7).contains(&classes.rows.len()), "{:?}", classes.rows);
+        assert_eq!(classes.rows[0].count, 10_000);
+        assert_eq!(even_limits(0.0, 1020.0, false), [200.0, 400.0, 600.0, 800.0, 1000.0]);
+        assert_eq!(even_limits(-0.3, 0.4, false), [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3]);
     }
 
     #[test]
     fn few_numbers_are_classes_of_their_own_and_whole_ones_have_no_gaps() {
         let storeys: Vec<_> = [6, 2, 1, 3].map(|n| (Value::Int(n), 5)).to_vec();
-        let classes = Classes::new(&storeys, false);
+        let classes = Classes::new(&storeys, Manner::Plain);
         assert_eq!(limits(&classes), [1.0, 2.0, 3.0, 6.0]);
         assert_eq!(classes.of(0), Some(3));
         let years: Vec<_> = (1950..2025).map(|year| (Value::Int(year), 3)).collect();
-        let classes = Classes::new(&years, true);
+        let classes = Classes::new(&years, Manner::Years);
         let mut next = 1950.0;
         for row in &classes.rows {
             let Span::Whole(low, high) = row.span else { panic!("{row:?}") };
@@ -278,26 +306,28 @@ mod tests {
     #[test]
     fn words_are_sorted_by_frequency_and_the_rest_is_other() {
         let values: Vec<_> = (0..14).map(|k| word(&format!("w{k}"), 100 - k)).chain([word("never", 0)]).collect();
-        let classes = Classes::new(&values, false);
+        let classes = Classes::new(&values, Manner::Plain);
         assert_eq!(classes.rows.len(), MOST_WORDS + 1);
         assert_eq!(classes.rows[0].span, Span::Word("w0".into()));
         assert_eq!(classes.rows[MOST_WORDS], ClassRow { span: Span::Other(5), rgb: OTHER, count: 5 * 89 });
         assert_eq!((classes.of(13), classes.of(14)), (Some(MOST_WORDS), None));
-        let nine = Classes::new(&values[..9], false);
+        let nine = Classes::new(&values[..9], Manner::Plain);
         assert_eq!(nine.rows.len(), 9, "nine words need no other");
+        let all = Classes::new(&values, Manner::Vocabulary);
+        assert_eq!(all.rows.len(), 14, "every class of the model has its own row");
     }
 
     #[test]
     fn nan_one_value_and_no_values() {
-        let classes = Classes::new(&[real(f64::NAN), (Value::Real(5.0), 30), real(f64::INFINITY)], false);
+        let classes = Classes::new(&[real(f64::NAN), (Value::Real(5.0), 30), real(f64::INFINITY)], Manner::Plain);
         assert_eq!(classes.rows[0].span, Span::Whole(5.0, 5.0));
         assert_eq!((classes.of(1), classes.of(0), classes.rows[1].span.clone()), (Some(0), Some(1), Span::Other(2)));
-        let one = Classes::new(&[real(7.5)], false);
+        let one = Classes::new(&[real(7.5)], Manner::Plain);
         assert_eq!((one.rows.len(), one.of(0), one.of(9)), (1, Some(0), None));
-        assert_eq!(Classes::new(&[], false), Classes::default());
-        let yes = Classes::new(&[(Value::Bool(true), 4), (Value::Bool(false), 9)], false);
+        assert_eq!(Classes::new(&[], Manner::Plain), Classes::default());
+        let yes = Classes::new(&[(Value::Bool(true), 4), (Value::Bool(false), 9)], Manner::Plain);
         assert_eq!(yes.rows[0].span, Span::Word("false".into()));
-        let texts = Classes::new(&[word("300", 9), word(" 100 ", 9), word("unknown", 1)], false);
+        let texts = Classes::new(&[word("300", 9), word(" 100 ", 9), word("unknown", 1)], Manner::Plain);
         assert_eq!(limits(&texts), [100.0, 300.0], "words that are numbers are numbers");
         assert_eq!(texts.rows[2].span, Span::Other(1));
     }

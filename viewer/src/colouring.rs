@@ -9,19 +9,16 @@ use std::sync::{
     mpsc::{Receiver, TryRecvError, sync_channel},
 };
 
-use bevy::{
-    prelude::*,
-    window::RequestRedraw,
-};
+use bevy::{prelude::*, window::RequestRedraw};
 use groundline_engine::query::Column;
 
 use crate::{
     city::CityModel,
     classes::Classes,
-    content::{DrawMesh, NO_FEATURE, smooth_normals},
+    content::{DrawMesh, Features, NO_FEATURE, smooth_normals},
     field::{self, Asked, Field},
     pick::{PickMesh, PickTile},
-    ramp::{NO_VALUE, linear},
+    ramp::{NO_VALUE, NOT_ASKED, linear},
     scene::CityScene,
     stream::{Streaming, TilePart, gpu_mesh},
 };
@@ -158,7 +155,7 @@ fn take<T>(answer: &mut Answer<T>) -> Option<Result<T, String>> {
 /// Reads what is asked for.
 fn read(city: &CityModel, wanted: &str) -> Result<Colours, String> {
     let (asked, column) = field::ask(city, wanted)?;
-    let classes = Classes::new(&column.values, asked.are_years);
+    let classes = Classes::new(&column.values, asked.manner);
     Ok(Colours { asked, classes, column })
 }
 
@@ -196,7 +193,9 @@ pub fn colour_tiles(
     let limit = if streaming.is_single_picture { usize::MAX } else { TRIANGLES_A_FRAME };
     let (mut done, mut is_applied) = (0, true);
     for (entity, part, mut drawn, coloured) in &mut parts {
-        if coloured.is_some_and(|coloured| coloured.generation == generation) || (colours.is_none() && coloured.is_none()) {
+        if coloured.is_some_and(|coloured| coloured.generation == generation)
+            || (colours.is_none() && coloured.is_none())
+        {
             continue;
         }
         if done > limit {
@@ -238,7 +237,7 @@ fn coloured_mesh(tile: &PickTile, part: &TilePart, colours: &Colours) -> Option<
         return None;
     }
     let mesh = tile.meshes.get(part.mesh)?;
-    let vertices = vertex_colours(mesh, &tile.features.ids, colours)?;
+    let vertices = vertex_colours(mesh, &tile.features, colours)?;
     let positions = mesh.positions().to_vec();
     Some(gpu_mesh(&DrawMesh {
         normals: smooth_normals(&positions, mesh.indices()),
@@ -251,12 +250,13 @@ fn coloured_mesh(tile: &PickTile, part: &TilePart, colours: &Colours) -> Option<
 }
 
 /// The colour of each vertex's object; `None` when no vertex belongs to one.
-fn vertex_colours(mesh: &PickMesh, ids: &[String], colours: &Colours) -> Option<Vec<[f32; 4]>> {
+fn vertex_colours(mesh: &PickMesh, features: &Features, colours: &Colours) -> Option<Vec<[f32; 4]>> {
     let paint = |rgb: [u8; 3]| {
         let [r, g, b] = linear(rgb);
         [r, g, b, CLASSED]
     };
-    let without = paint(NO_VALUE);
+    let (without, quiet) = (paint(NO_VALUE), paint(NOT_ASKED));
+    let ids = &features.ids;
     let palette: Vec<[f32; 4]> = colours.classes.rows.iter().map(|row| paint(row.rgb)).collect();
     // Objects have many vertices, mostly one after the other.
     let mut last = (NO_FEATURE, without);
@@ -265,7 +265,10 @@ fn vertex_colours(mesh: &PickMesh, ids: &[String], colours: &Colours) -> Option<
         if feature != last.0 {
             let cell = ids.get(feature as usize).and_then(|id| colours.column.cell(id));
             let class = cell.and_then(|cell| colours.classes.of(cell.value));
-            last = (feature, class.and_then(|class| palette.get(class)).copied().unwrap_or(without));
+            let word = features.classes.get(feature as usize);
+            let is_asked = word.is_none_or(|word| colours.column.classes.contains(word));
+            let colour = class.and_then(|class| palette.get(class)).copied();
+            last = (feature, colour.unwrap_or(if is_asked { without } else { quiet }));
         }
         has_objects |= (feature as usize) < ids.len();
         last.1
@@ -279,7 +282,7 @@ mod tests {
     use groundline_engine::tile::Ground;
 
     use super::*;
-    use crate::{content::{Features, TileMeshes}, material::Kind};
+    use crate::{classes::Manner, content::TileMeshes, material::Kind};
 
     /// A tile with one mesh of two triangles, the first of object 0, the second of `second`.
     fn tile(second: u32) -> PickTile {
@@ -296,13 +299,16 @@ mod tests {
 
     #[test]
     fn what_has_no_value_is_grey_and_what_is_no_object_stays_as_it_is() {
-        let asked = Asked { keys: vec!["x".into()], layers: vec![0], classes: vec![], are_years: false };
+        let asked = Asked { keys: vec!["x".into()], layers: vec![0], classes: vec![], manner: Manner::Plain };
         let colours = Colours { asked, classes: Classes::default(), column: Column::default() };
         let [r, g, b] = linear(NO_VALUE);
         let tile_of_one = tile(NO_FEATURE);
-        let painted = vertex_colours(&tile_of_one.meshes[0], &tile_of_one.features.ids, &colours).unwrap();
+        let painted = vertex_colours(&tile_of_one.meshes[0], &tile_of_one.features, &colours).unwrap();
         assert_eq!((painted.len(), painted[0]), (6, [r, g, b, CLASSED]));
-        assert!(vertex_colours(&tile_of_one.meshes[0], &[], &colours).is_none(), "terrain has no objects");
+        assert!(
+            vertex_colours(&tile_of_one.meshes[0], &Features::default(), &colours).is_none(),
+            "terrain has no objects"
+        );
         let key = |layer| crate::stream::TileKey { layer, tile: groundline_engine::tile::TileId(0) };
         assert!(coloured_mesh(&tile_of_one, &TilePart { key: key(0), mesh: 0 }, &colours).is_some());
         assert!(coloured_mesh(&tile_of_one, &TilePart { key: key(1), mesh: 0 }, &colours).is_none(), "another layer");
@@ -331,6 +337,9 @@ mod tests {
         assert!(colouring.is_settled());
         let generation = colouring.generation;
         colouring.ask(None);
-        assert!(colouring.generation > generation && !colouring.is_settled(), "tiles must be given back their own colours");
+        assert!(
+            colouring.generation > generation && !colouring.is_settled(),
+            "tiles must be given back their own colours"
+        );
     }
 }

@@ -5,15 +5,23 @@ use groundline_engine::{
     query::{Column, LayerFields},
 };
 
-use crate::{ViewError, city::CityModel, options::Language, text::Texts};
+use crate::{ViewError, city::CityModel, classes::Manner, options::Language, text::Texts};
 
 /// Keys that hold the year in which something was built.
 const YEARS: [&str; 6] = ["year_built", "建成年份", "建成年代", "建成年", "建造年份", "construction_year"];
 /// Keys that hold a height above the ground.
 const HEIGHTS: [&str; 1] = ["height_m"];
 /// Units by how a key ends.
-const UNITS: [(&str, &str); 8] =
-    [("_mm", "mm"), ("_cm", "cm"), ("_m2", "m²"), ("_m3", "m³"), ("_m", "m"), ("_kpa", "kPa"), ("_kv", "kV"), ("_deg", "°")];
+const UNITS: [(&str, &str); 8] = [
+    ("_mm", "mm"),
+    ("_cm", "cm"),
+    ("_m2", "m²"),
+    ("_m3", "m³"),
+    ("_m", "m"),
+    ("_kpa", "kPa"),
+    ("_kv", "kV"),
+    ("_deg", "°"),
+];
 
 /// An attribute that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +56,8 @@ pub struct Asked {
     pub layers: Vec<usize>,
     /// Classes of most of their objects, each once.
     pub classes: Vec<String>,
-    /// Whether the values are years.
-    pub are_years: bool,
+    /// What its values are.
+    pub manner: Manner,
 }
 
 impl Asked {
@@ -158,7 +166,9 @@ fn layers_with<E>(
     let mut layers = Vec::new();
     for (index, layer) in city.layers.iter().enumerate() {
         let is_meant = scope.is_none_or(|scope| layer.name == scope || layer.classes.iter().any(|(c, _)| c == scope));
-        if !is_meant || layer.is_ground() || layer.points > 0 {
+        // The sea goes on beyond the city: where everything is coloured it stays water.
+        let is_sea = is_own && scope.is_none() && layer.main_class() == "water";
+        if !is_meant || is_sea || layer.is_ground() || layer.points > 0 {
             continue;
         }
         if is_own || has(index, &keys)? {
@@ -177,8 +187,12 @@ fn layers_with<E>(
     let mut classes: Vec<String> = layers.iter().map(|layer| city.layers[*layer].main_class().to_owned()).collect();
     classes.sort_unstable();
     classes.dedup();
-    let are_years = keys.iter().any(|key| YEARS.contains(&key.as_str()));
-    Ok(Some(Asked { keys, layers, classes, are_years }))
+    let manner = match word {
+        "class" => Manner::Vocabulary,
+        _ if keys.iter().any(|key| YEARS.contains(&key.as_str())) => Manner::Years,
+        _ => Manner::Plain,
+    };
+    Ok(Some(Asked { keys, layers, classes, manner }))
 }
 
 impl CityModel {
@@ -219,7 +233,12 @@ mod tests {
         assert_eq!(key_title("crown_m", &en), "crown (m)");
         assert_eq!(key_title("roof_area_m2", &en), "roof_area (m²)");
         assert_eq!(key_title("用途", &zh), "用途");
-        let asked = Asked { keys: vec!["class".into()], layers: vec![], classes: vec!["pipe".into()], are_years: false };
+        let asked = Asked {
+            keys: vec!["class".into()],
+            layers: vec![],
+            classes: vec!["pipe".into()],
+            manner: Manner::Vocabulary,
+        };
         assert_eq!((asked.word("building", &zh), asked.word("land_use", &en)), ("建筑".into(), "land use".into()));
         assert_eq!((asked.subject(&en), asked.is_about_pipes()), ("pipe".into(), true));
     }

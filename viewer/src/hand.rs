@@ -224,7 +224,12 @@ const LEVEL_KEYS: [[KeyCode; 2]; 7] = [
 fn move_by_keys(
     mut hands: ResMut<Hands>,
     mut state: ResMut<OverlayState>,
-    (mut below, mut detail, mut style, mut colouring): (ResMut<Below>, ResMut<Detail>, ResMut<Style>, ResMut<Colouring>),
+    (mut below, mut detail, mut style, mut colouring): (
+        ResMut<Below>,
+        ResMut<Detail>,
+        ResMut<Style>,
+        ResMut<Colouring>,
+    ),
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     viewed: Res<Viewed>,

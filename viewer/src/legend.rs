@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use bevy_egui::egui::{
-    self, Align2, Color32, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2,
-};
+use bevy_egui::egui::{self, Align2, Color32, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use crate::{
     badge,
     city::CityModel,
-    classes::Span,
+    classes::{Manner, Span},
     colouring::{Colouring, Colours, State},
     overlay::{OverlayState, shortened},
     panel::{EDGE, Seen, area, framed, grouped},
@@ -97,7 +95,7 @@ fn rows(ui: &mut Ui, colours: &Colours, texts: &Texts) {
     for row in &colours.classes.rows {
         let name = match &row.span {
             Span::Word(word) => colours.asked.word(word, texts),
-            span => span_text(span, texts, colours.asked.are_years),
+            span => span_text(span, texts, colours.asked.manner == Manner::Years),
         };
         one(ui, row.rgb, false, &name, row.count);
     }

@@ -42,7 +42,7 @@ pub struct Look {
     pub low: Vec4,
     /// Highest corner; below ground or not; height of the ground.
     pub high: Vec4,
-    /// Number of the style.
+    /// Number of the style; whether objects are coloured by an attribute.
     pub style: Vec4,
 }
 
@@ -55,6 +55,8 @@ pub struct Setting {
     pub ground_m: f64,
     /// Style, and whether below ground is shown.
     pub drawing: Drawing,
+    /// Whether objects are coloured by an attribute, so that the rest steps back.
+    pub is_coloured: bool,
 }
 
 /// A colour between keys given by the sun's altitude in degrees.
@@ -153,7 +155,12 @@ impl Look {
             ),
             low: Vec4::new(low.x, low.z, (span * 0.05) as f32, (span * 0.10).clamp(60.0, 900.0) as f32),
             high: Vec4::new(high.x, high.z, if setting.drawing.is_below { 1.0 } else { 0.0 }, ground),
-            style: Vec4::new(f32::from(setting.drawing.style as u8), 0.0, 0.0, 0.0),
+            style: Vec4::new(
+                f32::from(setting.drawing.style as u8),
+                if setting.is_coloured { 1.0 } else { 0.0 },
+                0.0,
+                0.0,
+            ),
         }
     }
 
@@ -182,6 +189,7 @@ mod tests {
             extent: Extent::around([DVec3::ZERO, DVec3::new(3000.0, 3000.0, 100.0)]),
             ground_m: 10.0,
             drawing,
+            is_coloured: false,
         };
         Look::new(
             &SunPosition { altitude_deg, azimuth_deg: 240.0 },

@@ -124,7 +124,12 @@ fn draw_overlay(
     mut state: ResMut<OverlayState>,
     city: Res<CityScene>,
     viewed: Res<Viewed>,
-    (mut below, mut detail, mut style, mut colouring): (ResMut<Below>, ResMut<Detail>, ResMut<Style>, ResMut<Colouring>),
+    (mut below, mut detail, mut style, mut colouring): (
+        ResMut<Below>,
+        ResMut<Detail>,
+        ResMut<Style>,
+        ResMut<Colouring>,
+    ),
     clock: Res<Clock>,
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,

@@ -28,10 +28,33 @@ const MUTED: [[u8; 3]; 9] = [
     [136, 34, 85],
 ];
 
+/// Colours of the model's classes, by their words: those of the scheme above that come nearest to the thing.
+const CLASSES: [(&str, [u8; 3]); 17] = [
+    ("building", [221, 204, 119]),
+    ("building_element", [204, 102, 119]),
+    ("storey", [204, 102, 119]),
+    ("space", [170, 68, 153]),
+    ("road", [112, 114, 120]),
+    ("railway", [136, 34, 85]),
+    ("bridge", [170, 68, 153]),
+    ("water", [136, 204, 238]),
+    ("greenery", [166, 170, 84]),
+    ("land_use", [190, 186, 130]),
+    ("tree", [17, 119, 51]),
+    ("lamp", [245, 238, 190]),
+    ("pipe", [70, 60, 170]),
+    ("manhole", [204, 102, 119]),
+    ("pipe_node", [68, 170, 153]),
+    ("gallery", [136, 34, 85]),
+    ("tunnel", [136, 34, 85]),
+];
+
 /// Words that have a colour of their own.
 pub const MOST_WORDS: usize = MUTED.len();
 /// What belongs to none of the classes that have a colour.
 pub const OTHER: [u8; 3] = [104, 94, 86];
+/// What is of a class of which no object has a value, such as a manhole beside coloured pipes.
+pub const NOT_ASKED: [u8; 3] = [78, 82, 88];
 /// What has no value.
 pub const NO_VALUE: [u8; 3] = [176, 178, 180];
 
@@ -39,7 +62,7 @@ pub const NO_VALUE: [u8; 3] = [176, 178, 180];
 pub fn number_rgb(index: usize, count: usize) -> [u8; 3] {
     // The darkest end is hard to tell from shade: it is left out.
     let share = if count < 2 { 0.5 } else { index as f64 / (count - 1) as f64 };
-    let at = (0.08 + 0.92 * share).clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
+    let at = (0.14 + 0.86 * share).clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
     let low = (at as usize).min(VIRIDIS.len() - 2);
     let t = at - low as f64;
     std::array::from_fn(|channel| {
@@ -51,6 +74,11 @@ pub fn number_rgb(index: usize, count: usize) -> [u8; 3] {
 /// Colour of the word that is number `index` in frequency.
 pub fn word_rgb(index: usize) -> [u8; 3] {
     MUTED.get(index).copied().unwrap_or(OTHER)
+}
+
+/// Colour of a class of the model.
+pub fn class_rgb(word: &str) -> [u8; 3] {
+    CLASSES.iter().find(|(known, _)| *known == word).map_or(OTHER, |(_, rgb)| *rgb)
 }
 
 /// sRGB as linear light.
@@ -75,7 +103,7 @@ mod tests {
     fn larger_numbers_are_lighter_for_every_eye() {
         for count in 2..=7 {
             let lights: Vec<f32> = (0..count).map(|index| luminance(number_rgb(index, count))).collect();
-            assert!(lights.windows(2).all(|pair| pair[1] > pair[0] * 1.15), "{count}: {lights:?}");
+            assert!(lights.windows(2).all(|pair| pair[1] > pair[0] * 1.12), "{count}: {lights:?}");
         }
         assert_eq!(number_rgb(6, 7), [253, 231, 37]);
     }

@@ -284,7 +284,7 @@ fn cascades_for(pose: &CameraPose, city: &CityModel) -> CascadeShadowConfig {
 fn light_scene(
     city: Res<CityScene>,
     origin: Res<Origin>,
-    (below, style): (Res<Below>, Res<Style>),
+    (below, style, colouring): (Res<Below>, Res<Style>, Res<Colouring>),
     clock: Res<Clock>,
     sky: Res<Sky>,
     mut last: ResMut<LastLook>,
@@ -296,7 +296,8 @@ fn light_scene(
     let extent = city.0.scene_extent();
     let middle = extent.centre().truncate();
     let drawing = Drawing { style: *style, is_below: below.0 };
-    let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), drawing };
+    let is_coloured = colouring.colours().is_some();
+    let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), drawing, is_coloured };
     let look = Look::new(&clock.sun, &setting, &origin.0);
     if look == last.0 {
         return;

@@ -44,7 +44,6 @@ const FINISHED_WAITING: usize = 8;
 /// Triangles handed to the renderer in one frame while a person is watching.
 const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
 
-
 /// One tile of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TileKey {
@@ -447,11 +446,8 @@ fn show(
         }
         for &entity in &tile.entities {
             if let Ok((part, mut visibility)) = visibility.get_mut(entity) {
-                let seen = if tile.is_shown && part.kind.is_drawn(drawing) {
-                    Visibility::Visible
-                } else {
-                    Visibility::Hidden
-                };
+                let seen =
+                    if tile.is_shown && part.kind.is_drawn(drawing) { Visibility::Visible } else { Visibility::Hidden };
                 visibility.set_if_neq(seen);
             }
         }

@@ -10,8 +10,8 @@ use groundline_engine::{
     crs::{Crs, Frame},
     live::{LiveState, now_ms},
     model::{
-        Attribute, Block, CityObject, Class, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Origin, Payload, Polygon,
-        Reading, Sensor, Threshold, Value, Vertical,
+        Attribute, Block, CityObject, Class, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Origin, Payload,
+        Polygon, Reading, Sensor, Threshold, Value, Vertical,
     },
     store::{City, SourceRef},
     tile::{

@@ -40,6 +40,8 @@ pub struct Column {
     pub assumed: u64,
     /// Objects without a value, of classes of which some object has one.
     pub missing: u64,
+    /// Words of the classes of which some object has a value, sorted; others were not asked for one.
+    pub classes: Vec<String>,
     /// Hash of the id and code, by the hash.
     rows: Vec<(u64, u32)>,
     /// Hash of the id of what has none, and of its parent.
@@ -112,7 +114,8 @@ impl Column {
                     })
                 })
                 .collect();
-            let renamed = |code: u32| if code == NONE { NONE } else { new[(code & !ASSUMED) as usize] | (code & ASSUMED) };
+            let renamed =
+                |code: u32| if code == NONE { NONE } else { new[(code & !ASSUMED) as usize] | (code & ASSUMED) };
             column.rows.extend(part.rows.into_iter().map(|(id, code)| (id, renamed(code))));
             column.parents.extend(part.parents);
             for (class, (with, without)) in part.classes {
@@ -123,7 +126,9 @@ impl Column {
         column.rows.sort_unstable();
         column.rows.dedup_by_key(|(id, _)| *id);
         column.parents.sort_unstable();
-        column.missing = classes.values().filter(|(with, _)| *with > 0).map(|(_, without)| without).sum();
+        classes.retain(|_, (with, _)| *with > 0);
+        column.missing = classes.values().map(|(_, without)| without).sum();
+        column.classes = classes.into_keys().collect();
         column.values = all.into_iter().map(|value| (value, 0)).collect();
         for (_, code) in column.rows.iter().filter(|(_, code)| *code != NONE) {
             column.values[(code & !ASSUMED) as usize].1 += 1;
@@ -275,6 +280,7 @@ mod tests {
         counts.sort_unstable();
         assert_eq!(counts, [10, 20], "12 and 12.0 are one value");
         assert_eq!((column.assumed, column.missing), (3, 9), "the tree is not asked for a height");
+        assert_eq!(column.classes, ["building"]);
         let of = |n: u64| column.cell(ObjectId::new("a", n).as_str());
         let value = |n: u64| of(n).map(|cell| column.values[cell.value as usize].0.as_f64());
         assert_eq!((value(4), value(14), value(24)), (Some(Some(12.0)), Some(Some(12.0)), Some(Some(30.5))));
