@@ -143,6 +143,7 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
 
 #ifdef DARK
     let sky = dark_sky(0.0);
+    let cell_px = fwidth(in.uv * 2.0);
     if kind == LINES {
         // Far edges of low houses crowd: the tall ones draw the outline of the city.
         let tall = 0.16 + 0.84 * dark_rise(in.world.y - look.high.w);
@@ -157,11 +158,13 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
         dark = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.5) * (0.12 + 0.06 * n.y);
     }
     if kind == FACADE && surface.what.z > 0.5 {
-        // A few windows burn low, so that houses read as houses.
-        let pane = 1.0 - smoothstep(0.07, 0.24, dot(texel, vec3(0.2126, 0.7152, 0.0722)));
-        let room = floor(vec2(in.uv.x * 2.0, in.uv.y * 2.0));
-        let lit = step(0.78, fract(sin(dot(room + floor(place * 0.05), vec2(12.9898, 78.233))) * 43758.5453));
-        dark += vec3(0.140, 0.088, 0.038) * pane * lit * (0.55 + 0.45 * look.ambient.w);
+        // A few windows burn low, so that houses read as houses; from afar their mean.
+        let cell = in.uv * 2.0;
+        let inside = abs(fract(cell) - 0.5);
+        let window = step(inside.x, 0.27) * step(inside.y, 0.22);
+        let lit = step(0.84, fract(sin(dot(floor(cell) + floor(place * 0.05), vec2(12.9898, 78.233))) * 43758.5453));
+        let crowd = smoothstep(0.25, 0.70, max(cell_px.x, cell_px.y));
+        dark += vec3(0.300, 0.180, 0.075) * mix(window * lit, 0.03, crowd) * (0.6 + 0.4 * look.ambient.w);
     }
     return vec4(mix(dark, sky, veil), 1.0);
 #else

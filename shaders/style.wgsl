@@ -31,7 +31,8 @@ fn dark_sky(up: f32) -> vec3<f32> {
 // Light on the white model: never black, soft in the shade.
 fn paper_light(look: Look, n: vec3<f32>, shadow: f32) -> vec3<f32> {
     let sun = clamp(dot(n, look.sun.xyz), 0.0, 1.0) / max(look.sun.y, 0.55);
-    let sky = 0.60 + 0.13 * n.y;
+    // In the shade walls still differ by where they face.
+    let sky = 0.60 + 0.13 * n.y + 0.055 * dot(n, look.sun.xyz);
     // Shade is a touch cooler than light, as on a real model under a lamp.
     return sky * vec3(0.965, 0.985, 1.01) + min(sun, 1.2) * shadow * 0.30 * vec3(1.02, 1.0, 0.97);
 }

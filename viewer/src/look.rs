@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The lowest sun over a white model, degrees: its relief must be seen at dusk too.
-const LOWEST_PAPER_SUN_DEG: f64 = 14.0;
+const LOWEST_PAPER_SUN_DEG: f64 = 20.0;
 /// Where its light comes from at night: 45° high in the north-west, as on maps.
 const PAPER_NIGHT_SUN: SunPosition = SunPosition { altitude_deg: 45.0, azimuth_deg: 315.0 };
 
