@@ -7,12 +7,13 @@
 }
 #import groundline::look::{Look, sky_light, haze_light, haze_share, border_share, is_taken, is_dug, noise2, tone}
 #import groundline::water::water_colour
+#import groundline::style::{class_shade, paper_sky, paper_light, paper_albedo, dark_sky, dark_rise, dark_colour}
 
 struct Surface {
     base: vec4<f32>,
-    // x: kind, y: relative pull towards the eye, z: 1 = textured, w: opacity (below ground)
+    // x: kind, y: relative pull towards the eye, z: 1 = textured, w: opacity (seen as glass)
     what: vec4<f32>,
-    // x: size of points in metres, y: pixels by which pipes are thickened below ground, zw: unused
+    // x: size of points in metres, y: pixels by which pipes seen through glass are thickened, zw: unused
     more: vec4<f32>,
     look: Look,
 }
@@ -61,11 +62,13 @@ fn vertex(in: Vertex) -> Varying {
     out.world = (world_from_local * vec4(in.position, 1.0)).xyz;
     // Tiles are only moved, never turned or scaled.
     out.normal = in.normal;
-    if surface.look.high.z > 0.5 && i32(surface.what.x) == PIPE {
-        // Below ground no pipe is thinner than about two pixels: a network must be readable from afar.
+#ifdef GLASS
+    if i32(surface.what.x) == PIPE {
+        // Seen through glass no pipe is thinner than about two pixels: a network must be readable from afar.
         let distance = distance(view.world_position, out.world);
         out.world += normalize(in.normal) * distance * surface.more.y / (view.clip_from_view[1][1] * view.viewport.w);
     }
+#endif
     out.uv = in.uv;
     out.colour = in.colour;
     out.clip = position_world_to_clip(out.world);
@@ -88,6 +91,12 @@ fn sun_shadow(world: vec3<f32>, n: vec3<f32>, pixel: vec2<f32>) -> f32 {
     if lights.n_directional_lights == 0u {
         return 1.0;
     }
+#ifdef CUT
+    // What a plane has taken away throws no shadow on what is left.
+    if surface.look.cut.counts.x > 0.5 {
+        return 1.0;
+    }
+#endif
     let depth = (view.view_from_world * vec4(world, 1.0)).z;
     return shadows::fetch_directional_shadow(0u, vec4(world, 1.0), n, depth, pixel);
 }
@@ -195,7 +204,9 @@ fn shade(in: Varying) -> vec4<f32> {
     // Place in the city modulo 8192 m: patterns stay where they are when the render origin moves.
     let place = vec2(in.world.x + look.origin.x, look.origin.z - in.world.z);
     let height = in.world.y + look.origin.y;
-    var albedo = surface.base.rgb * in.colour.rgb;
+    // The colour of a class has an alpha of 2 (colouring.rs).
+    let is_classed = in.colour.a > 1.5;
+    var albedo = select(surface.base.rgb, vec3(1.0), is_classed) * in.colour.rgb;
 #ifdef CUT
     if kind == CAP {
         return vec4(cut_colour(i32(in.uv.x + 0.5), in.colour.rgb, in.world, n, distance), 1.0);
@@ -206,28 +217,77 @@ fn shade(in: Varying) -> vec4<f32> {
         return vec4(soil_colour(in.uv.x, in.uv.y, n, distance) * own, 1.0);
     }
 #endif
-    if look.high.z > 0.5 {
-        return below_ground(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
-    }
+#ifdef GLASS
+    return glass(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
+#else
     var texel = vec3(1.0);
     if surface.what.z > 0.5 {
         texel = textureSample(picture, picture_sampler, in.uv).rgb;
-        albedo *= texel;
+        albedo *= select(texel, vec3(1.0), is_classed);
     }
     if kind == HIGHLIGHT {
         let rim = 0.55 + 0.45 * abs(dot(n, v));
         return vec4(albedo * rim, surface.what.w);
     }
 
-#ifdef CUT
-    // What a plane has taken away throws no shadow on what is left.
-    var shadow = 1.0;
-    if look.cut.counts.x < 0.5 {
-        shadow = sun_shadow(in.world, n, in.clip.xy);
+    let eye_height = view.world_position.y - look.high.w;
+    let haze = haze_share(look, distance, eye_height, in.world.y - look.high.w);
+    var border = border_share(look, in.world.xz);
+    if kind == WATER {
+        // Water goes on beyond the border (sea.rs); its colour says where it ends.
+        border = max(1.0 - in.colour.a, 0.0);
     }
+    let veil = max(haze, border);
+
+#ifdef DARK
+    let sky = dark_sky(0.0);
+    let cell_px = fwidth(in.uv * 2.0);
+    if kind == LINES {
+        // Far edges of low houses crowd: the tall ones draw the outline of the city.
+        let tall = 0.16 + 0.84 * dark_rise(in.world.y - look.high.w);
+        let crowd = mix(0.34, 1.0, exp(-distance / 700.0));
+        return vec4(0.085, 0.400, 0.560, 0.72 * crowd * tall * (1.0 - veil));
+    }
+    if is_classed {
+        return vec4(mix(albedo * class_shade(look, n, 1.0) * 0.80, sky, max(haze * 0.4, border)), 1.0);
+    }
+    var dark = dark_colour(look, kind, n, height, in.world.y - look.high.w);
+    if kind == PIPE || kind == STRUCTURE || kind == POINTS {
+        dark = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.5) * (0.12 + 0.06 * n.y);
+    }
+    if kind == FACADE && surface.what.z > 0.5 {
+        // A few windows burn low, so that houses read as houses; from afar their mean.
+        let cell = in.uv * 2.0;
+        let inside = abs(fract(cell) - 0.5);
+        let window = step(inside.x, 0.27) * step(inside.y, 0.22);
+        let lit = step(0.84, fract(sin(dot(floor(cell) + floor(place * 0.05), vec2(12.9898, 78.233))) * 43758.5453));
+        let crowd = smoothstep(0.25, 0.70, max(cell_px.x, cell_px.y));
+        dark += vec3(0.300, 0.180, 0.075) * mix(window * lit, 0.03, crowd) * (0.6 + 0.4 * look.ambient.w);
+    }
+    return vec4(mix(dark, sky, veil), 1.0);
 #else
     let shadow = sun_shadow(in.world, n, in.clip.xy);
-#endif
+#ifdef PAPER
+    let sky = paper_sky(0.0);
+    if kind == LINES {
+        // From afar edges crowd: they become a tone instead of a tangle.
+        let crowd = 0.16 + 0.84 * exp(-distance / 1500.0);
+        return vec4(0.055, 0.062, 0.072, 0.72 * crowd * (1.0 - veil));
+    }
+    if is_classed {
+        return vec4(mix(albedo * class_shade(look, n, shadow), sky, max(haze * 0.4, border)), 1.0);
+    }
+    var paint = paper_albedo(kind, n, place, height);
+    if kind == PIPE || kind == STRUCTURE || kind == POINTS {
+        // Some of their own colour, so that pipes and scans can be told apart.
+        paint = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.45) * 0.4 + 0.42;
+    }
+    return vec4(mix(paint * paper_light(look, n, shadow), sky, max(haze * 0.75, border)), 1.0);
+#else
+    if is_classed {
+        let veiled = tone(look, haze_light(look, -v));
+        return vec4(mix(albedo * class_shade(look, n, shadow), veiled, max(haze * 0.4, border)), 1.0);
+    }
     let sun_cos = dot(n, look.sun.xyz);
     var light = ambient_light(n);
     var shine = vec3(0.0);
@@ -306,44 +366,51 @@ fn shade(in: Varying) -> vec4<f32> {
         out_light += vec3(1.0, 0.78, 0.48) * smoothstep(0.55, 0.8, dot(albedo, vec3(0.333))) * look.ambient.w * 1.4;
     }
 
-    let eye_height = view.world_position.y - look.high.w;
-    let haze = haze_share(look, distance, eye_height, in.world.y - look.high.w);
-    var border = border_share(look, in.world.xz);
-    if kind == WATER {
-        // Water goes on beyond the border (sea.rs); its colour says where it ends.
-        border = 1.0 - in.colour.a;
-    }
-    out_light = mix(out_light, haze_light(look, -v), max(haze, border));
-    return vec4(tone(look, out_light), 1.0);
+    out_light = mix(out_light, haze_light(look, -v), veil);
+    let shown = tone(look, out_light);
+    // Beside coloured objects the rest steps back.
+    let grey = vec3(dot(shown, vec3(0.2126, 0.7152, 0.0722)));
+    return vec4(mix(shown, mix(grey, shown, 0.35) * 0.9 + 0.03, look.style.y), 1.0);
+#endif
+#endif
+#endif
 }
 
+#ifdef GLASS
 // The X-ray: the surface becomes glass with a fine grid, buildings pale ghosts, what lies below is bright.
-fn below_ground(
+// Seen from above ground (style X-ray) the ghosts have more body; a white model is drawn with dark lines on paper.
+fn glass(
     kind: i32, albedo: vec3<f32>, n: vec3<f32>, v: vec3<f32>, world: vec3<f32>,
-    place: vec2<f32>, height: f32, distance: f32, colour_share: f32,
+    place: vec2<f32>, height: f32, distance: f32, alpha: f32,
 ) -> vec4<f32> {
     let look = surface.look;
     let rim = 1.0 - abs(dot(n, v));
-    let far = exp(-distance * look.bounce.w * 0.9);
+    let is_above = look.high.z < 0.5;
+    let is_paper = look.style.x == 1.0;
+    // Above ground one looks from farther away.
+    let far = exp(-distance * look.bounce.w * select(0.9, 0.45, is_above));
     let border = 1.0 - border_share(look, world.xz);
     let fade = far * border;
     let opacity = surface.what.w;
+    let is_classed = alpha > 1.5;
     switch kind {
         case TERRAIN: {
             let contour = rule_lines(height, 5.0, 1.0);
             let grid = max(rule_lines(place.x, 100.0, 1.0), rule_lines(place.y, 100.0, 1.0));
             let lines = max(contour * 0.55, grid * 0.42);
-            let colour = mix(vec3(0.030, 0.042, 0.052), vec3(0.30, 0.42, 0.48), lines);
-            return vec4(colour, clamp(opacity * (0.55 + 0.6 * rim) + lines * 0.22, 0.0, 0.6) * fade);
+            let ground = select(vec3(0.030, 0.042, 0.052), vec3(0.62, 0.63, 0.63), is_paper);
+            let ruled = select(vec3(0.30, 0.42, 0.48), vec3(0.20, 0.24, 0.27), is_paper);
+            return vec4(mix(ground, ruled, lines), clamp(opacity * (0.55 + 0.6 * rim) + lines * 0.22, 0.0, 0.6) * fade);
         }
         case WATER: {
-            return vec4(0.010, 0.060, 0.085, 0.34 * fade * colour_share);
+            let share = select(alpha, 1.0, is_classed);
+            return vec4(select(vec3(0.010, 0.060, 0.085), vec3(0.45, 0.62, 0.72), is_paper), 0.34 * fade * share);
         }
         case ROAD: {
-            return vec4(0.26, 0.30, 0.33, 0.20 * fade);
+            return vec4(select(vec3(0.26, 0.30, 0.33), vec3(0.55, 0.55, 0.55), is_paper), 0.20 * fade);
         }
         case GREEN: {
-            return vec4(0.035, 0.075, 0.050, 0.20 * fade);
+            return vec4(select(vec3(0.035, 0.075, 0.050), vec3(0.50, 0.62, 0.42), is_paper), 0.20 * fade);
         }
         case PIPE, STRUCTURE, POINTS, HIGHLIGHT: {
             // A lamp beside the eye and one above: round pipes read as round.
@@ -355,23 +422,35 @@ fn below_ground(
             if kind == STRUCTURE {
                 colour = albedo * diffuse * 0.75 + pow(rim, 3.0) * 0.12;
             }
-            // Deeper is darker and cooler.
-            let depth = max(look.high.w - world.y, 0.0);
-            let deep = exp(-depth / 26.0);
-            colour = mix(colour * vec3(0.42, 0.50, 0.66), colour, 0.25 + 0.75 * deep);
-            let veiled = mix(vec3(0.020, 0.027, 0.036), colour, 0.20 + 0.80 * far);
+            if is_classed {
+                // A class keeps its colour at any depth.
+                colour = albedo * mix(diffuse * facing, 1.0, 0.55);
+            } else {
+                // Deeper is darker and cooler.
+                let depth = max(look.high.w - world.y, 0.0);
+                let deep = exp(-depth / 26.0);
+                colour = mix(colour * vec3(0.42, 0.50, 0.66), colour, 0.25 + 0.75 * deep);
+            }
+            let veil = select(vec3(0.020, 0.027, 0.036), vec3(0.86), is_paper);
+            let veiled = mix(veil, colour, 0.20 + 0.80 * far);
             return vec4(veiled, select(1.0, opacity, kind == HIGHLIGHT || kind == STRUCTURE));
         }
         case LINES: {
             // From afar edges crowd: they become a veil instead of a tangle.
-            let crowd = 0.10 + 0.90 * exp(-distance / 420.0);
-            return vec4(surface.base.rgb, surface.base.a * fade * crowd);
+            let crowd = 0.10 + 0.90 * exp(-distance / select(420.0, 900.0, is_above));
+            let line = select(vec3(0.50, 0.66, 0.76), vec3(0.10, 0.12, 0.14), is_paper);
+            return vec4(line, select(0.34, 0.46, is_above) * fade * crowd * (1.0 - 0.6 * look.style.y));
         }
         default: {
             let glow = pow(rim, 2.2);
-            let colour = mix(vec3(0.10, 0.15, 0.19), vec3(0.42, 0.56, 0.66), glow);
-            let crowd = 0.30 + 0.70 * exp(-distance / 600.0);
-            return vec4(colour, (opacity + 0.14 * glow) * fade * crowd);
+            let crowd = select(0.30, 0.55, is_above) + select(0.70, 0.45, is_above) * exp(-distance / 600.0);
+            if is_classed {
+                return vec4(albedo * (0.75 + 0.25 * n.y), clamp(opacity * 4.0 + 0.14 * glow, 0.0, 0.55) * fade);
+            }
+            let inner = select(vec3(0.10, 0.15, 0.19), vec3(0.60, 0.63, 0.65), is_paper);
+            let outer = select(vec3(0.42, 0.56, 0.66), vec3(0.28, 0.32, 0.35), is_paper);
+            return vec4(mix(inner, outer, glow), (opacity + 0.14 * glow) * fade * crowd * (1.0 - 0.5 * look.style.y));
         }
     }
 }
+#endif

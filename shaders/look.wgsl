@@ -32,6 +32,8 @@ struct Look {
     // xy: highest corner; z: 1 = below ground is shown; w: height of the ground, render y
     high: vec4<f32>,
     cut: CutLook,
+    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray; y: 1 = objects are coloured by an attribute
+    style: vec4<f32>,
 }
 
 fn hash2(p: vec2<f32>) -> f32 {

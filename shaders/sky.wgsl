@@ -1,6 +1,7 @@
 // The sky behind everything: one triangle over the whole picture, drawn where nothing else was.
 #import bevy_pbr::mesh_view_bindings::view
 #import groundline::look::{Look, sky_light, haze_light, noise2, hash2, tone}
+#import groundline::style::{paper_sky, dark_sky}
 
 @group(#{MATERIAL_BIND_GROUP}) @binding(0) var<uniform> look: Look;
 
@@ -36,8 +37,14 @@ fn fragment(in: Varying) -> @location(0) vec4<f32> {
     let far = view.world_from_clip * vec4(in.ndc, 0.0001, 1.0);
     let d = normalize(far.xyz / far.w - view.world_position);
     let dither = (hash2(in.clip.xy) - 0.5) / 255.0;
-    if look.high.z > 0.5 {
-        // Below ground: a quiet dark room, lighter towards the horizon.
+    if look.style.x == 1.0 {
+        return vec4(paper_sky(abs(d.y)) + dither, 1.0);
+    }
+    if look.style.x == 2.0 && look.high.z < 0.5 {
+        return vec4(dark_sky(abs(d.y)) + dither * 0.3, 1.0);
+    }
+    if look.high.z > 0.5 || look.style.x == 3.0 {
+        // Seen through: a quiet dark room, lighter towards the horizon.
         let t = exp(-abs(d.y) * 2.6);
         let colour = mix(vec3(0.0065, 0.0085, 0.0125), vec3(0.020, 0.027, 0.036), t);
         return vec4(colour + dither * 0.3, 1.0);

@@ -100,3 +100,17 @@ cut-half = ± half
 cut-width = Width
 cut-depth = Depth
 help-cuts = X cuts: section, level, box, trench
+style-realistic = Realistic
+style-paper = White model
+style-dark = Dark
+style-xray = X-ray
+colours = Colours
+colours-none = no attribute
+colours-reading = Reading the attribute …
+legend-missing = no value
+legend-other = other ({ $count } values)
+legend-assumed = { $count } values assumed, not delivered
+help-style = V = next style: realistic, white model, dark, X-ray; K = colour by attribute
+key-class = Class
+key-stage = Stage
+key-year_built = Year built

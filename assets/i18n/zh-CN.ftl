@@ -100,3 +100,17 @@ cut-half = ± 半长
 cut-width = 宽
 cut-depth = 深
 help-cuts = X 剖切：剖面、水平切、剖切盒、开挖
+style-realistic = 写实
+style-paper = 白模
+style-dark = 暗色
+style-xray = 透视
+colours = 着色
+colours-none = 不按属性着色
+colours-reading = 正在读取属性…
+legend-missing = 无数据
+legend-other = 其他（{ $count } 种值）
+legend-assumed = 其中 { $count } 个为缺省推定值
+help-style = V = 切换风格：写实、白模、暗色、透视；K = 按属性着色
+key-class = 类别
+key-stage = 阶段
+key-year_built = 建成年份

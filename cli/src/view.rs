@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use groundline_engine::{model::CimLevel, store::City};
-use groundline_viewer::{CameraChoice, Cut, Cuts, Language, LayerChoice, Moment, SceneOptions, ViewOptions};
+use groundline_viewer::{CameraChoice, Cut, Cuts, Language, LayerChoice, Moment, SceneOptions, Style, ViewOptions};
 
 use crate::{
     live::{Feeds, Live},
@@ -38,6 +38,14 @@ pub struct Scene {
     /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
     #[arg(long)]
     pub at: Option<String>,
+    /// How the city is drawn: realistic, paper (a white model for print), dark (for a wall of screens), xray (ground and buildings
+    /// as glass, with pipes and galleries).
+    #[arg(long)]
+    pub style: Option<Style>,
+    /// Colour objects by an attribute, with a legend: class, stage, height, age, or any key; pipe:diameter_mm or LAYER:KEY for a
+    /// class or a layer alone.
+    #[arg(long, value_name = "KEY")]
+    pub colour_by: Option<String>,
     /// The city alone, without title, legend and sensors.
     #[arg(long)]
     pub plain: bool,
@@ -65,6 +73,8 @@ impl Scene {
             language,
             at,
             live: Some(live.state.clone()),
+            style: self.style.unwrap_or_default(),
+            colour_by: self.colour_by.clone(),
             is_overlay_hidden: self.plain,
         })
     }

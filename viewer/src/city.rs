@@ -10,7 +10,7 @@ use glam::{DVec2, DVec3};
 use groundline_engine::{
     crs::Frame,
     model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
-    store::{City, read_file},
+    store::{City, StoreError, read_file},
     tile::{Ground, TileTree, TreeError},
 };
 
@@ -211,6 +211,14 @@ impl CityModel {
         let Some(store) = &self.store else { return Ok(None) };
         let city = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(city.object(&ObjectId(id.to_owned()))?)
+    }
+
+    /// What the store answers to a question.
+    pub(crate) fn with_store<T>(&self, ask: impl FnOnce(&City) -> Result<T, StoreError>) -> Result<T, ViewError> {
+        let none = || ViewError::Colours("these tiles have no store with attributes".into());
+        let store = self.store.as_ref().ok_or_else(none)?;
+        let city = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(ask(&city)?)
     }
 
     /// Height of the ground at a place; the bottom of the city where there is no terrain.

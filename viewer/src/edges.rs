@@ -1,4 +1,4 @@
-//! Edges of buildings as lines, for the X-ray below ground: where two faces meet at an angle, or a face ends.
+//! Edges of buildings as lines, for white and dark models and the X-ray: where two faces meet at an angle, or a face ends.
 
 use std::collections::HashMap;
 

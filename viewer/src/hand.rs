@@ -13,12 +13,14 @@ use groundline_engine::model::CimLevel;
 use crate::{
     attribute::Picked,
     camera::CameraPose,
+    colouring::Colouring,
     lookup::Lookup,
     material::{CityMaterial, Kind, Materials},
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
     scene::{Below, CityScene, Origin, SceneSet, Viewed},
     stream::{Detail, Streaming, TileEntity, TileKey, gpu_mesh},
+    style::{Drawing, Style},
 };
 
 /// A press that moves less than this before release is a click, pixels.
@@ -86,6 +88,7 @@ struct Seen<'w> {
     city: Res<'w, CityScene>,
     streaming: Res<'w, Streaming>,
     below: Res<'w, Below>,
+    style: Res<'w, Style>,
 }
 
 /// What the mouse can meet: below ground the ghosts do not count.
@@ -135,7 +138,7 @@ fn move_by_mouse(
     seen: Seen,
     time: Res<Time<Real>>,
 ) {
-    let Seen { viewed, city, streaming, below } = seen;
+    let Seen { viewed, city, streaming, below, .. } = seen;
     let Ok(window) = windows.single() else { return };
     let scroll: f32 = wheel
         .read()
@@ -221,7 +224,12 @@ const LEVEL_KEYS: [[KeyCode; 2]; 7] = [
 fn move_by_keys(
     mut hands: ResMut<Hands>,
     mut state: ResMut<OverlayState>,
-    (mut below, mut detail): (ResMut<Below>, ResMut<Detail>),
+    (mut below, mut detail, mut style, mut colouring): (
+        ResMut<Below>,
+        ResMut<Detail>,
+        ResMut<Style>,
+        ResMut<Colouring>,
+    ),
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     viewed: Res<Viewed>,
@@ -272,6 +280,12 @@ fn move_by_keys(
     if keys.just_pressed(KeyCode::KeyX) {
         state.is_cuts_open = !state.is_cuts_open;
     }
+    if keys.just_pressed(KeyCode::KeyV) {
+        *style = style.next();
+    }
+    if keys.just_pressed(KeyCode::KeyK) {
+        colouring.is_open = !colouring.is_open;
+    }
     if keys.just_pressed(KeyCode::KeyL) {
         state.is_layers_open = !state.is_layers_open;
     }
@@ -296,7 +310,7 @@ fn pick(
     origin: Res<Origin>,
     highlighted: Query<Entity, With<Highlighted>>,
 ) {
-    let Seen { viewed, city, streaming, below } = seen;
+    let Seen { viewed, city, streaming, below, style } = seen;
     let click = clicks.read().last().copied();
     if click.is_some() || state.picked.is_none() {
         for entity in &highlighted {
@@ -306,7 +320,11 @@ fn pick(
     let Some(Click(pixel)) = click else { return };
     state.picked = None;
     let ray = viewed.ray(pixel);
-    let Some((key, hit)) = cast(&streaming, &ray, |kind| is_met(kind, below.0)) else { return };
+    // Through glass pipes come first, then, from above ground, the glass itself.
+    let is_glass = Drawing { style: *style, is_below: below.0 }.is_glass();
+    let met = cast(&streaming, &ray, |kind| is_met(kind, is_glass));
+    let met = met.or_else(|| cast(&streaming, &ray, |kind| is_met(kind, below.0)));
+    let Some((key, hit)) = met else { return };
     let Some((_, tile)) = streaming.shown_picks().find(|(shown, _)| *shown == key) else { return };
     let row = hit.feature as usize;
     let Some(id) = tile.features.ids.get(row).cloned() else { return };

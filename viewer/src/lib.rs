@@ -14,14 +14,18 @@ mod badge;
 pub mod camera;
 mod cap;
 pub mod city;
+mod classes;
+mod colouring;
 pub mod content;
 mod cut;
 mod cut_panel;
 mod detail;
 mod driver;
 mod edges;
+mod field;
 pub mod glb;
 mod hand;
+mod legend;
 mod look;
 mod lookup;
 mod material;
@@ -32,11 +36,13 @@ mod overlay;
 mod panel;
 pub mod pick;
 mod plane;
+pub mod ramp;
 mod scene;
 mod sea;
 mod snapshot;
 mod soil;
 mod stream;
+mod style;
 pub mod sun;
 mod text;
 mod theme;
@@ -49,6 +55,7 @@ pub use cut::{Cut, CutError, Cuts};
 pub use driver::check as check_driver;
 pub use options::{Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
 pub use snapshot::{picture, snapshot};
+pub use style::Style;
 pub use sun::Moment;
 pub use window::view;
 
@@ -91,6 +98,9 @@ pub enum ViewError {
         /// Height, pixels.
         height: u32,
     },
+    /// Objects cannot be coloured by what was asked for.
+    #[error("colour by attribute: {0}")]
+    Colours(String),
     /// A shader does not compile on this driver.
     #[error("a shader does not compile on this driver: {0}")]
     Shader(String),

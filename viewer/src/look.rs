@@ -10,8 +10,14 @@ use groundline_engine::model::Extent;
 use crate::{
     cut::CutLook,
     origin::{RenderOrigin, axes_from_city},
+    style::{Drawing, Style},
     sun::SunPosition,
 };
+
+/// The lowest sun over a white model, degrees: its relief must be seen at dusk too.
+const LOWEST_PAPER_SUN_DEG: f64 = 20.0;
+/// Where its light comes from at night: 45° high in the north-west, as on maps.
+const PAPER_NIGHT_SUN: SunPosition = SunPosition { altitude_deg: 45.0, azimuth_deg: 315.0 };
 
 /// Patterns repeat after this many metres; the shaders see the render origin modulo this.
 const PATTERN_PERIOD_M: f64 = 8192.0;
@@ -39,6 +45,8 @@ pub struct Look {
     pub high: Vec4,
     /// What is cut away.
     pub cut: CutLook,
+    /// Number of the style; whether objects are coloured by an attribute.
+    pub style: Vec4,
 }
 
 /// What the light depends on besides the sun.
@@ -48,8 +56,10 @@ pub struct Setting {
     pub extent: Extent,
     /// Height of the ground in the middle of the city.
     pub ground_m: f64,
-    /// Whether below ground is shown.
-    pub is_below: bool,
+    /// Style, and whether below ground is shown.
+    pub drawing: Drawing,
+    /// Whether objects are coloured by an attribute, so that the rest steps back.
+    pub is_coloured: bool,
 }
 
 /// A colour between keys given by the sun's altitude in degrees.
@@ -112,7 +122,14 @@ impl Look {
         let exposure = 0.60 + 0.50 * (1.0 - smooth(-6.0, 10.0, altitude));
 
         // The moon, so to speak: at night the light comes from above instead of from below the horizon.
-        let towards = if altitude > -2.0 { sun.direction_in_city() } else { DVec3::new(-0.4, -0.3, 0.87) };
+        let towards = match setting.drawing.style {
+            Style::Paper if altitude > -2.0 => {
+                SunPosition { altitude_deg: altitude.max(LOWEST_PAPER_SUN_DEG), ..*sun }.direction_in_city()
+            }
+            Style::Paper => PAPER_NIGHT_SUN.direction_in_city(),
+            _ if altitude > -2.0 => sun.direction_in_city(),
+            _ => DVec3::new(-0.4, -0.3, 0.87),
+        };
         let size = setting.extent.size();
         let span = if setting.extent.is_empty() { 1000.0 } else { size.x.max(size.y).max(50.0) };
         let (low, high) = if setting.extent.is_empty() {
@@ -140,9 +157,21 @@ impl Look {
                 0.0,
             ),
             low: Vec4::new(low.x, low.z, (span * 0.05) as f32, (span * 0.10).clamp(60.0, 900.0) as f32),
-            high: Vec4::new(high.x, high.z, if setting.is_below { 1.0 } else { 0.0 }, ground),
+            high: Vec4::new(high.x, high.z, if setting.drawing.is_below { 1.0 } else { 0.0 }, ground),
             cut: CutLook::default(),
+            style: Vec4::new(
+                f32::from(setting.drawing.style as u8),
+                if setting.is_coloured { 1.0 } else { 0.0 },
+                0.0,
+                0.0,
+            ),
         }
+    }
+
+    /// Style, and whether below ground is shown.
+    pub fn drawing(&self) -> Drawing {
+        let style = Style::ALL.get(self.style.x as usize).copied().unwrap_or_default();
+        Drawing { style, is_below: self.high.z > 0.5 }
     }
 }
 
@@ -156,10 +185,15 @@ mod tests {
     use super::*;
 
     fn look(altitude_deg: f64) -> Look {
+        look_in(altitude_deg, Drawing::default())
+    }
+
+    fn look_in(altitude_deg: f64, drawing: Drawing) -> Look {
         let setting = Setting {
             extent: Extent::around([DVec3::ZERO, DVec3::new(3000.0, 3000.0, 100.0)]),
             ground_m: 10.0,
-            is_below: false,
+            drawing,
+            is_coloured: false,
         };
         Look::new(
             &SunPosition { altitude_deg, azimuth_deg: 240.0 },
@@ -184,5 +218,16 @@ mod tests {
         // Render z runs south: north edge y=3000 is z = -(3000-500).
         assert_eq!((look.low.y, look.high.y), (-2500.0, 500.0));
         assert_eq!(look.high.w, 10.0);
+    }
+    #[test]
+    fn a_white_model_is_lit_from_above_at_any_hour_and_the_style_comes_back() {
+        for altitude_deg in [-30.0, 1.0, 50.0] {
+            for style in Style::ALL {
+                let drawing = Drawing { style, is_below: style == Style::Dark };
+                let look = look_in(altitude_deg, drawing);
+                assert_eq!(look.drawing(), drawing);
+                assert!(style != Style::Paper || look.sun.y > 0.2, "{altitude_deg}");
+            }
+        }
     }
 }

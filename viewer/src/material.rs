@@ -15,11 +15,16 @@ use bevy::{
     shader::ShaderRef,
 };
 
-use crate::{content::DrawMaterial, look::Look};
+use crate::{
+    content::DrawMaterial,
+    look::Look,
+    style::{Drawing, Shading},
+};
 
 const LOOK_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7701");
 const WATER_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7702");
 const CITY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7703");
+const STYLE_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7705");
 const SKY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7704");
 
 /// Largest side of a picture from a tile, pixels; larger ones are scaled down.
@@ -163,12 +168,14 @@ impl Kind {
         matches!(self, Kind::Terrain | Kind::Road | Kind::Green | Kind::Water | Kind::Tree | Kind::Furniture)
     }
 
-    /// Opacity while below ground is shown; `None` = not drawn then.
-    fn opacity_below(self) -> Option<f32> {
+    /// Opacity where the city is seen through; `None` = not drawn then.
+    fn opacity_as_glass(self, drawing: Drawing) -> Option<f32> {
+        // Above ground buildings stand in the foreground: they must be seen as bodies, and the ground is thin under them.
+        let is_above = !drawing.is_below;
         match self {
-            Kind::Terrain => Some(0.20),
-            Kind::Facade | Kind::Roof => Some(0.045),
-            Kind::Other => Some(0.025),
+            Kind::Terrain => Some(if is_above { 0.14 } else { 0.20 }),
+            Kind::Facade | Kind::Roof => Some(if is_above { 0.085 } else { 0.045 }),
+            Kind::Other => Some(if is_above { 0.05 } else { 0.025 }),
             Kind::Water | Kind::Road | Kind::Green => Some(0.2),
             Kind::Pipe | Kind::Lines | Kind::Soil | Kind::Cap => Some(1.0),
             Kind::Structure => Some(0.62),
@@ -177,9 +184,13 @@ impl Kind {
         }
     }
 
-    /// Whether it is drawn while below ground is shown, or not.
-    pub fn is_drawn(self, is_below: bool) -> bool {
-        if is_below { self.opacity_below().is_some() } else { self != Kind::Lines }
+    /// Whether it is drawn in this way of drawing, or not.
+    pub fn is_drawn(self, drawing: Drawing) -> bool {
+        match self {
+            _ if drawing.is_glass() => self.opacity_as_glass(drawing).is_some(),
+            Kind::Lines => drawing.has_edges(),
+            _ => true,
+        }
     }
 }
 
@@ -194,7 +205,7 @@ pub struct Surface {
 
 /// Material of every surface of the city.
 #[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
-#[bind_group_data(Cutting)]
+#[bind_group_data(Wanted)]
 pub struct CityMaterial {
     #[uniform(0)]
     surface: Surface,
@@ -203,16 +214,20 @@ pub struct CityMaterial {
     picture: Option<Handle<Image>>,
     kind: Kind,
     is_blended: bool,
+    shading: Shading,
     is_cut: bool,
 }
 
 /// Which pipeline a material wants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cutting(bool);
+pub struct Wanted {
+    shading: Shading,
+    is_cut: bool,
+}
 
-impl From<&CityMaterial> for Cutting {
+impl From<&CityMaterial> for Wanted {
     fn from(material: &CityMaterial) -> Self {
-        Self(material.is_cut)
+        Self { shading: material.shading, is_cut: material.is_cut }
     }
 }
 
@@ -230,21 +245,23 @@ impl CityMaterial {
             picture,
             kind,
             is_blended: false,
+            shading: Shading::default(),
             is_cut: false,
         };
         material.set_look(look);
         material
     }
 
-    /// Puts it into another light, above or below ground.
+    /// Puts it into another light, above or below ground, and into another style.
     pub fn set_look(&mut self, look: &Look) {
-        let is_below = look.high.z > 0.5;
-        let opacity = if is_below { self.kind.opacity_below().unwrap_or(0.0) } else { 1.0 };
+        let drawing = look.drawing();
+        let opacity = if drawing.is_glass() { self.kind.opacity_as_glass(drawing).unwrap_or(0.0) } else { 1.0 };
         self.surface.look = *look;
         self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
-        let is_seen_through = is_below && !matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
+        let is_seen_through = drawing.is_glass() && !matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
         self.is_cut = look.cut.counts.x > 0.5 || look.cut.counts.y > 0.5;
         self.is_blended = self.kind == Kind::Highlight || self.kind == Kind::Lines || is_seen_through;
+        self.shading = drawing.shading();
     }
 }
 
@@ -290,10 +307,14 @@ impl Material for CityMaterial {
         // Cities deliver walls of both windings: draw both sides, in the picture and in shadow.
         descriptor.primitive.cull_mode = None;
         if !is_shadow {
-            if key.bind_group_data.0 {
-                // Leaving pixels out costs the early test of depth, so it is a pipeline of its own.
-                let defs = descriptor.fragment.iter_mut().map(|fragment| &mut fragment.shader_defs);
-                defs.for_each(|defs| defs.push("CUT".into()));
+            let shading = key.bind_group_data.shading.definition();
+            // Leaving pixels out costs the early test of depth, so what is cut has a pipeline of its own.
+            let cut = key.bind_group_data.is_cut.then_some("CUT");
+            for definition in shading.into_iter().chain(cut) {
+                descriptor.vertex.shader_defs.push(definition.into());
+                if let Some(fragment) = &mut descriptor.fragment {
+                    fragment.shader_defs.push(definition.into());
+                }
             }
             descriptor.vertex.buffers = vec![layout.0.get_layout(&[
                 Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
@@ -515,6 +536,7 @@ impl Plugin for CityMaterialPlugin {
     fn build(&self, app: &mut App) {
         load_internal_asset!(app, LOOK_SHADER, "../../shaders/look.wgsl", Shader::from_wgsl);
         load_internal_asset!(app, WATER_SHADER, "../../shaders/water.wgsl", Shader::from_wgsl);
+        load_internal_asset!(app, STYLE_SHADER, "../../shaders/style.wgsl", Shader::from_wgsl);
         load_internal_asset!(app, CITY_SHADER, "../../shaders/city.wgsl", Shader::from_wgsl);
         load_internal_asset!(app, SKY_SHADER, "../../shaders/sky.wgsl", Shader::from_wgsl);
         app.init_resource::<Materials>();

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
-use crate::{camera::CameraChoice, cut::Cuts, sun::Moment};
+use crate::{camera::CameraChoice, cut::Cuts, style::Style, sun::Moment};
 
 /// Language of everything that is written on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +67,11 @@ pub struct SceneOptions {
     pub at: Option<Moment>,
     /// Latest readings and alarms; without it sensors are shown as never heard of.
     pub live: Option<LiveState>,
+    /// How the city is drawn.
+    pub style: Style,
+    /// The attribute that objects are coloured by: `class`, `stage`, `height`, `age` or a key; `CLASS:KEY` or `LAYER:KEY` for
+    /// those objects alone.
+    pub colour_by: Option<String>,
     /// Leaves out everything but the city itself.
     pub is_overlay_hidden: bool,
 }

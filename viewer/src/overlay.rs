@@ -12,11 +12,14 @@ use crate::{
     attribute::Picked,
     badge::{self, Badge, Condition, Place},
     city::CityModel,
+    colouring::Colouring,
     cut::Cuts,
+    legend,
     options::{Language, SceneOptions},
     panel,
     scene::{Below, CityScene, Clock, Viewed},
     stream::{Detail, ShownLayers, Streaming},
+    style::{Drawing, Style},
     text::Texts,
     theme,
 };
@@ -125,7 +128,13 @@ fn draw_overlay(
     mut state: ResMut<OverlayState>,
     city: Res<CityScene>,
     viewed: Res<Viewed>,
-    (mut below, mut detail, mut cuts): (ResMut<Below>, ResMut<Detail>, ResMut<Cuts>),
+    (mut below, mut detail, mut style, mut colouring, mut cuts): (
+        ResMut<Below>,
+        ResMut<Detail>,
+        ResMut<Style>,
+        ResMut<Colouring>,
+        ResMut<Cuts>,
+    ),
     clock: Res<Clock>,
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
@@ -158,14 +167,19 @@ fn draw_overlay(
     if let Some(rect) = panel::alarms(ctx, state, &seen) {
         taken.push(rect);
     }
-    if below.0 {
-        taken.push(panel::pipe_legend(ctx, state, &seen, taken[0].bottom() + 10.0));
+    // Below the title, one under the other.
+    let mut top = taken[0].bottom() + 10.0;
+    let is_glass = Drawing { style: *style, is_below: below.0 }.is_glass();
+    if is_glass && !colouring.colours().is_some_and(|colours| colours.asked.is_about_pipes()) {
+        taken.push(panel::pipe_legend(ctx, state, &seen, top));
+        top = taken.last().map_or(top, |rect| rect.bottom() + 10.0);
+    }
+    if let Some(rect) = legend::show(ctx, state, colouring.bypass_change_detection(), &city.0, &seen, top) {
+        taken.push(rect);
+        top = rect.bottom() + 10.0;
     }
     if state.is_interactive {
         if state.is_layers_open {
-            let top = taken
-                .last()
-                .map_or(120.0, |rect| if below.0 { rect.bottom() + 10.0 } else { taken[0].bottom() + 10.0 });
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
         }
         if state.is_cuts_open {
@@ -180,9 +194,11 @@ fn draw_overlay(
         }
         panel::status(ctx, state, &streaming, &seen);
         panel::help(ctx, state);
-        let mut level = detail.0;
-        panel::buttons(ctx, state, &mut below.0, &mut level, &seen);
+        let (mut level, mut drawn) = (detail.0, *style);
+        let is_open = &mut colouring.bypass_change_detection().is_open;
+        panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open), &seen);
         detail.set_if_neq(Detail(level));
+        style.set_if_neq(drawn);
     }
     draw_badges(ctx, state, &seen, &taken);
     Ok(())

@@ -15,6 +15,7 @@ use crate::{
     overlay::{OverlayState, Wish, haloed, shortened},
     scene::{Clock, Viewed},
     stream::Streaming,
+    style::Style,
     text::Texts,
     theme::{self, ACCENT, MUTED, TEXT},
 };
@@ -22,7 +23,7 @@ use crate::{
 /// Alarms listed by name; the rest is counted.
 const MAX_ALARMS_LISTED: usize = 6;
 /// Distance of panels from the edge of the picture.
-const EDGE: f32 = 16.0;
+pub const EDGE: f32 = 16.0;
 
 /// What the panels look at.
 pub struct Seen<'a> {
@@ -44,11 +45,13 @@ pub struct Seen<'a> {
     pub point_px: f32,
 }
 
-pub(crate) fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
+/// Where a panel is drawn.
+pub fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
     Area::new(Id::new(name)).fixed_pos(at).pivot(pivot).fade_in(false).constrain(false).movable(false)
 }
 
-pub(crate) fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rect {
+/// A panel with what `add` puts into it; says where it lies.
+pub fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rect {
     area.show(ctx, |ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 3.0);
         theme::panel().show(ui, add).response.rect
@@ -322,7 +325,7 @@ pub fn layers(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>, shown:
 }
 
 /// A whole number with thin gaps between groups of three.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -386,6 +389,7 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState) {
                 texts.get("help-below"),
                 texts.get("help-detail"),
                 texts.get("help-cuts"),
+                texts.get("help-style"),
                 texts.get("help-help"),
             ] {
                 ui.label(RichText::new(line).size(13.0));
@@ -405,6 +409,7 @@ pub fn buttons(
     state: &mut OverlayState,
     is_below: &mut bool,
     detail: &mut CimLevel,
+    (style, is_colours_open): (&mut Style, &mut bool),
     seen: &Seen<'_>,
 ) {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
@@ -420,9 +425,19 @@ pub fn buttons(
                     ui.selectable_value(detail, level, RichText::new(state.texts.get(level_key(level))).size(12.5));
                 }
             });
+            let shown = RichText::new(state.texts.get(style.text_key())).size(12.5);
+            egui::ComboBox::from_id_salt("style").selected_text(shown).width(64.0).show_ui(ui, |ui| {
+                for one in Style::ALL {
+                    ui.selectable_value(style, one, RichText::new(state.texts.get(one.text_key())).size(12.5));
+                }
+            });
             let cuts = state.texts.get("cuts");
             if ui.selectable_label(state.is_cuts_open, RichText::new(cuts).size(12.5)).clicked() {
                 state.is_cuts_open = !state.is_cuts_open;
+            }
+            let colours = state.texts.get("colours");
+            if ui.selectable_label(*is_colours_open, RichText::new(colours).size(12.5)).clicked() {
+                *is_colours_open = !*is_colours_open;
             }
             let layers = state.texts.get("layers");
             if ui.selectable_label(state.is_layers_open, RichText::new(layers).size(12.5)).clicked() {

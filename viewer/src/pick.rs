@@ -49,6 +49,11 @@ impl PickMesh {
         self.features.get(vertex as usize).copied().unwrap_or(NO_FEATURE)
     }
 
+    /// Row of the tile's feature table, one a vertex; [`NO_FEATURE`] = none.
+    pub fn features(&self) -> &[u32] {
+        &self.features
+    }
+
     /// Corners of the box around it.
     pub fn bounds(&self) -> (Vec3, Vec3) {
         (self.min, self.max)

@@ -20,6 +20,7 @@ use crate::{
     camera::{CameraPose, FIELD_OF_VIEW_DEG},
     cap::{Caps, lay_caps},
     city::CityModel,
+    colouring::{Colouring, colour_tiles, read_colours},
     cut::Cuts,
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
@@ -29,6 +30,7 @@ use crate::{
     sea::{SeaDone, extend_sea},
     soil::lay_soil,
     stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
+    style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
 };
 
@@ -170,6 +172,7 @@ impl Plugin for ScenePlugin {
                     take_tiles,
                     rebase_tiles,
                     add_edges,
+                    (read_colours, colour_tiles).chain(),
                     choose_tiles,
                     extend_sea,
                     lay_plane,
@@ -287,7 +290,7 @@ fn cascades_for(pose: &CameraPose, city: &CityModel) -> CascadeShadowConfig {
 fn light_scene(
     city: Res<CityScene>,
     origin: Res<Origin>,
-    below: Res<Below>,
+    (below, style, colouring): (Res<Below>, Res<Style>, Res<Colouring>),
     (clock, cuts): (Res<Clock>, Res<Cuts>),
     sky: Res<Sky>,
     mut last: ResMut<LastLook>,
@@ -298,7 +301,9 @@ fn light_scene(
 ) {
     let extent = city.0.scene_extent();
     let middle = extent.centre().truncate();
-    let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), is_below: below.0 };
+    let drawing = Drawing { style: *style, is_below: below.0 };
+    let is_coloured = colouring.colours().is_some();
+    let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), drawing, is_coloured };
     let look = Look { cut: cuts.in_render(&origin.0), ..Look::new(&clock.sun, &setting, &origin.0) };
     if look == last.0 {
         return;
@@ -314,8 +319,8 @@ fn light_scene(
     if let Ok((mut transform, mut light)) = suns.single_mut() {
         let towards = look.sun.truncate();
         *transform = Transform::default().looking_to(-towards, if towards.y.abs() > 0.99 { Vec3::X } else { Vec3::Y });
-        // Nothing throws a shadow that is seen below ground or without sun.
-        light.shadow_maps_enabled = !below.0 && clock.sun.altitude_deg > 0.0;
+        // Nothing throws a shadow that is seen as glass, in a dark model or without sun.
+        light.shadow_maps_enabled = drawing.has_shadows() && clock.sun.altitude_deg > 0.0;
     }
 }
 
@@ -327,6 +332,8 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(Viewed { pose, size: Vec2::ZERO })
         .insert_resource(Below(scene.is_below))
         .insert_resource(scene.cuts.clone())
+        .insert_resource(scene.style)
+        .insert_resource(Colouring::new(scene.colour_by.clone()))
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
         .insert_resource(Clock { moment, sun })
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))

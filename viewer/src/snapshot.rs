@@ -35,6 +35,7 @@ use bevy::{
 use crate::{
     ViewError,
     city::CityModel,
+    colouring::{Colouring, State},
     driver,
     options::{SnapshotOptions, SnapshotReport},
     overlay::{OverlayPlugin, OverlayState},
@@ -170,7 +171,11 @@ fn render_until_complete(app: &mut App, options: &SnapshotOptions, phases: &mut 
         if phases.started.elapsed().as_secs_f64() > options.timeout_s {
             return Err(ViewError::Timeout { seconds: options.timeout_s, waiting: waiting_for(app) });
         }
-        let is_complete = app.world().resource::<Streaming>().is_complete;
+        let colouring = app.world().resource::<Colouring>();
+        if let State::Failed(reason) = &colouring.state {
+            return Err(ViewError::Colours(reason.clone()));
+        }
+        let is_complete = app.world().resource::<Streaming>().is_complete && colouring.is_settled();
         if is_complete && !is_loaded {
             is_loaded = true;
             phases.mark("tiles");

@@ -35,6 +35,7 @@ use crate::{
     origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
+    style::{Drawing, Style},
 };
 
 /// Largest content file that is read, bytes.
@@ -43,9 +44,6 @@ const MAX_CONTENT_BYTES: u64 = 512 << 20;
 const FINISHED_WAITING: usize = 8;
 /// Triangles handed to the renderer in one frame while a person is watching.
 const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
-
-/// Colour of the edges of ghosts, linear.
-const EDGE_COLOUR: [f32; 4] = [0.50, 0.66, 0.76, 0.34];
 
 /// One tile of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,6 +158,15 @@ pub struct Detail(pub CimLevel);
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownLayers(pub Vec<bool>);
 
+/// Which mesh of which tile an entity draws; edges and points have none.
+#[derive(Component, Clone, Copy)]
+pub struct TilePart {
+    /// The tile.
+    pub key: TileKey,
+    /// Index of the mesh among those of its [`PickTile`].
+    pub mesh: usize,
+}
+
 /// Marks an entity of a tile, with the tile's origin for re-basing.
 #[derive(Component)]
 pub struct TileEntity {
@@ -208,6 +215,22 @@ impl Streaming {
             Some(TileState::Ready(tile)) => Some((*key, &tile.pick)),
             _ => None,
         })
+    }
+
+    /// What the mouse sees of a tile that is in memory.
+    pub fn pick_of(&self, key: TileKey) -> Option<&Arc<PickTile>> {
+        match self.tiles.get(&key) {
+            Some(TileState::Ready(tile)) => Some(&tile.pick),
+            _ => None,
+        }
+    }
+
+    /// Counts bytes that a tile takes more or less than it did.
+    pub fn recount(&mut self, key: TileKey, before: usize, after: usize) {
+        if let Some(TileState::Ready(tile)) = self.tiles.get_mut(&key) {
+            tile.bytes = tile.bytes.saturating_sub(before) + after;
+            self.bytes = self.bytes.saturating_sub(before) + after;
+        }
     }
 
     /// Tiles being read.
@@ -281,7 +304,7 @@ fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     Ok(LoadedTile { meshes, pick, triangles, points, bytes, has_edges: job.with_edges })
 }
 
-/// Edges of what becomes a ghost below ground.
+/// Edges of buildings.
 fn edge_meshes(pick: &PickTile) -> Vec<ReadyMesh> {
     let ghosts = pick.meshes.iter().filter(|mesh| matches!(mesh.kind, Kind::Facade | Kind::Roof | Kind::Other));
     ghosts
@@ -290,7 +313,7 @@ fn edge_meshes(pick: &PickTile) -> Vec<ReadyMesh> {
             Some(ReadyMesh {
                 mesh: edge_mesh(ghost.positions(), ghost.indices())?,
                 bounds: Aabb::from_min_max(min, max),
-                material: DrawMaterial { name: "edges".into(), base_colour: EDGE_COLOUR, ..DrawMaterial::default() },
+                material: DrawMaterial { name: "edges".into(), base_colour: [1.0; 4], ..DrawMaterial::default() },
                 kind: Kind::Lines,
             })
         })
@@ -332,7 +355,7 @@ pub fn choose_tiles(
     city: Res<crate::scene::CityScene>,
     viewed: Res<Viewed>,
     shown_layers: Res<ShownLayers>,
-    (below, cuts): (Res<Below>, Res<Cuts>),
+    (below, style, cuts): (Res<Below>, Res<Style>, Res<Cuts>),
     mut visibility: Query<(&TileEntity, &mut Visibility)>,
 ) {
     let streaming = &mut *streaming;
@@ -341,6 +364,7 @@ pub fn choose_tiles(
         streaming.cuts = cuts.clone();
     }
     let Some(view) = viewed.view() else { return };
+    let drawing = Drawing { style: *style, is_below: below.0 };
     take_back(streaming);
     let has_ground = city.0.layers.iter().any(|layer| layer.is_ground());
     let options = SelectOptions {
@@ -354,7 +378,7 @@ pub fn choose_tiles(
     let mut wanted = Vec::new();
     let mut is_complete = true;
     for (index, layer) in city.0.layers.iter().enumerate() {
-        let is_covered = layer.is_below_ground() && !below.0 && has_ground;
+        let is_covered = layer.is_below_ground() && !drawing.is_glass() && has_ground;
         if is_covered && cuts.is_empty() || !shown_layers.0.get(index).copied().unwrap_or(true) {
             continue;
         }
@@ -379,7 +403,7 @@ pub fn choose_tiles(
                 path: layer.folder.join(content),
                 origin,
                 class: layer.main_class().to_owned(),
-                with_edges: below.0,
+                with_edges: drawing.has_edges(),
                 detail: streaming.detail,
                 has_blocks: node.stands_for.is_some(),
             });
@@ -388,7 +412,7 @@ pub fn choose_tiles(
     wanted.sort_by(|a, b| b.urgency.total_cmp(&a.urgency).then_with(|| b.key.cmp(&a.key)));
     streaming.is_complete = is_complete && wanted.is_empty() && streaming.loading.is_empty();
     ask(streaming, wanted);
-    show(streaming, draw, below.0, &mut visibility);
+    show(streaming, draw, drawing, &mut visibility);
 }
 
 /// Takes back from the queue what no worker has begun: it is asked for anew where it is still wanted.
@@ -414,7 +438,7 @@ fn ask(streaming: &mut Streaming, wanted: Vec<Job>) {
 fn show(
     streaming: &mut Streaming,
     draw: Vec<TileKey>,
-    is_below: bool,
+    drawing: Drawing,
     visibility: &mut Query<(&TileEntity, &mut Visibility)>,
 ) {
     let is_held = streaming.is_single_picture && !streaming.is_complete;
@@ -431,11 +455,8 @@ fn show(
         }
         for &entity in &tile.entities {
             if let Ok((part, mut visibility)) = visibility.get_mut(entity) {
-                let seen = if tile.is_shown && part.kind.is_drawn(is_below) {
-                    Visibility::Visible
-                } else {
-                    Visibility::Hidden
-                };
+                let seen =
+                    if tile.is_shown && part.kind.is_drawn(drawing) { Visibility::Visible } else { Visibility::Hidden };
                 visibility.set_if_neq(seen);
             }
         }
@@ -487,9 +508,13 @@ pub fn take_tiles(
         };
         let place = origin.0.render_from_city(loaded.pick.origin);
         let mut entities = Vec::new();
-        for part in loaded.meshes {
+        for (mesh, part) in loaded.meshes.into_iter().enumerate() {
             let material = materials.get(&part.material, part.kind, &mut city_materials, &mut images);
-            entities.push(spawn_part(&mut commands, &mut meshes, part, material, loaded.pick.origin, place));
+            let entity = spawn_part(&mut commands, &mut meshes, part, material, loaded.pick.origin, place);
+            if mesh < loaded.pick.meshes.len() {
+                commands.entity(entity).insert(TilePart { key, mesh });
+            }
+            entities.push(entity);
         }
         streaming.bytes += loaded.bytes;
         streaming.tiles.insert(
@@ -531,7 +556,7 @@ fn spawn_part(
     entity.id()
 }
 
-/// Gives one tile a frame its edges, when below ground is shown after the tile was loaded.
+/// Gives one tile a frame its edges, when a drawing that has them is wanted after the tile was loaded.
 #[allow(clippy::too_many_arguments)]
 pub fn add_edges(
     mut streaming: ResMut<Streaming>,
@@ -540,9 +565,9 @@ pub fn add_edges(
     mut images: ResMut<Assets<Image>>,
     mut materials: ResMut<Materials>,
     mut city_materials: ResMut<Assets<CityMaterial>>,
-    (origin, below): (Res<Origin>, Res<Below>),
+    (origin, below, style): (Res<Origin>, Res<Below>, Res<Style>),
 ) {
-    if !below.0 {
+    if !(Drawing { style: *style, is_below: below.0 }).has_edges() {
         return;
     }
     let without = |state: &TileState| matches!(state, TileState::Ready(tile) if tile.is_shown && !tile.has_edges);

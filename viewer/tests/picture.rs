@@ -9,16 +9,20 @@ use glam::{DVec3, Quat, Vec2, Vec3};
 use groundline_engine::{
     crs::{Crs, Frame},
     live::{LiveState, now_ms},
-    model::{Extent, HeightGrid, ObjectId, Payload, Reading, Sensor, Threshold, Vertical},
+    model::{
+        Attribute, Block, CityObject, Class, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Origin, Payload,
+        Polygon, Reading, Sensor, Threshold, Value, Vertical,
+    },
+    store::{City, SourceRef},
     tile::{
         Ground, TileNode, TilesetBuilder,
         glb::{FeatureTable, Material, TileContent, TileInstances, TileMesh},
     },
 };
 use groundline_viewer::{
-    CameraChoice, Cuts, Language, SceneOptions, SnapshotOptions, SnapshotReport,
+    CameraChoice, Cuts, Language, SceneOptions, SnapshotOptions, SnapshotReport, Style,
     city::{CityModel, LayerModel},
-    picture,
+    picture, ramp, snapshot,
 };
 
 const ORIGIN: DVec3 = DVec3::new(40_534_000.0, 3_993_000.0, 10.0);
@@ -331,6 +335,19 @@ fn share(image: &image::RgbImage, region: [f32; 4], is: impl Fn([f32; 3]) -> boo
     hits as f32 / all.max(1) as f32
 }
 
+/// Share of water and gas pipes in their colours, the lesser of both.
+fn pipe_share(image: &image::RgbImage) -> f32 {
+    let region = [0.3, 0.3, 0.9, 0.95];
+    let cyan = share(image, region, |[r, g, b]| g > 90.0 && b > 90.0 && r < g * 0.55);
+    let magenta = share(image, region, |[r, g, b]| r > 90.0 && b > 90.0 && g < r * 0.55);
+    cyan.min(magenta)
+}
+
+/// Mean of all channels, 0 to 255.
+fn mean(image: &image::RgbImage) -> f64 {
+    image.as_raw().iter().map(|c| f64::from(*c)).sum::<f64>() / image.as_raw().len() as f64
+}
+
 #[test]
 fn a_city_is_rendered_above_and_below_ground() {
     let folder = tempfile::tempdir().expect("temporary folder");
@@ -356,18 +373,9 @@ fn a_city_is_rendered_above_and_below_ground() {
         options.scene.language = Language::En;
     });
     assert_eq!(report.tiles_drawn, 6);
-    let mean = |image: &image::RgbImage| {
-        image.pixels().map(|p| p.0.iter().map(|c| u64::from(*c)).sum::<u64>()).sum::<u64>() / image.len() as u64
-    };
-    assert!(mean(&below) * 2 < mean(&above), "below ground is dark: {} {}", mean(&below), mean(&above));
-    let pipe = |image: &image::RgbImage| {
-        let region = [0.3, 0.3, 0.9, 0.95];
-        let cyan = share(image, region, |[r, g, b]| g > 90.0 && b > 90.0 && r < g * 0.55);
-        let magenta = share(image, region, |[r, g, b]| r > 90.0 && b > 90.0 && g < r * 0.55);
-        cyan.min(magenta)
-    };
-    assert!(pipe(&below) > 0.0005, "water and gas are seen below: {}", pipe(&below));
-    assert!(pipe(&above) < pipe(&below) * 0.2, "and not above: {}", pipe(&above));
+    assert!(mean(&below) * 2.0 < mean(&above), "below ground is dark: {} {}", mean(&below), mean(&above));
+    assert!(pipe_share(&below) > 0.0005, "water and gas are seen below: {}", pipe_share(&below));
+    assert!(pipe_share(&above) < pipe_share(&below) * 0.2, "and not above: {}", pipe_share(&above));
 
     let (bare, _) = take(folder.path(), "bare", |options| {
         options.scene.camera = camera;
@@ -424,4 +432,123 @@ fn cuts_open_the_ground_and_fill_what_they_go_through() {
     let (hill, _) = picture("hill", above, Cuts::default());
     let middle = [0.4, 0.35, 0.6, 0.6];
     assert!(share(&level, middle, is_earth) > share(&hill, middle, is_earth) + 0.5, "the hill is cut");
+}
+
+#[test]
+fn every_style_looks_like_its_name() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let camera: CameraChoice = "look=40534000,3993000,20;distance=700;heading=340;pitch=-24".parse().expect("a camera");
+    let draw = |style: Style, at: &str| {
+        let name = format!("{}-{}", style.word(), at.replace(':', ""));
+        let (image, report) = take(folder.path(), &name, |options| {
+            options.scene.camera = camera;
+            options.scene.style = style;
+            options.scene.at = Some(at.parse().expect("a time"));
+            options.scene.is_overlay_hidden = true;
+            options.size = (480, 270);
+        });
+        (image, report.tiles_drawn)
+    };
+    let all = [0.0, 0.0, 1.0, 1.0];
+    let is_ink = |[r, g, b]: [f32; 3]| r.max(g).max(b) < 150.0;
+
+    let (paper, tiles) = draw(Style::Paper, "15:00");
+    assert_eq!(tiles, 5);
+    assert!(mean(&paper) > 185.0, "paper is light: {}", mean(&paper));
+    let ink = share(&paper, all, is_ink);
+    assert!((0.002..0.12).contains(&ink), "thin dark edges: {ink}");
+    let (night, _) = draw(Style::Paper, "23:00");
+    assert!((mean(&night) - mean(&paper)).abs() < 20.0, "a model is lit at any hour: {}", mean(&night));
+
+    let (dark, _) = draw(Style::Dark, "15:00");
+    assert!(mean(&dark) < 62.0, "dark is dark: {}", mean(&dark));
+    let glare = share(&dark, all, |[r, g, b]| r.max(g).max(b) > 215.0);
+    assert!(glare < 0.002, "nothing outshines an alarm: {glare}");
+    let edges = share(&dark, all, |[r, g, b]| g > 70.0 && b > 80.0 && b > r + 25.0);
+    assert!(edges > 0.002, "cyan edges: {edges}");
+
+    let (xray, tiles) = draw(Style::Xray, "15:00");
+    assert_eq!(tiles, 6, "pipes are drawn too");
+    assert!(pipe_share(&xray) > 0.0005, "pipes are seen through the ground: {}", pipe_share(&xray));
+    assert!(pipe_share(&paper) < pipe_share(&xray) * 0.2, "and in no other style");
+}
+
+/// A city in a store: a row of buildings from west to east, each 10 m higher than the one before; the sixth has no height, the
+/// third an assumed one.
+fn stored_city(folder: &Path) -> std::path::PathBuf {
+    let city = City::create(&folder.join("row.city"), "row", &Crs::from_epsg(4549).expect("in the register"), None);
+    let city = city.expect("temporary folder");
+    let mut draft = city.begin().expect("a draft");
+    draft.replace_layer("buildings", vec![SourceRef::default()]).expect("a layer");
+    for k in 0..6_u32 {
+        let x = 534_000.0 + f64::from(k) * 60.0 - 150.0;
+        let corner = |sx: f64, sy: f64| DVec3::new(x + sx * 20.0, 3_992_000.0 + sy * 20.0, 0.0);
+        let outer = vec![corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)];
+        let height_m = 10.0 + f64::from(k) * 10.0;
+        let block = Block {
+            footprint: vec![Polygon { outer, holes: vec![] }],
+            base_m: Some(0.0),
+            height_m,
+            lift_m: 0.0,
+            storeys: None,
+            roof: None,
+        };
+        let mut object = CityObject::new(ObjectId::new("buildings", k), Class::Building, Geometry::Block(block));
+        if k < 5 {
+            let mut attribute = Attribute::read(&"height_m".into(), Value::Real(height_m));
+            if k == 2 {
+                attribute.origin = Origin::Defaulted("storeys × 3 m".into());
+            }
+            object.attributes.push(attribute);
+        }
+        draft.push("buildings", object).expect("an object");
+    }
+    draft.commit(&mut ImportReport::default()).expect("a version");
+    city.folder().to_owned()
+}
+
+#[test]
+fn buildings_have_the_colours_that_the_legend_has() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let city = stored_city(folder.path());
+    let keep = std::env::var_os("GROUNDLINE_PICTURES").map(std::path::PathBuf::from);
+    let out = keep.unwrap_or_else(|| folder.path().to_owned());
+    let draw = |name: &str, colour_by: &str, is_overlay_hidden: bool| {
+        let out = out.join(format!("{name}.png"));
+        let camera = "look=534000,3992000,0;distance=420;heading=0;pitch=-88".parse().expect("a camera");
+        let scene = SceneOptions {
+            city: city.clone(),
+            camera,
+            colour_by: Some(colour_by.into()),
+            is_overlay_hidden,
+            ..SceneOptions::default()
+        };
+        let options = SnapshotOptions { scene, out: out.clone(), size: (640, 360), ..SnapshotOptions::default() };
+        snapshot(options).map(|_| image::open(&out).expect("a PNG was written").into_rgb8())
+    };
+    let is_of = |pixel: &image::Rgb<u8>, rgb: [u8; 3]| pixel.0.iter().zip(rgb).all(|(a, b)| a.abs_diff(b) <= 14);
+    let mut expected: Vec<[u8; 3]> = (0..5).map(|k| ramp::number_rgb(k, 5)).collect();
+    expected.push(ramp::NO_VALUE);
+
+    let bare = draw("classes", "height", true).expect("a picture");
+    let mut row: Vec<usize> = Vec::new();
+    for x in 0..bare.width() {
+        let met = expected.iter().position(|rgb| is_of(bare.get_pixel(x, bare.height() / 2), *rgb));
+        if let Some(class) = met.filter(|class| row.last() != Some(class)) {
+            row.push(class);
+        }
+    }
+    assert_eq!(row, [0, 1, 2, 3, 4, 5], "from west to east");
+
+    // The legend has the same colours, exactly, and one of them more than once only where the city is.
+    let whole = draw("legend", "building:height_m", false).expect("a picture");
+    for rgb in &expected {
+        let swatches = (0..whole.height())
+            .flat_map(|y| (0..60).map(move |x| (x, y)))
+            .filter(|(x, y)| whole.get_pixel(*x, *y).0 == *rgb)
+            .count();
+        assert!(swatches > 20, "{rgb:?} is not in the legend");
+    }
+    let Err(error) = draw("none", "no_such_key", true) else { panic!("nothing has this key") };
+    assert!(error.to_string().contains("height_m"), "what there is instead: {error}");
 }

@@ -5,6 +5,7 @@
 
 mod box_search;
 pub mod cast;
+mod column;
 mod fields;
 mod filter;
 mod geojson;
@@ -32,6 +33,7 @@ use crate::{
     store::{City, StoreError},
 };
 
+pub use column::{Cell, Column};
 pub use fields::{FieldKind, LayerFields};
 pub use filter::{Filter, FilterError, Subject};
 pub(crate) use filter::{GEOMETRY, OWN_FIELDS};

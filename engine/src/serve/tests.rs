@@ -293,7 +293,11 @@ async fn a_short_answer_is_the_long_one_in_one_piece() {
         assert_eq!(long.header("content-length"), None, "{question}");
     }
     let nowhere = get(at, "/query?bbox=1e30,0,2e30,1", "").await;
-    assert_eq!(nowhere.json()["features"].as_array().map(Vec::len), Some(0), "an answer without hits, not an empty one");
+    assert_eq!(
+        nowhere.json()["features"].as_array().map(Vec::len),
+        Some(0),
+        "an answer without hits, not an empty one"
+    );
     // What was answered is not answered again when the city has another version.
     let boxed = "/query?box=500000,3999990,500245,4000020&f=json";
     let before = get(at, boxed, "").await.body;

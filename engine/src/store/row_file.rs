@@ -83,7 +83,8 @@ impl SomeRows {
             return Ok(None);
         }
         let path = beside(part);
-        let of_rows = |file, list| Self { path: path.clone(), file, list, wanted: wanted.to_vec().into_iter(), block: None };
+        let of_rows =
+            |file, list| Self { path: path.clone(), file, list, wanted: wanted.to_vec().into_iter(), block: None };
         if let Some(stamp) = place::stamp(&path)
             && let Some(list) = row_blocks::list(&path, &stamp)
         {
@@ -248,7 +249,10 @@ mod tests {
         write(&beside(&path), &second).unwrap();
         assert_eq!(read()[0].id, "树/39");
         std::fs::remove_file(beside(&path)).unwrap();
-        assert!(SomeRows::open(&path, &[0]).unwrap().is_none(), "what is not there any more is not answered from memory");
+        assert!(
+            SomeRows::open(&path, &[0]).unwrap().is_none(),
+            "what is not there any more is not answered from memory"
+        );
     }
 
     #[test]

@@ -140,9 +140,7 @@ impl Reader<'_> {
     ) -> Result<(), CastError> {
         let which = self.target(layer, id, class)?;
         let fit = match shape {
-            Geometry::Heights(grid) => {
-                self.builder.add_heights(grid, self.clip.as_ref(), which).map(|()| Fit::Exact)
-            }
+            Geometry::Heights(grid) => self.builder.add_heights(grid, self.clip.as_ref(), which).map(|()| Fit::Exact),
             shape => self.builder.add(shape, extent, which),
         }?;
         self.finish(fit);
