@@ -22,7 +22,7 @@ use crate::{
 /// Alarms listed by name; the rest is counted.
 const MAX_ALARMS_LISTED: usize = 6;
 /// Distance of panels from the edge of the picture.
-const EDGE: f32 = 16.0;
+pub const EDGE: f32 = 16.0;
 
 /// What the panels look at.
 pub struct Seen<'a> {
@@ -44,11 +44,13 @@ pub struct Seen<'a> {
     pub point_px: f32,
 }
 
-fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
+/// A place for a panel, with its corner `pivot` at `at`.
+pub fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
     Area::new(Id::new(name)).fixed_pos(at).pivot(pivot).fade_in(false).constrain(false).movable(false)
 }
 
-fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rect {
+/// A panel; says which box it took.
+pub fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rect {
     area.show(ctx, |ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 3.0);
         theme::panel().show(ui, add).response.rect
@@ -361,36 +363,6 @@ pub fn status(ctx: &egui::Context, state: &OverlayState, streaming: &Streaming, 
         let text = state.texts.with("damaged", "count", streaming.damaged.len() as i64);
         haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, theme::ASSUMED);
     }
-}
-
-/// What the hands can do.
-pub fn help(ctx: &egui::Context, state: &mut OverlayState) {
-    if !state.is_help_open {
-        return;
-    }
-    let texts = &state.texts;
-    let mut is_open = true;
-    egui::Window::new(texts.get("help"))
-        .open(&mut is_open)
-        .collapsible(false)
-        .resizable(false)
-        .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
-        .show(ctx, |ui| {
-            for line in [
-                texts.get("help-pan"),
-                texts.get("help-orbit"),
-                texts.get("help-zoom"),
-                texts.get("help-fly"),
-                texts.get("help-keys"),
-                texts.get("help-home"),
-                texts.get("help-below"),
-                texts.get("help-detail"),
-                texts.get("help-help"),
-            ] {
-                ui.label(RichText::new(line).size(13.0));
-            }
-        });
-    state.is_help_open &= is_open;
 }
 
 /// Under which the name of a level of detail is among the texts.

@@ -19,6 +19,7 @@ use groundline_engine::{model::CimLevel, tile::View};
 use crate::{
     camera::{CameraPose, FIELD_OF_VIEW_DEG},
     city::CityModel,
+    desk::Desk,
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     options::SceneOptions,
@@ -315,6 +316,7 @@ fn light_scene(
 
 /// The state of the scene for a city and what was asked for.
 pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &SceneOptions) {
+    app.insert_resource(Desk::of(scene));
     let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
     app.insert_resource(Origin(RenderOrigin::near(pose.place)))
