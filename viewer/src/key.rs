@@ -170,10 +170,12 @@ pub const GESTURES: &[(&str, &str)] = &[
 
 /// What goes with a key now.
 fn with(keys: &ButtonInput<KeyCode>) -> With {
-    let control = keys.any_pressed([K::ControlLeft, K::ControlRight, K::SuperLeft, K::SuperRight]);
-    if keys.any_pressed([K::AltLeft, K::AltRight]) {
+    // Where frames are slow, a key goes down and up within one.
+    let is_down = |key: &KeyCode| keys.pressed(*key) || keys.just_pressed(*key);
+    let control = [K::ControlLeft, K::ControlRight, K::SuperLeft, K::SuperRight].iter().any(is_down);
+    if [K::AltLeft, K::AltRight].iter().any(is_down) {
         Alt
-    } else if control && keys.any_pressed([K::ShiftLeft, K::ShiftRight]) {
+    } else if control && [K::ShiftLeft, K::ShiftRight].iter().any(is_down) {
         CtrlShift
     } else if control {
         Ctrl
@@ -339,6 +341,9 @@ mod tests {
         assert_eq!(asked(&[K::ShiftLeft, K::Slash]), [Action::Help]);
         assert_eq!(asked(&[K::ControlLeft, K::KeyK]), [Action::Palette]);
         assert_eq!(asked(&[K::KeyK]), [Action::Bookmarks]);
+        let mut quick = down(&[K::ControlLeft, K::KeyK]);
+        quick.release(K::ControlLeft);
+        assert_eq!(pressed(&quick).collect::<Vec<_>>(), [Action::Palette], "released within the frame");
         assert_eq!(asked(&[K::ControlLeft, K::ShiftLeft, K::KeyZ]), [Action::Redo]);
         assert_eq!(asked(&[K::Numpad3]), [Action::Detail(3)]);
         assert_eq!(asked(&[K::AltLeft, K::ArrowLeft]), [Action::CameraBack]);

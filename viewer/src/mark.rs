@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Lines of a measurement.
-const LINE: Color32 = Color32::from_rgb(255, 236, 170);
+const LINE: Color32 = Color32::from_rgb(255, 220, 110);
+/// Polygons of a measurement: deep enough to be seen on bright walls.
+const FILL: Color32 = Color32::from_rgba_unmultiplied_const(255, 160, 20, 78);
 /// Lines that only help to see: legs, drops.
 const HELP_LINE: Color32 = Color32::from_rgb(214, 224, 230);
 /// Plate of an annotation.
@@ -173,7 +175,7 @@ fn draw_lines(screen: &Screen<'_>, measurement: &Measurement) {
     match measurement.kind {
         kind if kind.is_polygon() && points.len() >= 3 => {
             let normal = if kind == MeasureKind::Volume { DVec3::Z } else { measure::normal(points) };
-            screen.fill(points, normal, LINE.gamma_multiply(0.20));
+            screen.fill(points, normal, FILL);
             if kind == MeasureKind::Volume {
                 let level = measurement.level();
                 let foot: Vec<DVec3> = points.iter().map(|point| point.with_z(level)).collect();
