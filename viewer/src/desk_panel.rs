@@ -309,3 +309,107 @@ fn key_cap(ui: &mut Ui, keys: &str) {
     );
     ui.painter().galley(rect.min + vec2(6.0, 2.5), galley, ACCENT);
 }
+
+#[cfg(test)]
+mod tests {
+    use groundline_engine::tile::Ground;
+
+    use super::*;
+    use crate::{
+        camera::CameraPose,
+        city::CityModel,
+        options::SceneOptions,
+        scene::{Clock, Viewed},
+        sun::{Moment, sun_position},
+    };
+
+    /// What is written on the screen by `draw`, after a pass in which sizes settle.
+    fn written(draw: impl Fn(&egui::Context, &Seen<'_>)) -> String {
+        let city = CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new());
+        let pose = CameraPose { place: glam::DVec3::new(0.0, 0.0, 50.0), heading_deg: 0.0, pitch_deg: -90.0 };
+        let viewed = Viewed { pose, size: bevy::math::Vec2::new(1280.0, 720.0) };
+        let moment = Moment::default();
+        let clock = Clock { moment, sun: sun_position(&moment, 120.0, 36.0) };
+        let screen = Rect::from_min_size(pos2(0.0, 0.0), vec2(1280.0, 720.0));
+        let detail = groundline_engine::model::CimLevel::PART;
+        let seen = Seen {
+            city: &city,
+            viewed: &viewed,
+            clock: &clock,
+            is_below: false,
+            detail,
+            screen,
+            now_ms: 0,
+            point_px: 1.0,
+        };
+        let ctx = egui::Context::default();
+        theme::apply(&ctx);
+        let mut texts = String::new();
+        for _ in 0..3 {
+            ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), ..Default::default() });
+            draw(&ctx, &seen);
+            texts.clear();
+            for shape in ctx.end_pass().shapes {
+                collect(&shape.shape, &mut texts);
+            }
+        }
+        texts
+    }
+
+    fn collect(shape: &egui::Shape, texts: &mut String) {
+        match shape {
+            egui::Shape::Text(text) => {
+                texts.push_str(text.galley.text());
+                texts.push('|');
+            }
+            egui::Shape::Vec(shapes) => shapes.iter().for_each(|shape| collect(shape, texts)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_help_says_every_key() {
+        let city = CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new());
+        let help_in = |language| {
+            written(|ctx, seen| {
+                let mut state = OverlayState::new(&city, &SceneOptions { language, ..SceneOptions::default() });
+                state.is_help_open = true;
+                help(ctx, &mut state, seen);
+            })
+        };
+        for (language, word) in [(crate::Language::Zh, "量测长度"), (crate::Language::En, "Measure length")] {
+            let help = help_in(language);
+            for (keys, _) in key::help() {
+                assert!(help.contains(&format!("{keys}|")), "{keys}");
+            }
+            assert!(help.contains(word), "{help}");
+        }
+    }
+
+    #[test]
+    fn measurements_are_drawn_and_listed_with_their_figures() {
+        let at = |x: f64, y: f64| glam::DVec3::new(x, y, 0.0);
+        let measurement = |kind, points| crate::measure::Measurement { kind, points, level_m: None, object: None };
+        let scene = SceneOptions {
+            measurements: vec![
+                measurement(MeasureKind::Length, vec![at(-9.0, 5.0), at(-5.0, 5.0), at(-5.0, 8.0)]),
+                measurement(MeasureKind::Area, vec![at(1.0, 1.0), at(6.0, 1.0), at(6.0, 5.0), at(1.0, 5.0)]),
+            ],
+            annotations: vec![crate::annotation::Annotation { text: "消防通道".into(), place: at(-8.0, -6.0) }],
+            ..SceneOptions::default()
+        };
+        let texts = Texts::new(crate::Language::Zh);
+        let drawn = written(|ctx, seen| {
+            crate::mark::draw(ctx, &Desk::of(&scene), seen, &texts, &[]);
+        });
+        for text in ["7.000 m|", "4.000 m|", "3.000 m|", "20.00 m²|", "周长|", "消防通道|"] {
+            assert!(drawn.contains(text), "{text} in {drawn}");
+        }
+        let listed = written(|ctx, seen| {
+            let mut desk = Desk::of(&scene);
+            desk.is_list_open = true;
+            notes(ctx, &mut desk, seen, &texts, 60.0);
+        });
+        assert!(listed.contains("7.000 m|") && listed.contains("消防通道|"), "{listed}");
+    }
+}

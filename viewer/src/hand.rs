@@ -87,10 +87,11 @@ impl Trail {
             self.last = Some((*goal, now));
         }
         let Some((_, since)) = self.last else { return };
-        if now - since >= REST_S && self.rest != Some(*goal) {
-            if let Some(before) = self.rest.replace(*goal) {
-                self.history.remember(before);
-            }
+        if now - since >= REST_S
+            && self.rest != Some(*goal)
+            && let Some(before) = self.rest.replace(*goal)
+        {
+            self.history.remember(before);
         }
     }
 
@@ -467,10 +468,93 @@ fn follow(
 
 #[cfg(test)]
 mod tests {
+    use groundline_engine::tile::Ground;
+
     use super::*;
+    use crate::{
+        bookmark::Bookmarks,
+        city::CityModel,
+        desk::Tool,
+        measure::MeasureKind,
+        options::SceneOptions,
+        scene::insert_state,
+        shelf::{Shelf, ShelfWish},
+    };
 
     fn pose(x: f64) -> CameraPose {
         CameraPose { place: DVec3::new(x, 0.0, 100.0), heading_deg: 0.0, pitch_deg: -30.0 }
+    }
+
+    /// The window's hands without a window.
+    fn app() -> App {
+        let mut app = App::new();
+        let city = CityModel::of_layers("none", vec![], Ground::default(), vec![]);
+        let scene = SceneOptions::default();
+        app.insert_resource(OverlayState::new(&city, &scene)).init_resource::<Shelf>();
+        app.init_resource::<ButtonInput<KeyCode>>().init_resource::<ButtonInput<MouseButton>>();
+        app.init_resource::<Time<Real>>().add_message::<MouseWheel>().add_message::<RequestRedraw>();
+        insert_state(&mut app, city, pose(0.0), &scene);
+        app.insert_resource(Streaming::start(1 << 20, 8.0, false, 1)).add_plugins(HandPlugin { home: pose(0.0) });
+        app
+    }
+
+    fn press(app: &mut App, pressed: &[KeyCode]) {
+        let mut keys = app.world_mut().resource_mut::<ButtonInput<KeyCode>>();
+        pressed.iter().for_each(|key| keys.press(*key));
+        app.update();
+        let mut keys = app.world_mut().resource_mut::<ButtonInput<KeyCode>>();
+        keys.release_all();
+        keys.clear();
+        app.update();
+    }
+
+    #[test]
+    fn keys_reach_scene_desk_and_palette() {
+        let mut app = app();
+        press(&mut app, &[KeyCode::KeyU]);
+        press(&mut app, &[KeyCode::Digit2]);
+        assert!(app.world().resource::<Below>().0);
+        assert_eq!(app.world().resource::<Detail>().0, CimLevel::FRAME);
+        press(&mut app, &[KeyCode::KeyM]);
+        let desk = |app: &App| app.world().resource::<Desk>().tool;
+        assert_eq!(desk(&app), Some(Tool::Measure(MeasureKind::Length)));
+        press(&mut app, &[KeyCode::F1]);
+        press(&mut app, &[KeyCode::Escape]);
+        assert_eq!(desk(&app), None);
+        assert!(app.world().resource::<OverlayState>().is_help_open, "one thing at a time");
+        press(&mut app, &[KeyCode::Escape]);
+        assert!(!app.world().resource::<OverlayState>().is_help_open);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyK]);
+        assert!(app.world().resource::<Palette>().is_open);
+        press(&mut app, &[KeyCode::KeyM]);
+        assert_eq!(desk(&app), None, "what is typed into the palette is no command");
+    }
+
+    #[test]
+    fn a_bookmark_brings_the_view_back() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut app = app();
+        let (bookmarks, _) = Bookmarks::open(Some(folder.path().join("b.json")), "none");
+        app.insert_resource(Shelf::of(bookmarks));
+        let places = [pose(1.0).place, pose(4.0).place];
+        {
+            let mut desk = app.world_mut().resource_mut::<Desk>();
+            desk.act(Action::Measure(MeasureKind::Height));
+            places.iter().for_each(|place| desk.click(*place, None));
+        }
+        press(&mut app, &[KeyCode::KeyU]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyD]);
+        let name = app.world().resource::<Shelf>().bookmarks.list()[0].name.clone();
+        press(&mut app, &[KeyCode::KeyU]);
+        app.world_mut().resource_mut::<Desk>().act(Action::ClearNotes);
+        app.world_mut().resource_mut::<Hands>().goal = pose(900.0);
+        app.world_mut().resource_mut::<Shelf>().wish = Some(ShelfWish::Go(name));
+        app.update();
+        assert!(app.world().resource::<Below>().0);
+        assert_eq!(app.world().resource::<Desk>().notes.measurements[0].points, places);
+        assert!(app.world().resource::<Hands>().goal.place.distance(pose(0.0).place) < 1e-3);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
+        assert!(app.world().resource::<Desk>().notes.measurements.is_empty(), "even that can be undone");
     }
 
     #[test]

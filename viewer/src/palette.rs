@@ -264,3 +264,107 @@ fn rows(ui: &mut Ui, list: &[Entry], chosen: &mut usize, is_moved: bool) -> Opti
     });
     taken
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use groundline_engine::{
+        model::{Class, Domain, Extent, Stage},
+        tile::Ground,
+    };
+
+    use super::*;
+    use crate::measure::MeasureKind;
+
+    fn found(name: &str) -> Found {
+        Found {
+            id: "建筑/7".into(),
+            layer: "建筑".into(),
+            class: Class::Building,
+            stage: Stage::Operation,
+            domain: Domain::Above,
+            name: Some(name.into()),
+            parent: None,
+            extent: Extent { min: DVec3::ZERO, max: DVec3::new(3.0, 4.0, 0.0) },
+            distance_m: None,
+            exact: None,
+            valid_from: None,
+            valid_to: None,
+            attributes: Vec::new(),
+            assumed: Vec::new(),
+            footprint_wkb: Vec::new(),
+        }
+    }
+
+    fn bookmarks(folder: &std::path::Path) -> Bookmarks {
+        let (mut bookmarks, _) = Bookmarks::open(Some(folder.join("b.json")), "x");
+        bookmarks.keep("码头", "groundline:?").expect("kept");
+        bookmarks.keep_tour("夜游").expect("kept");
+        bookmarks
+    }
+
+    fn city() -> Arc<CityModel> {
+        Arc::new(CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new()))
+    }
+
+    #[test]
+    fn things_are_found_in_chinese_pinyin_and_english() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (city, bookmarks) = (city(), bookmarks(folder.path()));
+        let (zh, en) = (Texts::new(Language::Zh), Texts::new(Language::En));
+        let known = Known { city: &city, shown: &[], bookmarks: &bookmarks, texts: [&zh, &en] };
+        let first =
+            |text: &str, found: &[Found]| entries(text, &known, found).into_iter().next().map(|entry| entry.target);
+        let area = Some(Target::Act(Action::Measure(MeasureKind::Area)));
+        for text in ["量测面积", "liangcemianji", "lcmj", "measure area", "AREA"] {
+            assert_eq!(first(text, &[]), area, "{text}");
+        }
+        assert_eq!(first("matou", &[]), Some(Target::Bookmark("码头".into())));
+        assert_eq!(first("yy", &[]), Some(Target::Tour("夜游".into())));
+        assert_eq!(first("cim3", &[]), Some(Target::Act(Action::Detail(3))));
+        let object = Target::Object { id: "建筑/7".into(), place: DVec3::new(1.5, 2.0, 0.0), size_m: 5.0 };
+        assert_eq!(first("yongan", &[found("永安苑")]), Some(object));
+        assert!(entries("?!", &known, &[]).is_empty() && entries("", &known, &[]).len() > 20);
+    }
+
+    #[test]
+    fn it_is_used_by_keys_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (city, bookmarks) = (city(), bookmarks(folder.path()));
+        let (zh, en) = (Texts::new(Language::Zh), Texts::new(Language::En));
+        let known = Known { city: &city, shown: &[], bookmarks: &bookmarks, texts: [&zh, &en] };
+        let ctx = egui::Context::default();
+        theme::apply(&ctx);
+        let screen = Rect::from_min_size(pos2(0.0, 0.0), vec2(1000.0, 700.0));
+        let mut palette = Palette::default();
+        let key = |key| egui::Event::Key {
+            key,
+            physical_key: None,
+            pressed: true,
+            repeat: false,
+            modifiers: egui::Modifiers::NONE,
+        };
+        let frame = |palette: &mut Palette, events: Vec<egui::Event>| {
+            ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), events, ..Default::default() });
+            let taken = palette.show(&ctx, screen, &city, &known);
+            let _ = ctx.end_pass();
+            taken
+        };
+        assert_eq!(frame(&mut palette, vec![key(Key::Enter)]), None, "it is closed");
+        palette.toggle();
+        frame(&mut palette, vec![]);
+        frame(&mut palette, vec![egui::Event::Text("mt".into())]);
+        assert_eq!(palette.text, "mt");
+        assert_eq!(frame(&mut palette, vec![key(Key::Enter)]), Some(Target::Bookmark("码头".into())));
+        assert!(!palette.is_open);
+        palette.toggle();
+        assert_eq!(palette.text, "");
+        frame(&mut palette, vec![key(Key::ArrowDown), key(Key::ArrowDown), key(Key::ArrowUp)]);
+        let second = entries("", &known, &[])[1].target.clone();
+        assert_eq!(frame(&mut palette, vec![key(Key::Enter)]), Some(second));
+        palette.toggle();
+        frame(&mut palette, vec![key(Key::Escape)]);
+        assert!(!palette.is_open);
+    }
+}

@@ -319,7 +319,7 @@ fn read_detail(text: &str) -> Result<CimLevel, String> {
 fn moment_text(moment: &Moment) -> String {
     let seconds = (moment.hour * 3600.0).round().clamp(0.0, 86_400.0) as u32;
     let clock = format!("{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
-    let rest = if seconds % 60 == 0 { String::new() } else { format!(":{:02}", seconds % 60) };
+    let rest = if seconds.is_multiple_of(60) { String::new() } else { format!(":{:02}", seconds % 60) };
     let zone = if moment.utc_offset_h == Some(0.0) { "Z" } else { "" };
     format!("{:04}-{:02}-{:02}T{clock}{rest}{zone}", moment.year, moment.month, moment.day)
 }
@@ -404,7 +404,7 @@ mod tests {
         let at = |x: f64| DVec3::new(40_534_000.0 + x, 3_993_000.25, -3.5);
         SceneOptions {
             camera: CameraChoice::Pose(CameraPose {
-                place: DVec3::new(40_534_467.4591, 3_993_055.8132, 12.345),
+                place: DVec3::new(40_534_467.459_1, 3_993_055.813_2, 12.345),
                 heading_deg: 315.1234,
                 pitch_deg: -30.0056,
             }),
@@ -460,7 +460,7 @@ mod tests {
         for k in 0..200 {
             let share = f64::from(k) * 0.618_033_988_75 % 1.0;
             let pose = CameraPose {
-                place: DVec3::new(40_534_000.0 + 999.0 * share, -3_993_000.0 * share, 1234.567_89 * share),
+                place: DVec3::new(40_534_000.0 + 999.0 * share, -3_993_000.0 * share, 1_234.567_89 * share),
                 heading_deg: 360.0 * share,
                 pitch_deg: 180.0 * share - 90.0,
             };
