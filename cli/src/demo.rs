@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     live::{self, Feeds, Live},
     outcome::{Ask, Outcome, bytes, grouped, print_json},
-    view::Scene,
+    view::{Scene, Shelf},
 };
 
 /// The sample city lies in CGCS2000 / 3-degree Gauss-Krüger CM 120E, heights of 1985.
@@ -112,7 +112,8 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     if !args.no_view && has_display {
         say(ask.say("opening the viewer; ? shows the keys", "打开查看器；按 ? 查看按键"));
         let scene = Scene::default().options(&city_folder, &live, ask)?;
-        groundline_viewer::view(ViewOptions { scene, ..ViewOptions::default() })?;
+        let bookmarks = Shelf::default().file(&city);
+        groundline_viewer::view(ViewOptions { scene, bookmarks, ..ViewOptions::default() })?;
     }
     player.stop();
     Ok(if intake::has_skipped(&report) { Outcome::Skipped } else { Outcome::Done })

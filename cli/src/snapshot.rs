@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use groundline_engine::store::City;
-use groundline_viewer::{SnapshotOptions, SnapshotReport};
+use groundline_viewer::{
+    FilmReport, SnapshotOptions, SnapshotReport, bookmark::Bookmarks, city::CityModel, view_string,
+};
 
 use crate::{
     live::{Feeds, Live},
     outcome::{Ask, Outcome, UsageError, grouped, print_json},
-    view::Scene,
+    view::{Scene, Shelf},
 };
 
 #[derive(clap::Args)]
@@ -17,8 +19,19 @@ pub struct Args {
     /// Folder of the city, or s3://bucket/prefix/name.city.
     city: PathBuf,
     /// PNG to write.
-    #[arg(long)]
-    out: PathBuf,
+    #[arg(long, required_unless_present = "tour", conflicts_with = "tour")]
+    out: Option<PathBuf>,
+    /// Fly this tour, or `all` bookmarks, and write its pictures into the folder of --frames.
+    #[arg(long, value_name = "NAME", requires = "frames")]
+    tour: Option<String>,
+    /// Folder for the pictures of a tour: frame-00001.png and on.
+    #[arg(long, value_name = "DIR", requires = "tour")]
+    frames: Option<PathBuf>,
+    /// Pictures a second of a tour.
+    #[arg(long, default_value_t = 25.0)]
+    fps: f64,
+    #[command(flatten)]
+    shelf: Shelf,
     /// Size of the picture.
     #[arg(long, default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
@@ -50,14 +63,50 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let live = Live::start(&city, &args.feeds)?;
     std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
     let scene = args.scene.options(&args.city, &live, ask)?;
-    let report = groundline_viewer::snapshot(SnapshotOptions {
-        scene,
-        out: args.out,
-        size: args.size,
-        supersample: args.fine,
-        ..SnapshotOptions::default()
-    })?;
+    let mut options = SnapshotOptions { scene, size: args.size, supersample: args.fine, ..SnapshotOptions::default() };
+    if let (Some(tour), Some(folder)) = (&args.tour, &args.frames) {
+        if !(0.1..=120.0).contains(&args.fps) {
+            return Err(UsageError(format!("--fps {}: 0.1 to 120 pictures a second", args.fps)).into());
+        }
+        let (bookmarks, trouble) = Bookmarks::open(args.shelf.file(&city), city.name());
+        if let Some(trouble) = trouble {
+            eprintln!("{trouble}");
+        }
+        let mut stops = Vec::new();
+        for (view, seconds) in bookmarks.tour(tour).map_err(UsageError)? {
+            let mut stop = options.scene.clone();
+            view_string::read(&view, &mut stop).map_err(|e| UsageError(format!("--tour {tour}: {e}")))?;
+            stops.push((stop, seconds));
+        }
+        let report = groundline_viewer::film(CityModel::open(&args.city)?, options, stops, folder, args.fps)?;
+        return tell_film(&report, ask);
+    }
+    options.out = args.out.unwrap_or_default();
+    let report = groundline_viewer::snapshot(options)?;
     tell(&report, ask)
+}
+
+/// Prints what the pictures of a tour are.
+fn tell_film(report: &FilmReport, ask: &Ask) -> Result<Outcome> {
+    if ask.json {
+        print_json(report)?;
+    } else {
+        println!(
+            "{}: {} {}, {:.1} s {} {}, {:.1} s, {}",
+            report.folder.display(),
+            report.pictures,
+            ask.say("pictures", "幅图"),
+            report.film_seconds,
+            ask.say("at", "，每秒"),
+            report.fps,
+            report.seconds,
+            report.gpu
+        );
+        for tile in &report.damaged_tiles {
+            println!("  {} {tile}", ask.say("not drawn:", "未绘制："));
+        }
+    }
+    Ok(if report.damaged_tiles.is_empty() { Outcome::Done } else { Outcome::Skipped })
 }
 
 /// Prints what a picture showed; tiles that could not be read are skipped data.

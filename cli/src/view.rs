@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use groundline_engine::{model::CimLevel, store::City};
-use groundline_viewer::{CameraChoice, Cut, Cuts, Language, LayerChoice, Moment, SceneOptions, Style, ViewOptions};
+use groundline_viewer::{Cut, Cuts, Language, SceneOptions, Style, ViewOptions, bookmark, view_string};
 
 use crate::{
     live::{Feeds, Live},
@@ -14,6 +14,9 @@ use crate::{
 /// What the window and the picture have in common.
 #[derive(clap::Args, Default)]
 pub struct Scene {
+    /// The view that this text holds, as the viewer copies it (Ctrl+C): groundline:?c=…; other options beside it override it.
+    #[arg(long, value_name = "TEXT")]
+    pub view: Option<String>,
     /// Where to look from: auto, or x,y,z,heading,pitch in city coordinates and degrees,
     /// or "look=x,y,z;distance=300;heading=0;pitch=-30".
     #[arg(long, allow_hyphen_values = true)]
@@ -54,29 +57,53 @@ pub struct Scene {
 impl Scene {
     /// As the viewer wants it.
     pub fn options(&self, city: &Path, live: &Live, ask: &Ask) -> Result<SceneOptions> {
-        let camera: CameraChoice = match &self.camera {
-            None => CameraChoice::Auto,
-            Some(text) => text.parse().map_err(|e| UsageError(format!("--camera: {e}")))?,
-        };
-        let at: Option<Moment> = match &self.at {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|e| UsageError(format!("--at: {e}")))?),
-        };
         let language: Language = ask.lang.parse().map_err(UsageError)?;
-        Ok(SceneOptions {
+        let mut scene = SceneOptions {
             city: city.to_owned(),
-            camera,
-            layers: LayerChoice { only: self.layers.clone(), without: self.without.clone() },
-            is_below: self.below,
-            detail: self.detail,
-            cuts: Cuts::new(self.cut.clone()).map_err(|e| UsageError(format!("--cut: {e}")))?,
             language,
-            at,
             live: Some(live.state.clone()),
-            style: self.style.unwrap_or_default(),
-            colour_by: self.colour_by.clone(),
             is_overlay_hidden: self.plain,
-        })
+            ..SceneOptions::default()
+        };
+        if let Some(text) = &self.view {
+            view_string::read(text, &mut scene).map_err(|e| UsageError(format!("--view: {e}")))?;
+        }
+        if let Some(text) = &self.camera {
+            scene.camera = text.parse().map_err(|e| UsageError(format!("--camera: {e}")))?;
+        }
+        if let Some(text) = &self.at {
+            scene.at = Some(text.parse().map_err(|e| UsageError(format!("--at: {e}")))?);
+        }
+        if !self.layers.is_empty() {
+            scene.layers.only.clone_from(&self.layers);
+        }
+        if !self.without.is_empty() {
+            scene.layers.without.clone_from(&self.without);
+        }
+        scene.is_below |= self.below;
+        scene.detail = self.detail.or(scene.detail);
+        scene.style = self.style.unwrap_or(scene.style);
+        scene.colour_by = self.colour_by.clone().or(scene.colour_by);
+        if !self.cut.is_empty() {
+            scene.cuts = Cuts::new(self.cut.clone()).map_err(|e| UsageError(format!("--cut: {e}")))?;
+        }
+        Ok(scene)
+    }
+}
+
+/// Where bookmarks are kept.
+#[derive(clap::Args, Default)]
+pub struct Shelf {
+    /// File (.json) or folder of the bookmarks; else the variable GROUNDLINE_BOOKMARKS, else the user's configuration folder.
+    #[arg(long, value_name = "PATH")]
+    bookmarks: Option<PathBuf>,
+}
+
+impl Shelf {
+    /// The file of a city's bookmarks.
+    pub fn file(&self, city: &City) -> Option<PathBuf> {
+        let variable = || std::env::var_os("GROUNDLINE_BOOKMARKS").filter(|path| !path.is_empty()).map(PathBuf::from);
+        bookmark::path_for(self.bookmarks.clone().or_else(variable).as_deref(), city.folder(), city.name())
     }
 }
 
@@ -88,6 +115,8 @@ pub struct Args {
     scene: Scene,
     #[command(flatten)]
     feeds: Feeds,
+    #[command(flatten)]
+    shelf: Shelf,
     /// Memory for tiles, MB.
     #[arg(long, default_value_t = 2048)]
     memory_limit: usize,
@@ -97,6 +126,8 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let city = City::open(&args.city)?;
     let live = Live::start(&city, &args.feeds)?;
     let scene = args.scene.options(&args.city, &live, ask)?;
-    groundline_viewer::view(ViewOptions { scene, tile_memory: args.memory_limit << 20, ..ViewOptions::default() })?;
+    let bookmarks = args.shelf.file(&city);
+    let tile_memory = args.memory_limit << 20;
+    groundline_viewer::view(ViewOptions { scene, tile_memory, bookmarks, ..ViewOptions::default() })?;
     Ok(Outcome::Done)
 }

@@ -10,6 +10,7 @@ use glam::{DVec2, DVec3};
 use groundline_engine::{
     crs::Frame,
     model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
+    query::{Found, Query, Search},
     store::{City, StoreError, read_file},
     tile::{Ground, TileTree, TreeError},
 };
@@ -18,6 +19,9 @@ use crate::ViewError;
 
 /// Largest tileset.json that is read, bytes.
 const MAX_TILESET_BYTES: u64 = 1 << 30;
+
+/// Names are looked for no longer than this.
+const FIND_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// One layer that can be drawn.
 pub struct LayerModel {
@@ -219,6 +223,20 @@ impl CityModel {
         let store = self.store.as_ref().ok_or_else(none)?;
         let city = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(ask(&city)?)
+    }
+
+    /// Objects whose name or id fits `text`, the best first, at most `most`; a text of no letter finds nothing.
+    pub fn find(&self, text: &str, most: usize) -> Result<Vec<Found>, String> {
+        let (Some(store), Ok(search)) = (&self.store, Search::new(text)) else { return Ok(Vec::new()) };
+        let city = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let query = Query {
+            search: Some(search),
+            limit: Some(most),
+            until: Some(std::time::Instant::now() + FIND_WITHIN),
+            ..Query::default()
+        };
+        let hits = groundline_engine::query::run(&city, &query).map_err(|error| error.to_string())?;
+        hits.collect::<Result<_, _>>().map_err(|error| error.to_string())
     }
 
     /// Height of the ground at a place; the bottom of the city where there is no terrain.

@@ -14,12 +14,18 @@ use crate::{
     attribute::Picked,
     camera::CameraPose,
     colouring::Colouring,
+    desk::Desk,
+    history::History,
+    key::{self, Action},
     lookup::Lookup,
-    material::{CityMaterial, Kind, Materials},
+    material::Kind,
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
-    scene::{Below, CityScene, Origin, SceneSet, Viewed},
-    stream::{Detail, Streaming, TileEntity, TileKey, gpu_mesh},
+    palette::Palette,
+    scene::{Below, CityScene, SceneSet, Viewed},
+    shelf::{fly_tour, serve_views},
+    snap::snap,
+    stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
 };
 
@@ -33,8 +39,8 @@ const TURN_A_PIXEL: f64 = 0.22;
 const FOLLOW: f64 = 14.0;
 /// How fast it flies, 1/s.
 const FLY: f64 = 3.2;
-/// Colour of the picked object, linear.
-const HIGHLIGHT: [f32; 4] = [0.05, 0.85, 1.0, 0.8];
+/// The camera has come to a place when it rests there for this long, seconds: then it can come back to it.
+const REST_S: f32 = 0.8;
 
 /// Mouse and keys.
 pub struct HandPlugin {
@@ -63,11 +69,50 @@ struct Hands {
     pace: f64,
     drag: Option<Drag>,
     last_click: Option<(f32, Vec2)>,
+    trail: Trail,
 }
 
-/// Marks the mesh over the picked object.
-#[derive(Component)]
-struct Highlighted;
+/// Where the camera has rested, to go back there and forth again.
+#[derive(Default)]
+struct Trail {
+    history: History<CameraPose>,
+    /// The last place of rest, and since when the goal is what it is.
+    rest: Option<CameraPose>,
+    last: Option<(CameraPose, f32)>,
+}
+
+impl Trail {
+    /// Watches where the camera is going; `now` in seconds.
+    fn watch(&mut self, goal: &CameraPose, now: f32) {
+        let is_same = self.last.is_some_and(|(last, _)| last == *goal);
+        if !is_same {
+            self.last = Some((*goal, now));
+        }
+        let Some((_, since)) = self.last else { return };
+        if now - since >= REST_S
+            && self.rest != Some(*goal)
+            && let Some(before) = self.rest.replace(*goal)
+        {
+            self.history.remember(before);
+        }
+    }
+
+    /// The place before (`is_back`) or after.
+    fn step(&mut self, goal: &CameraPose, is_back: bool) -> Option<CameraPose> {
+        let now = self.rest.unwrap_or(*goal);
+        // From a place where the camera does not rest yet, back is where it rested last.
+        let to = if is_back && now != *goal {
+            self.history.remember(now);
+            self.history.undo(*goal)
+        } else if is_back {
+            self.history.undo(now)
+        } else {
+            self.history.redo(now)
+        }?;
+        self.rest = Some(to);
+        Some(to)
+    }
+}
 
 /// A place on the screen to look at closer.
 #[derive(Message, Clone, Copy)]
@@ -75,9 +120,17 @@ struct Click(Vec2);
 
 impl Plugin for HandPlugin {
     fn build(&self, app: &mut App) {
-        app.insert_resource(Hands { home: self.home, goal: self.home, pace: FOLLOW, drag: None, last_click: None })
-            .add_message::<Click>()
-            .add_systems(Update, (move_by_mouse, move_by_keys, pick, learn, follow).chain().in_set(SceneSet::Hands));
+        let hands = Hands {
+            home: self.home,
+            goal: self.home,
+            pace: FOLLOW,
+            drag: None,
+            last_click: None,
+            trail: Trail::default(),
+        };
+        app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
+        let systems = (move_by_mouse, ask_by_keys, act, serve_views, fly_tour, fulfil, move_by_keys, pick, aim, follow);
+        app.add_systems(Update, systems.chain().in_set(SceneSet::Hands));
     }
 }
 
@@ -89,6 +142,16 @@ struct Seen<'w> {
     streaming: Res<'w, Streaming>,
     below: Res<'w, Below>,
     style: Res<'w, Style>,
+}
+
+impl Seen<'_> {
+    /// The nearest thing that the ray meets: through glass pipes first, then, from above ground, the glass itself.
+    fn met(&self, ray: &crate::pick::Ray) -> Option<(TileKey, crate::pick::Hit)> {
+        let is_below = self.below.0;
+        let is_glass = Drawing { style: *self.style, is_below }.is_glass();
+        let met = cast(&self.streaming, ray, |kind| is_met(kind, is_glass));
+        met.or_else(|| cast(&self.streaming, ray, |kind| is_met(kind, is_below)))
+    }
 }
 
 /// What the mouse can meet: below ground the ghosts do not count.
@@ -136,6 +199,7 @@ fn move_by_mouse(
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     seen: Seen,
+    (desk, mut actions): (Res<Desk>, MessageWriter<Action>),
     time: Res<Time<Real>>,
 ) {
     let Seen { viewed, city, streaming, below, .. } = seen;
@@ -192,13 +256,21 @@ fn move_by_mouse(
     if !buttons.any_pressed([MouseButton::Left, MouseButton::Right, MouseButton::Middle])
         && let Some(drag) = hands.drag.take()
         && !drag.has_moved
-        && drag.kind == DragKind::Pan
     {
+        if drag.kind == DragKind::Orbit {
+            if desk.tool.is_some() {
+                actions.write(Action::Finish);
+            }
+            return;
+        }
         let now = time.elapsed_secs();
         let is_double = hands
             .last_click
             .is_some_and(|(at, place)| now - at < DOUBLE_CLICK_S && place.distance(cursor) < CLICK_RADIUS_PX * 2.0);
-        if is_double {
+        if is_double && desk.tool.is_some() {
+            actions.write(Action::Finish);
+            hands.last_click = None;
+        } else if is_double {
             let distance = viewed.pose.place.distance(drag.anchor) * 0.4;
             state.wish = Some(Wish::FlyTo(drag.anchor, distance.max(30.0)));
             hands.last_click = None;
@@ -209,158 +281,181 @@ fn move_by_mouse(
     }
 }
 
-/// Keys of the levels of detail, CIM1 first.
-const LEVEL_KEYS: [[KeyCode; 2]; 7] = [
-    [KeyCode::Digit1, KeyCode::Numpad1],
-    [KeyCode::Digit2, KeyCode::Numpad2],
-    [KeyCode::Digit3, KeyCode::Numpad3],
-    [KeyCode::Digit4, KeyCode::Numpad4],
-    [KeyCode::Digit5, KeyCode::Numpad5],
-    [KeyCode::Digit6, KeyCode::Numpad6],
-    [KeyCode::Digit7, KeyCode::Numpad7],
-];
+/// Keys that were pressed become what they ask for.
+fn ask_by_keys(
+    keys: Res<ButtonInput<KeyCode>>,
+    egui: Option<Res<EguiWantsInput>>,
+    palette: Res<Palette>,
+    mut actions: MessageWriter<Action>,
+) {
+    let is_typing = palette.is_open || egui.is_some_and(|egui| egui.wants_keyboard_input());
+    for action in key::pressed(&keys).filter(|action| !is_typing || *action == Action::Palette) {
+        actions.write(action);
+    }
+}
 
+/// Does what was asked for by keys, buttons and the palette, where it is the camera's, the scene's or the desk's.
 #[allow(clippy::too_many_arguments)]
-fn move_by_keys(
+fn act(
+    mut actions: MessageReader<Action>,
     mut hands: ResMut<Hands>,
     mut state: ResMut<OverlayState>,
-    (mut below, mut detail, mut style, mut colouring): (
-        ResMut<Below>,
-        ResMut<Detail>,
-        ResMut<Style>,
-        ResMut<Colouring>,
-    ),
+    mut desk: ResMut<Desk>,
+    mut palette: ResMut<Palette>,
+    (mut below, mut detail, mut layers): (ResMut<Below>, ResMut<Detail>, ResMut<ShownLayers>),
+    (mut style, mut colouring): (ResMut<Style>, ResMut<Colouring>),
+    viewed: Res<Viewed>,
+) {
+    for action in actions.read() {
+        let hands = &mut *hands;
+        match *action {
+            Action::Home => (hands.goal, hands.pace) = (hands.home, FLY),
+            Action::North => (hands.goal.heading_deg, hands.pace) = (0.0, FLY * 2.0),
+            Action::ToPicked => {
+                if let Some(picked) = &state.picked {
+                    let distance = (picked.size_m * 2.6).clamp(25.0, 5000.0);
+                    hands.goal = CameraPose::looking_at(picked.place, distance, viewed.pose.heading_deg, -32.0);
+                    hands.pace = FLY;
+                }
+            }
+            Action::CameraBack | Action::CameraForward => {
+                if let Some(pose) = hands.trail.step(&hands.goal, *action == Action::CameraBack) {
+                    (hands.goal, hands.pace) = (pose, FLY);
+                }
+            }
+            Action::Below => below.0 = !below.0,
+            Action::Detail(number) => {
+                if let Some(level) = CimLevel::new(number) {
+                    detail.set_if_neq(Detail(level));
+                }
+            }
+            Action::Style => *style = style.next(),
+            Action::Colours => colouring.is_open = !colouring.is_open,
+            Action::Cuts => state.is_cuts_open = !state.is_cuts_open,
+            Action::Layers => state.is_layers_open = !state.is_layers_open,
+            Action::AllLayers => layers.0.fill(true),
+            Action::Help => state.is_help_open = !state.is_help_open,
+            Action::Palette => palette.toggle(),
+            Action::Escape => {
+                // One thing at a time: what was begun, then the help, then the picked object.
+                let was_begun = desk.leave();
+                if !was_begun && state.is_help_open {
+                    state.is_help_open = false;
+                } else if !was_begun {
+                    state.picked = None;
+                }
+            }
+            action => desk.act(action),
+        }
+    }
+}
+
+/// Moves the camera as panels, bookmarks and tours wish.
+fn fulfil(mut hands: ResMut<Hands>, mut state: ResMut<OverlayState>, mut viewed: ResMut<Viewed>) {
+    let Some(wish) = state.bypass_change_detection().wish.take() else { return };
+    match wish {
+        Wish::FlyTo(place, distance_m) => {
+            let pose = &viewed.pose;
+            let pitch = pose.pitch_deg.clamp(-60.0, -22.0);
+            hands.goal = CameraPose::looking_at(place, distance_m, pose.heading_deg, pitch);
+            hands.pace = FLY;
+        }
+        Wish::Go(pose) => (hands.goal, hands.pace) = (pose, FLY),
+        Wish::Jump(pose) => {
+            hands.goal = pose;
+            viewed.pose = pose;
+        }
+    }
+}
+
+fn move_by_keys(
+    mut hands: ResMut<Hands>,
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     viewed: Res<Viewed>,
     city: Res<CityScene>,
     time: Res<Time<Real>>,
 ) {
-    if let Some(Wish::FlyTo(place, distance_m)) = state.wish.take() {
-        let pose = &viewed.pose;
-        let pitch = pose.pitch_deg.clamp(-60.0, -22.0);
-        hands.goal = CameraPose::looking_at(place, distance_m, pose.heading_deg, pitch);
-        hands.pace = FLY;
-    }
     if egui.is_some_and(|egui| egui.wants_keyboard_input()) {
         return;
     }
-    let held = |a: KeyCode, b: KeyCode| f64::from(u8::from(keys.pressed(a) || keys.pressed(b)));
-    let forward = held(KeyCode::KeyW, KeyCode::ArrowUp) - held(KeyCode::KeyS, KeyCode::ArrowDown);
-    let right = held(KeyCode::KeyD, KeyCode::ArrowRight) - held(KeyCode::KeyA, KeyCode::ArrowLeft);
-    let up = held(KeyCode::KeyE, KeyCode::PageUp) - held(KeyCode::KeyQ, KeyCode::PageDown);
+    let held = |action| key::holding(&keys, action);
+    let forward = held(Action::Forward) - held(Action::Back);
+    let right = held(Action::Right) - held(Action::Left);
+    let up = held(Action::Rise) - held(Action::Sink);
     if forward != 0.0 || right != 0.0 || up != 0.0 {
         let height = (viewed.pose.place.z - city.0.ground_m(viewed.pose.place.truncate())).abs().max(8.0);
         let metres = height * 1.1 * f64::from(time.delta_secs().min(0.1));
         hands.goal = shift(&hands.goal, right * metres, forward * metres, up * metres);
         hands.pace = FOLLOW;
     }
-    if keys.just_pressed(KeyCode::Home) {
-        hands.goal = hands.home;
-        hands.pace = FLY;
-    }
-    if keys.just_pressed(KeyCode::KeyN) {
-        hands.goal.heading_deg = 0.0;
-        hands.pace = FLY * 2.0;
-    }
-    if keys.just_pressed(KeyCode::KeyF)
-        && let Some(picked) = &state.picked
-    {
-        let distance = (picked.size_m * 2.6).clamp(25.0, 5000.0);
-        hands.goal = CameraPose::looking_at(picked.place, distance, viewed.pose.heading_deg, -32.0);
-        hands.pace = FLY;
-    }
-    if keys.any_just_pressed([KeyCode::KeyU, KeyCode::KeyB]) {
-        below.0 = !below.0;
-    }
-    let digits = LEVEL_KEYS.iter().zip(1..).filter(|(pair, _)| keys.any_just_pressed(**pair));
-    if let Some(level) = digits.filter_map(|(_, number)| CimLevel::new(number)).next() {
-        detail.set_if_neq(Detail(level));
-    }
-    if keys.just_pressed(KeyCode::KeyX) {
-        state.is_cuts_open = !state.is_cuts_open;
-    }
-    if keys.just_pressed(KeyCode::KeyV) {
-        *style = style.next();
-    }
-    if keys.just_pressed(KeyCode::KeyK) {
-        colouring.is_open = !colouring.is_open;
-    }
-    if keys.just_pressed(KeyCode::KeyL) {
-        state.is_layers_open = !state.is_layers_open;
-    }
-    if keys.any_just_pressed([KeyCode::Slash, KeyCode::F1]) {
-        state.is_help_open = !state.is_help_open;
-    }
-    if keys.just_pressed(KeyCode::Escape) {
-        state.picked = None;
-        state.is_help_open = false;
-    }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn pick(
-    mut clicks: MessageReader<Click>,
-    mut state: ResMut<OverlayState>,
-    mut commands: Commands,
-    mut meshes: ResMut<Assets<Mesh>>,
-    mut materials: ResMut<Assets<CityMaterial>>,
-    shared: Res<Materials>,
+/// Where a measuring click at `pixel` goes, and what is hit there.
+fn aimed(pixel: Vec2, seen: &Seen) -> (Option<crate::snap::Snap>, Option<(TileKey, crate::pick::Hit)>) {
+    let is_below = seen.below.0;
+    let is_seen = |kind| is_met(kind, is_below);
+    let hit = cast(&seen.streaming, &seen.viewed.ray(pixel), is_seen);
+    let surface = hit.as_ref().map(|(_, hit)| hit.place).or_else(|| meet_ground(&seen.city.0, &seen.viewed.ray(pixel)));
+    let tiles: Vec<_> = seen.streaming.shown_picks().map(|(_, tile)| tile).collect();
+    (snap(&tiles, &seen.viewed, pixel, surface, is_seen, |kind, place| seen.streaming.cuts.shows(kind, place)), hit)
+}
+
+/// Follows the mouse with the mark of where a click would go, while a tool is in hand.
+fn aim(
+    mut last: Local<Option<(Vec2, CameraPose)>>,
+    mut desk: ResMut<Desk>,
+    windows: Query<&Window, With<PrimaryWindow>>,
+    egui: Option<Res<EguiWantsInput>>,
+    hands: Res<Hands>,
     seen: Seen,
-    origin: Res<Origin>,
-    highlighted: Query<Entity, With<Highlighted>>,
 ) {
-    let Seen { viewed, city, streaming, below, style } = seen;
-    let click = clicks.read().last().copied();
-    if click.is_some() || state.picked.is_none() {
-        for entity in &highlighted {
-            commands.entity(entity).despawn();
-        }
+    if desk.tool.is_none() {
+        *last = None;
+        return;
     }
-    let Some(Click(pixel)) = click else { return };
-    state.picked = None;
-    let ray = viewed.ray(pixel);
-    // Through glass pipes come first, then, from above ground, the glass itself.
-    let is_glass = Drawing { style: *style, is_below: below.0 }.is_glass();
-    let met = cast(&streaming, &ray, |kind| is_met(kind, is_glass));
-    let met = met.or_else(|| cast(&streaming, &ray, |kind| is_met(kind, below.0)));
-    let Some((key, hit)) = met else { return };
-    let Some((_, tile)) = streaming.shown_picks().find(|(shown, _)| *shown == key) else { return };
-    let row = hit.feature as usize;
-    let Some(id) = tile.features.ids.get(row).cloned() else { return };
-    let mesh = tile.feature_mesh(hit.feature);
-    let size_m = if mesh.positions.is_empty() { 10.0 } else { f64::from((mesh.max - mesh.min).length()) };
-    if !mesh.positions.is_empty() {
-        let material = materials.add(CityMaterial::new(Kind::Highlight, HIGHLIGHT, None, &shared.look));
-        commands.spawn((
-            Mesh3d(meshes.add(gpu_mesh(&mesh))),
-            MeshMaterial3d(material),
-            Transform::from_translation(origin.0.render_from_city(tile.origin)),
-            bevy::camera::primitives::Aabb::from_min_max(mesh.min, mesh.max),
-            bevy::light::NotShadowCaster,
-            TileEntity { origin: tile.origin, kind: Kind::Highlight },
-            Highlighted,
-        ));
+    let is_over_panel = egui.is_some_and(|egui| egui.is_pointer_over_area());
+    let cursor = windows.single().ok().and_then(Window::physical_cursor_position);
+    let Some(cursor) = cursor.filter(|_| !is_over_panel && hands.drag.is_none()) else {
+        desk.hover = None;
+        *last = None;
+        return;
+    };
+    if *last != Some((cursor, seen.viewed.pose)) {
+        *last = Some((cursor, seen.viewed.pose));
+        desk.hover = aimed(cursor, &seen).0;
     }
-    state.picked = Some(Picked {
-        object: Lookup::start(&city.0, &id),
-        id,
-        class: tile.features.classes.get(row).cloned().unwrap_or_default(),
-        name: tile.features.names.get(row).cloned().unwrap_or_default(),
-        layer: city.0.layers.get(key.layer).map_or_else(String::new, |layer| layer.name.clone()),
-        place: hit.place,
-        size_m,
-    });
 }
 
-/// Takes what the store says of the picked object, and keeps drawing until it has said it.
-fn learn(mut state: ResMut<OverlayState>, mut redraw: MessageWriter<RequestRedraw>) {
-    if let Some(picked) = &mut state.bypass_change_detection().picked
-        && matches!(picked.object, Lookup::Waiting(_))
-    {
-        picked.object.poll();
-        redraw.write(RequestRedraw);
+/// A click picks what is there, or gives a point to the tool in hand.
+fn pick(mut clicks: MessageReader<Click>, mut state: ResMut<OverlayState>, mut desk: ResMut<Desk>, seen: Seen) {
+    let Some(Click(pixel)) = clicks.read().last().copied() else { return };
+    let id_of = |key: TileKey, hit: &crate::pick::Hit| {
+        let (_, tile) = seen.streaming.shown_picks().find(|(shown, _)| *shown == key)?;
+        tile.features.ids.get(hit.feature as usize).cloned()
+    };
+    if desk.tool.is_some() {
+        let (snap, hit) = aimed(pixel, &seen);
+        if let Some(snap) = snap {
+            let object = hit.and_then(|(key, hit)| id_of(key, &hit));
+            desk.click(snap.place, object);
+        }
+        return;
     }
+    state.picked = None;
+    let ray = seen.viewed.ray(pixel);
+    let Some((key, hit)) = seen.met(&ray) else { return };
+    let Some(id) = id_of(key, &hit) else { return };
+    // The rest is filled in from the tile and the store.
+    state.picked = Some(Picked {
+        object: Lookup::start(&seen.city.0, &id),
+        id,
+        class: String::new(),
+        name: String::new(),
+        layer: String::new(),
+        place: hit.place,
+        size_m: 10.0,
+    });
 }
 
 /// Lets the camera follow its goal, softly.
@@ -373,6 +468,8 @@ fn follow(
     mut redraw: MessageWriter<RequestRedraw>,
 ) {
     hands.goal = constrained(&hands.goal, &city.0, below.0);
+    let hands = &mut *hands;
+    hands.trail.watch(&hands.goal, time.elapsed_secs());
     if viewed.pose == hands.goal {
         return;
     }
@@ -383,4 +480,120 @@ fn follow(
         && ((eased.heading_deg - hands.goal.heading_deg + 180.0).rem_euclid(360.0) - 180.0).abs() < 0.01;
     viewed.pose = if is_there { hands.goal } else { constrained(&eased, &city.0, below.0) };
     redraw.write(RequestRedraw);
+}
+
+#[cfg(test)]
+mod tests {
+    use groundline_engine::tile::Ground;
+
+    use super::*;
+    use crate::{
+        bookmark::Bookmarks,
+        city::CityModel,
+        desk::Tool,
+        measure::MeasureKind,
+        options::SceneOptions,
+        scene::insert_state,
+        shelf::{Shelf, ShelfWish},
+    };
+
+    fn pose(x: f64) -> CameraPose {
+        CameraPose { place: DVec3::new(x, 0.0, 100.0), heading_deg: 0.0, pitch_deg: -30.0 }
+    }
+
+    /// The window's hands without a window.
+    fn app() -> App {
+        let mut app = App::new();
+        let city = CityModel::of_layers("none", vec![], Ground::default(), vec![]);
+        let scene = SceneOptions::default();
+        app.insert_resource(OverlayState::new(&city, &scene)).init_resource::<Shelf>();
+        app.init_resource::<ButtonInput<KeyCode>>().init_resource::<ButtonInput<MouseButton>>();
+        app.init_resource::<Time<Real>>().add_message::<MouseWheel>().add_message::<RequestRedraw>();
+        insert_state(&mut app, city, pose(0.0), &scene);
+        app.insert_resource(Streaming::start(1 << 20, 8.0, false, 1)).add_plugins(HandPlugin { home: pose(0.0) });
+        app
+    }
+
+    fn press(app: &mut App, pressed: &[KeyCode]) {
+        let mut keys = app.world_mut().resource_mut::<ButtonInput<KeyCode>>();
+        pressed.iter().for_each(|key| keys.press(*key));
+        app.update();
+        let mut keys = app.world_mut().resource_mut::<ButtonInput<KeyCode>>();
+        keys.release_all();
+        keys.clear();
+        app.update();
+    }
+
+    #[test]
+    fn keys_reach_scene_desk_and_palette() {
+        let mut app = app();
+        press(&mut app, &[KeyCode::KeyU]);
+        press(&mut app, &[KeyCode::Digit2]);
+        assert!(app.world().resource::<Below>().0);
+        assert_eq!(app.world().resource::<Detail>().0, CimLevel::FRAME);
+        press(&mut app, &[KeyCode::KeyM]);
+        let desk = |app: &App| app.world().resource::<Desk>().tool;
+        assert_eq!(desk(&app), Some(Tool::Measure(MeasureKind::Length)));
+        press(&mut app, &[KeyCode::F1]);
+        press(&mut app, &[KeyCode::Escape]);
+        assert_eq!(desk(&app), None);
+        assert!(app.world().resource::<OverlayState>().is_help_open, "one thing at a time");
+        press(&mut app, &[KeyCode::Escape]);
+        assert!(!app.world().resource::<OverlayState>().is_help_open);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyK]);
+        assert!(app.world().resource::<Palette>().is_open);
+        press(&mut app, &[KeyCode::KeyM]);
+        assert_eq!(desk(&app), None, "what is typed into the palette is no command");
+    }
+
+    #[test]
+    fn a_bookmark_brings_the_view_back() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut app = app();
+        let (bookmarks, _) = Bookmarks::open(Some(folder.path().join("b.json")), "none");
+        app.insert_resource(Shelf::of(bookmarks));
+        let places = [pose(1.0).place, pose(4.0).place];
+        {
+            let mut desk = app.world_mut().resource_mut::<Desk>();
+            desk.act(Action::Measure(MeasureKind::Height));
+            places.iter().for_each(|place| desk.click(*place, None));
+        }
+        press(&mut app, &[KeyCode::KeyU]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyD]);
+        let name = app.world().resource::<Shelf>().bookmarks.list()[0].name.clone();
+        press(&mut app, &[KeyCode::KeyU]);
+        app.world_mut().resource_mut::<Desk>().act(Action::ClearNotes);
+        app.world_mut().resource_mut::<Hands>().goal = pose(900.0);
+        app.world_mut().resource_mut::<Shelf>().wish = Some(ShelfWish::Go(name));
+        app.update();
+        assert!(app.world().resource::<Below>().0);
+        assert_eq!(app.world().resource::<Desk>().notes.measurements[0].points, places);
+        assert!(app.world().resource::<Hands>().goal.place.distance(pose(0.0).place) < 1e-3);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
+        assert!(app.world().resource::<Desk>().notes.measurements.is_empty(), "even that can be undone");
+    }
+
+    #[test]
+    fn the_camera_goes_back_to_where_it_rested() {
+        let mut trail = Trail::default();
+        let mut now = 0.0;
+        let mut rest = |trail: &mut Trail, x: f64, seconds: f32| {
+            let end = now + seconds;
+            while now < end {
+                trail.watch(&pose(x), now);
+                now += 0.1;
+            }
+        };
+        rest(&mut trail, 0.0, 2.0);
+        rest(&mut trail, 3.0, 0.3);
+        rest(&mut trail, 5.0, 2.0);
+        rest(&mut trail, 9.0, 2.0);
+        assert_eq!(trail.step(&pose(9.0), true), Some(pose(5.0)));
+        rest(&mut trail, 5.0, 2.0);
+        assert_eq!(trail.step(&pose(5.0), true), Some(pose(0.0)), "it only passed by 3");
+        assert_eq!(trail.step(&pose(0.0), true), None);
+        assert_eq!(trail.step(&pose(0.0), false), Some(pose(5.0)));
+        assert_eq!(trail.step(&pose(5.0), false), Some(pose(9.0)));
+        assert_eq!(trail.step(&pose(11.0), true), Some(pose(9.0)), "from where it does not rest yet");
+    }
 }

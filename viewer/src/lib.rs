@@ -9,43 +9,61 @@
 //! [`origin`]. Everything that is drawn goes through one shader (`shaders/city.wgsl`) and the sky's
 //! (`shaders/sky.wgsl`), so that a software driver shows the first whole picture soon.
 
+pub mod annotation;
 mod attribute;
 mod badge;
+pub mod bookmark;
 pub mod camera;
 mod cap;
 pub mod city;
 mod classes;
+mod clipboard;
 mod colouring;
 pub mod content;
 mod cut;
 mod cut_panel;
+mod desk;
+mod desk_panel;
 mod detail;
 mod driver;
 mod edges;
 mod field;
+mod finder;
 pub mod glb;
 mod hand;
+mod history;
+mod key;
 mod legend;
 mod look;
 mod lookup;
+mod mark;
 mod material;
+pub mod measure;
 mod navigation;
 pub mod options;
 pub mod origin;
 mod overlay;
+mod palette;
 mod panel;
 pub mod pick;
 mod plane;
 pub mod ramp;
 mod scene;
 mod sea;
+mod selection;
+mod shelf;
+mod snap;
 mod snapshot;
 mod soil;
+pub mod solid;
 mod stream;
 mod style;
 pub mod sun;
 mod text;
 mod theme;
+pub mod tour;
+mod view_state;
+pub mod view_string;
 mod window;
 
 use std::path::PathBuf;
@@ -53,8 +71,8 @@ use std::path::PathBuf;
 pub use camera::{CameraChoice, CameraPose};
 pub use cut::{Cut, CutError, Cuts};
 pub use driver::check as check_driver;
-pub use options::{Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
-pub use snapshot::{picture, snapshot};
+pub use options::{FilmReport, Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
+pub use snapshot::{film, picture, snapshot};
 pub use style::Style;
 pub use sun::Moment;
 pub use window::view;
@@ -123,6 +141,9 @@ pub enum ViewError {
         /// Reason.
         reason: String,
     },
+    /// A tour that cannot be flown.
+    #[error("{0}")]
+    Tour(String),
     /// The window ended with an error.
     #[error("the window ended with code {0}")]
     Ended(u8),

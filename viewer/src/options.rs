@@ -5,7 +5,10 @@ use std::{path::PathBuf, str::FromStr};
 use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
-use crate::{camera::CameraChoice, cut::Cuts, style::Style, sun::Moment};
+use crate::{
+    annotation::Annotation, camera::CameraChoice, cut::Cuts, measure::Measurement, style::Style, sun::Moment,
+    view_string::Selection,
+};
 
 /// Language of everything that is written on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,16 @@ pub enum Language {
     Zh,
     /// English.
     En,
+}
+
+impl Language {
+    /// The other one of the two.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Zh => Self::En,
+            Self::En => Self::Zh,
+        }
+    }
 }
 
 impl FromStr for Language {
@@ -32,7 +45,7 @@ impl FromStr for Language {
 /// Which layers are drawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerChoice {
-    /// Only these; all when empty. A name stands for a layer's name or a class word.
+    /// Only these; all when empty. A name stands for a layer's name or a class word, with `=` before it for a layer alone.
     pub only: Vec<String>,
     /// Not these.
     pub without: Vec<String>,
@@ -41,7 +54,10 @@ pub struct LayerChoice {
 impl LayerChoice {
     /// Whether the layer `name`, which holds objects of `classes`, is drawn.
     pub fn shows<'a>(&self, name: &str, classes: impl IntoIterator<Item = &'a str> + Clone) -> bool {
-        let meant = |word: &String| word == name || classes.clone().into_iter().any(|class| class == word);
+        let meant = |word: &String| match word.strip_prefix('=') {
+            Some(exact) => exact == name,
+            None => word == name || classes.clone().into_iter().any(|class| class == word),
+        };
         (self.only.is_empty() || self.only.iter().any(meant)) && !self.without.iter().any(meant)
     }
 }
@@ -72,6 +88,12 @@ pub struct SceneOptions {
     /// The attribute that objects are coloured by: `class`, `stage`, `height`, `age` or a key; `CLASS:KEY` or `LAYER:KEY` for
     /// those objects alone.
     pub colour_by: Option<String>,
+    /// The picked object.
+    pub selected: Option<Selection>,
+    /// Measurements.
+    pub measurements: Vec<Measurement>,
+    /// Annotations.
+    pub annotations: Vec<Annotation>,
     /// Leaves out everything but the city itself.
     pub is_overlay_hidden: bool,
 }
@@ -85,11 +107,13 @@ pub struct ViewOptions {
     pub size: (u32, u32),
     /// Memory for tiles, bytes.
     pub tile_memory: usize,
+    /// File of the bookmarks; without it none are kept.
+    pub bookmarks: Option<PathBuf>,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { scene: SceneOptions::default(), size: (1600, 900), tile_memory: 2 << 30 }
+        Self { scene: SceneOptions::default(), size: (1600, 900), tile_memory: 2 << 30, bookmarks: None }
     }
 }
 
@@ -150,6 +174,25 @@ pub struct SnapshotReport {
     pub gpu: String,
 }
 
+/// What the pictures of a tour are and cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct FilmReport {
+    /// Folder of the pictures, `frame-00001.png` and on.
+    pub folder: PathBuf,
+    /// How many.
+    pub pictures: u32,
+    /// Seconds that they last.
+    pub film_seconds: f64,
+    /// Pictures a second.
+    pub fps: f64,
+    /// Tiles that could not be read, with the reason.
+    pub damaged_tiles: Vec<String>,
+    /// Seconds from call to the last file.
+    pub seconds: f64,
+    /// Driver that rendered.
+    pub gpu: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,5 +205,7 @@ mod tests {
         assert!(!choice.shows("trees", ["tree"]));
         assert!(!choice.shows("gas", ["pipe"]));
         assert!(LayerChoice::default().shows("anything", ["tree"]));
+        let exact = LayerChoice { without: vec!["=tree".into()], ..LayerChoice::default() };
+        assert!(exact.shows("park", ["tree"]) && !exact.shows("tree", ["lamp"]), "a layer's name alone");
     }
 }

@@ -1,6 +1,6 @@
 //! What is written over the city: title, legend, sensors, alarms, scale. The same in the window and in a snapshot.
 
-use bevy::prelude::*;
+use bevy::{ecs::system::SystemParam, prelude::*};
 use bevy_egui::{
     EguiContexts, EguiPlugin, EguiPrimaryContextPass,
     egui::{self, Align2, Pos2, Rect, pos2},
@@ -11,17 +11,25 @@ use groundline_engine::live::{Alarm, LiveState, Subject, now_ms};
 use crate::{
     attribute::Picked,
     badge::{self, Badge, Condition, Place},
+    camera::CameraPose,
     city::CityModel,
     colouring::Colouring,
     cut::Cuts,
-    legend,
+    desk::Desk,
+    desk_panel,
+    key::Action,
+    legend, mark,
     options::{Language, SceneOptions},
+    palette::{Known, Palette, Target},
     panel,
     scene::{Below, CityScene, Clock, Viewed},
+    selection::SelectionPlugin,
+    shelf::{Shelf, ShelfWish},
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
     text::Texts,
     theme,
+    view_string::Selection,
 };
 
 /// Labels of sensors where nothing is wrong; the others become dots.
@@ -48,10 +56,13 @@ pub struct OverlayState {
     pub is_help_open: bool,
     /// What was clicked on.
     pub picked: Option<Picked>,
+    /// What is to be picked, by its id.
+    pub to_pick: Option<Selection>,
     /// Where the mouse points, in the city's frame.
     pub pointed: Option<DVec3>,
     /// Something the panels want the camera to do.
     pub wish: Option<Wish>,
+    other_texts: Option<Texts>,
     has_theme: bool,
 }
 
@@ -60,6 +71,10 @@ pub struct OverlayState {
 pub enum Wish {
     /// Fly to a place, keeping this distance.
     FlyTo(DVec3, f64),
+    /// Fly to a pose.
+    Go(CameraPose),
+    /// Be at a pose at once.
+    Jump(CameraPose),
 }
 
 impl OverlayState {
@@ -76,8 +91,10 @@ impl OverlayState {
             is_cuts_open: false,
             is_help_open: false,
             picked: None,
+            to_pick: options.selected.clone(),
             pointed: None,
             wish: None,
+            other_texts: None,
             has_theme: false,
         }
     }
@@ -100,6 +117,12 @@ impl OverlayState {
         }
     }
 
+    /// Whether something that it shows is not there yet.
+    pub fn is_waiting(&self) -> bool {
+        let is_reading = |picked: &Picked| matches!(picked.object, crate::lookup::Lookup::Waiting(_));
+        self.to_pick.is_some() || self.picked.as_ref().is_some_and(is_reading)
+    }
+
     /// Whether Chinese is shown.
     pub fn is_chinese(&self) -> bool {
         self.texts.language == Language::Zh
@@ -114,6 +137,8 @@ pub struct OverlayPlugin {
 
 impl Plugin for OverlayPlugin {
     fn build(&self, app: &mut App) {
+        app.add_plugins(SelectionPlugin).add_message::<Action>();
+        app.init_resource::<Shelf>().init_resource::<Palette>();
         if self.is_hidden {
             return;
         }
@@ -138,6 +163,8 @@ fn draw_overlay(
     clock: Res<Clock>,
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
+    mut desk: ResMut<Desk>,
+    mut window: WindowOnly,
 ) -> Result {
     let ctx = contexts.ctx_mut()?;
     if !state.has_theme {
@@ -164,9 +191,8 @@ fn draw_overlay(
     taken.push(panel::title(ctx, state, &seen));
     taken.push(panel::scale_bar(ctx, state, &seen));
     taken.push(panel::compass(ctx, &seen, &state.texts));
-    if let Some(rect) = panel::alarms(ctx, state, &seen) {
-        taken.push(rect);
-    }
+    let alarms = panel::alarms(ctx, state, &seen);
+    taken.extend(alarms);
     // Below the title, one under the other.
     let mut top = taken[0].bottom() + 10.0;
     let is_glass = Drawing { style: *style, is_below: below.0 }.is_glass();
@@ -179,29 +205,80 @@ fn draw_overlay(
         top = rect.bottom() + 10.0;
     }
     if state.is_interactive {
+        let mut asked = Vec::new();
+        let tools = desk_panel::tools(ctx, &desk, &window.shelf, &seen, &state.texts, &mut asked);
+        taken.push(tools);
+        taken.extend(desk_panel::notes(ctx, &mut desk, &seen, &state.texts, tools.bottom()));
+        let below_alarms = alarms.map_or(seen.screen.top() + 16.0, |rect| rect.bottom() + 10.0);
+        taken.extend(desk_panel::bookmarks(ctx, &mut window.shelf, &seen, &state.texts, below_alarms));
+        desk_panel::writing(ctx, &mut desk, &seen, &state.texts);
+        desk_panel::message(ctx, &mut desk, &seen);
+        window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
+        if state.is_cuts_open {
+            let mut changed = cuts.clone();
+            let rect = crate::cut_panel::show(ctx, &mut changed, &seen, &state.texts, top);
+            cuts.set_if_neq(changed);
+            taken.push(rect);
+            top = rect.bottom() + 10.0;
+        }
         if state.is_layers_open {
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
         }
-        if state.is_cuts_open {
-            let top = taken[3.min(taken.len())..].iter().filter(|rect| rect.left() < 100.0).map(|rect| rect.bottom());
-            let top = top.fold(taken[0].bottom(), f32::max) + 10.0;
-            let mut changed = cuts.clone();
-            taken.push(crate::cut_panel::show(ctx, &mut changed, &seen, &state.texts, top));
-            cuts.set_if_neq(changed);
-        }
-        if let Some(rect) = panel::attributes(ctx, state, &seen) {
-            taken.push(rect);
-        }
         panel::status(ctx, state, &streaming, &seen);
-        panel::help(ctx, state);
+        desk_panel::help(ctx, state, &seen);
         let (mut level, mut drawn) = (detail.0, *style);
         let is_open = &mut colouring.bypass_change_detection().is_open;
         panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open), &seen);
         detail.set_if_neq(Detail(level));
         style.set_if_neq(drawn);
     }
+    taken.extend(panel::attributes(ctx, state, &seen));
+    taken.extend(mark::draw(ctx, &desk, &seen, &state.texts, &taken));
     draw_badges(ctx, state, &seen, &taken);
     Ok(())
+}
+
+/// What only the window has.
+#[derive(SystemParam)]
+struct WindowOnly<'w> {
+    shelf: ResMut<'w, Shelf>,
+    palette: ResMut<'w, Palette>,
+    actions: MessageWriter<'w, Action>,
+}
+
+impl WindowOnly<'_> {
+    /// Shows the palette, and hands on what was asked for in it and by buttons.
+    fn ask(
+        &mut self,
+        ctx: &egui::Context,
+        state: &mut OverlayState,
+        city: &CityScene,
+        shown: &mut [bool],
+        asked: &mut Vec<Action>,
+        screen: Rect,
+    ) {
+        let other = state.other_texts.get_or_insert_with(|| Texts::new(state.texts.language.other()));
+        let texts = [&state.texts, other];
+        let known = Known { city: &city.0, shown, bookmarks: &self.shelf.bookmarks, texts };
+        match self.palette.show(ctx, screen, &city.0, &known) {
+            None => {}
+            Some(Target::Act(action)) => asked.push(action),
+            Some(Target::Layer(index)) => {
+                if let Some(is_shown) = shown.get_mut(index) {
+                    *is_shown = !*is_shown;
+                }
+            }
+            Some(Target::Bookmark(name)) => self.shelf.wish = Some(ShelfWish::Go(name)),
+            Some(Target::Tour(name)) => self.shelf.wish = Some(ShelfWish::Play(name)),
+            Some(Target::Object { id, place, size_m }) => {
+                state.to_pick = Some(Selection { id, place: Some(place) });
+                state.wish = Some(Wish::FlyTo(place, (size_m * 2.6).clamp(40.0, 5000.0)));
+            }
+        }
+        asked.drain(..).for_each(|action| {
+            self.actions.write(action);
+        });
+    }
 }
 
 fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>, taken: &[Rect]) {

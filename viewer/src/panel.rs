@@ -366,38 +366,6 @@ pub fn status(ctx: &egui::Context, state: &OverlayState, streaming: &Streaming, 
     }
 }
 
-/// What the hands can do.
-pub fn help(ctx: &egui::Context, state: &mut OverlayState) {
-    if !state.is_help_open {
-        return;
-    }
-    let texts = &state.texts;
-    let mut is_open = true;
-    egui::Window::new(texts.get("help"))
-        .open(&mut is_open)
-        .collapsible(false)
-        .resizable(false)
-        .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
-        .show(ctx, |ui| {
-            for line in [
-                texts.get("help-pan"),
-                texts.get("help-orbit"),
-                texts.get("help-zoom"),
-                texts.get("help-fly"),
-                texts.get("help-keys"),
-                texts.get("help-home"),
-                texts.get("help-below"),
-                texts.get("help-detail"),
-                texts.get("help-cuts"),
-                texts.get("help-style"),
-                texts.get("help-help"),
-            ] {
-                ui.label(RichText::new(line).size(13.0));
-            }
-        });
-    state.is_help_open &= is_open;
-}
-
 /// Under which the name of a level of detail is among the texts.
 fn level_key(level: CimLevel) -> &'static str {
     ["cim-1", "cim-2", "cim-3", "cim-4", "cim-5", "cim-6", "cim-7"][usize::from(level.number() - 1)]

@@ -7,7 +7,7 @@ use glam::{DVec3, Vec3};
 use crate::{
     content::{DrawMaterial, DrawMesh, Features, NO_FEATURE, TileMeshes},
     material::Kind,
-    origin::axes_from_city,
+    origin::{axes_from_city, city_from_axes},
 };
 
 /// A ray in the city's frame.
@@ -151,6 +151,19 @@ impl PickTile {
         nearest
     }
 
+    /// The triangles of one feature in the city's frame.
+    pub fn feature_triangles(&self, feature: u32) -> impl Iterator<Item = [DVec3; 3]> + '_ {
+        self.meshes.iter().flat_map(move |mesh| {
+            let ours = move |triangle: &&[u32]| mesh.features.get(triangle[0] as usize) == Some(&feature);
+            mesh.indices.chunks_exact(3).filter(ours).map(move |triangle| {
+                [0, 1, 2].map(|k| {
+                    let corner = Vec3::from(mesh.positions[triangle[k] as usize]);
+                    self.origin + city_from_axes(corner.as_dvec3())
+                })
+            })
+        })
+    }
+
     /// The triangles of one feature as a mesh of its own, with flat white colour.
     pub fn feature_mesh(&self, feature: u32) -> DrawMesh {
         let mut out = DrawMesh { min: Vec3::INFINITY, max: Vec3::NEG_INFINITY, ..DrawMesh::default() };
@@ -273,5 +286,7 @@ mod tests {
         let mesh = tile().feature_mesh(9);
         assert_eq!(mesh.indices.len(), 6);
         assert_eq!(mesh.max.y, -3.0);
+        let triangles: Vec<_> = tile().feature_triangles(9).collect();
+        assert_eq!((triangles.len(), triangles[0][0]), (2, tile().origin + DVec3::new(-10.0, -10.0, -3.0)));
     }
 }

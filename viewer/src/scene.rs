@@ -22,6 +22,7 @@ use crate::{
     city::CityModel,
     colouring::{Colouring, colour_tiles, read_colours},
     cut::Cuts,
+    desk::Desk,
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     options::SceneOptions,
@@ -326,6 +327,7 @@ fn light_scene(
 
 /// The state of the scene for a city and what was asked for.
 pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &SceneOptions) {
+    app.insert_resource(Desk::of(scene));
     let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
     app.insert_resource(Origin(RenderOrigin::near(pose.place)))

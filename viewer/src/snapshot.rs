@@ -4,7 +4,7 @@
 //! twice: the scene is held back until everything is there, then one frame is rendered and read back.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use bevy::{
     app::TerminalCtrlCHandlerPlugin,
     asset::RenderAssetUsages,
     camera::{ImageRenderTarget, RenderTarget},
+    ecs::system::RunSystemOnce,
     image::Image,
     log::LogPlugin,
     prelude::*,
@@ -37,14 +38,18 @@ use crate::{
     city::CityModel,
     colouring::{Colouring, State},
     driver,
-    options::{SnapshotOptions, SnapshotReport},
+    options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
     overlay::{OverlayPlugin, OverlayState},
-    scene::{CityCamera, ScenePlugin, camera_bundle, insert_state},
+    scene::{CityCamera, ScenePlugin, Viewed, camera_bundle, insert_state},
     stream::{ShownLayers, Streaming},
+    tour::Flight,
+    view_state::{Showing, shown_layers},
 };
 
 /// Largest side of a picture, pixels.
 const MAX_SIDE: u32 = 16_384;
+/// Most pictures of a tour.
+const MAX_FRAMES: f64 = 100_000.0;
 
 /// Renders the city into a PNG.
 pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
@@ -55,50 +60,12 @@ pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
 
 /// Renders a city that is open already.
 pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> Result<SnapshotReport, ViewError> {
-    let mut phases = Phases { started, last: Instant::now(), list: vec![] };
-    phases.list.push(("open".into(), started.elapsed().as_secs_f64()));
-    let scale = options.supersample.clamp(1, 4);
+    let mut studio = Studio::open(city, &options, started)?;
+    let (frames, pixels) = studio.shoot(options.timeout_s)?;
     let (width, height) = options.size;
-    if width == 0 || height == 0 || width.max(height) * scale > MAX_SIDE {
-        return Err(ViewError::Size { width, height });
-    }
-    driver::check()?;
-    phases.mark("driver");
-    let mut app = headless_app();
-    phases.mark("renderer");
-    let target = add_target(&mut app, width * scale, height * scale);
-    let aspect = f64::from(width) / f64::from(height);
-    let pose = options.scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
-    let shown: Vec<bool> = city
-        .layers
-        .iter()
-        .map(|layer| options.scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
-        .collect();
-    let overlay = OverlayState::new(&city, &options.scene);
-    insert_state(&mut app, city, pose, &options.scene);
-    app.insert_resource(ShownLayers(shown));
-    app.insert_resource(Streaming::start(usize::MAX, options.max_error_px * f64::from(scale), true, 2));
-    app.insert_resource(overlay);
-    app.add_plugins(OverlayPlugin { is_hidden: options.scene.is_overlay_hidden });
-    app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(ImageRenderTarget {
-        handle: target.clone(),
-        scale_factor: scale as f32,
-    }))));
-    app.finish();
-    app.cleanup();
-    phases.mark("set-up");
-
-    let frames = render_until_complete(&mut app, &options, &mut phases)?;
-    let pixels = read_back(&mut app, &target, width * scale, height * scale)?;
-    phases.mark("render");
-    write_png(&options.out, pixels, width, height, scale)?;
-    phases.mark("png");
-
-    let gpu = app
-        .world()
-        .get_resource::<RenderAdapterInfo>()
-        .map_or_else(String::new, |info| format!("{} ({:?}, {})", info.name, info.backend, info.driver_info));
-    let streaming = app.world().resource::<Streaming>();
+    write_png(&options.out, pixels, width, height, studio.scale)?;
+    studio.phases.mark("png");
+    let streaming = studio.app.world().resource::<Streaming>();
     Ok(SnapshotReport {
         out: options.out,
         width,
@@ -109,9 +76,120 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         damaged_tiles: streaming.damaged.clone(),
         frames,
         seconds: started.elapsed().as_secs_f64(),
-        phases: phases.list,
-        gpu,
+        gpu: studio.gpu(),
+        phases: studio.phases.list,
     })
+}
+
+/// Renders a tour into numbered PNGs: views with their seconds, `fps` pictures a second.
+pub fn film(
+    city: CityModel,
+    options: SnapshotOptions,
+    stops: Vec<(SceneOptions, f64)>,
+    folder: &Path,
+    fps: f64,
+) -> Result<FilmReport, ViewError> {
+    let started = Instant::now();
+    let aspect = f64::from(options.size.0) / f64::from(options.size.1.max(1));
+    let extent = city.overview_extent();
+    let pose_of = |scene: &SceneOptions| scene.camera.pose(&extent, aspect, |place| city.ground.height_at(place));
+    let flight = Flight::new(stops.iter().map(|(scene, seconds)| (pose_of(scene), *seconds)).collect());
+    let count = (flight.duration_s() * fps).ceil();
+    if !(1.0..=MAX_FRAMES).contains(&count) {
+        return Err(ViewError::Tour(format!("{count} pictures: 1 to {MAX_FRAMES} are made")));
+    }
+    if frame_path(folder, 1).exists() {
+        return Err(ViewError::Tour(format!("{} holds pictures of a tour already", folder.display())));
+    }
+    let mut studio = Studio::open(city, &options, started)?;
+    let mut at_stop = None;
+    for number in 0..count as u32 {
+        let Some((stop, pose)) = flight.at(f64::from(number) / fps) else { break };
+        let world = studio.app.world_mut();
+        if at_stop.replace(stop) != Some(stop) {
+            let scene = stops[stop].0.clone();
+            world
+                .run_system_once(move |mut showing: Showing| showing.apply_all_but_camera(&scene))
+                .map_err(|error| ViewError::Tour(error.to_string()))?;
+        }
+        world.resource_mut::<Viewed>().pose = pose;
+        studio.phases.started = Instant::now();
+        let (_, pixels) = studio.shoot(options.timeout_s)?;
+        write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
+    }
+    let damaged_tiles = studio.app.world().resource::<Streaming>().damaged.clone();
+    Ok(FilmReport {
+        folder: folder.to_owned(),
+        pictures: count as u32,
+        film_seconds: flight.duration_s(),
+        fps,
+        damaged_tiles,
+        seconds: started.elapsed().as_secs_f64(),
+        gpu: studio.gpu(),
+    })
+}
+
+fn frame_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("frame-{number:05}.png"))
+}
+
+/// The scene without a window, ready to be rendered from anywhere.
+struct Studio {
+    app: App,
+    target: Handle<Image>,
+    /// Pixels of the target.
+    size: (u32, u32),
+    /// Of these to a pixel of the picture, a side.
+    scale: u32,
+    phases: Phases,
+}
+
+impl Studio {
+    fn open(city: CityModel, options: &SnapshotOptions, started: Instant) -> Result<Self, ViewError> {
+        let mut phases = Phases { started, last: Instant::now(), list: vec![] };
+        phases.list.push(("open".into(), started.elapsed().as_secs_f64()));
+        let scale = options.supersample.clamp(1, 4);
+        let (width, height) = options.size;
+        if width == 0 || height == 0 || width.max(height) * scale > MAX_SIDE {
+            return Err(ViewError::Size { width, height });
+        }
+        driver::check()?;
+        phases.mark("driver");
+        let mut app = headless_app();
+        phases.mark("renderer");
+        let size = (width * scale, height * scale);
+        let target = add_target(&mut app, size.0, size.1);
+        let aspect = f64::from(width) / f64::from(height);
+        let pose = options.scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
+        let shown = shown_layers(&city, &options.scene.layers);
+        let overlay = OverlayState::new(&city, &options.scene);
+        insert_state(&mut app, city, pose, &options.scene);
+        app.insert_resource(ShownLayers(shown));
+        app.insert_resource(Streaming::start(usize::MAX, options.max_error_px * f64::from(scale), true, 2));
+        app.insert_resource(overlay);
+        app.add_plugins(OverlayPlugin { is_hidden: options.scene.is_overlay_hidden });
+        app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(ImageRenderTarget {
+            handle: target.clone(),
+            scale_factor: scale as f32,
+        }))));
+        app.finish();
+        app.cleanup();
+        phases.mark("set-up");
+        Ok(Self { app, target, size, scale, phases })
+    }
+
+    /// One whole picture: frames rendered for it, and its pixels.
+    fn shoot(&mut self, timeout_s: f64) -> Result<(u32, Vec<u8>), ViewError> {
+        let frames = render_until_complete(&mut self.app, timeout_s, &mut self.phases)?;
+        let pixels = read_back(&mut self.app, &self.target, self.size.0, self.size.1)?;
+        self.phases.mark("render");
+        Ok((frames, pixels))
+    }
+
+    fn gpu(&self) -> String {
+        let info = self.app.world().get_resource::<RenderAdapterInfo>();
+        info.map_or_else(String::new, |info| format!("{} ({:?}, {})", info.name, info.backend, info.driver_info))
+    }
 }
 
 /// Seconds by phase.
@@ -161,21 +239,22 @@ fn add_target(app: &mut App, width: u32, height: u32) -> Handle<Image> {
 }
 
 /// Updates until tiles and pipelines are there and one whole picture is rendered.
-fn render_until_complete(app: &mut App, options: &SnapshotOptions, phases: &mut Phases) -> Result<u32, ViewError> {
+fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> Result<u32, ViewError> {
     let mut frames = 0;
     let mut whole_frames = 0;
     let mut is_loaded = false;
     loop {
         app.update();
         frames += 1;
-        if phases.started.elapsed().as_secs_f64() > options.timeout_s {
-            return Err(ViewError::Timeout { seconds: options.timeout_s, waiting: waiting_for(app) });
+        if phases.started.elapsed().as_secs_f64() > timeout_s {
+            return Err(ViewError::Timeout { seconds: timeout_s, waiting: waiting_for(app) });
         }
         let colouring = app.world().resource::<Colouring>();
         if let State::Failed(reason) = &colouring.state {
             return Err(ViewError::Colours(reason.clone()));
         }
-        let is_complete = app.world().resource::<Streaming>().is_complete && colouring.is_settled();
+        let is_known = !app.world().resource::<OverlayState>().is_waiting() && colouring.is_settled();
+        let is_complete = app.world().resource::<Streaming>().is_complete && is_known;
         if is_complete && !is_loaded {
             is_loaded = true;
             phases.mark("tiles");

@@ -13,13 +13,18 @@ use bevy::{
 
 use crate::{
     ViewError,
+    bookmark::Bookmarks,
     city::CityModel,
+    clipboard,
+    desk::Desk,
     driver,
     hand::HandPlugin,
     options::ViewOptions,
     overlay::{OverlayPlugin, OverlayState},
     scene::{ScenePlugin, camera_bundle, insert_state},
+    shelf::Shelf,
     stream::{ShownLayers, Streaming},
+    view_state::shown_layers,
 };
 
 /// Largest error on the screen that a tile may have in the window, pixels.
@@ -41,11 +46,8 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     let (width, height) = options.size;
     let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
     let pose = scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
-    let shown: Vec<bool> = city
-        .layers
-        .iter()
-        .map(|layer| scene.layers.shows(&layer.name, layer.classes.iter().map(|(class, _)| class.as_str())))
-        .collect();
+    let shown = shown_layers(&city, &scene.layers);
+    let (bookmarks, trouble) = Bookmarks::open(options.bookmarks.clone(), &city.name);
     let mut overlay = OverlayState::new(&city, scene);
     overlay.is_interactive = true;
     let title = format!("{} – Groundline", city.name);
@@ -80,10 +82,17 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     app.insert_resource(ShownLayers(shown));
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
     app.insert_resource(overlay);
+    app.insert_resource(Shelf::of(bookmarks));
+    if let Some(trouble) = trouble {
+        app.world_mut().resource_mut::<Desk>().tell(trouble);
+    }
     app.add_plugins((OverlayPlugin { is_hidden: scene.is_overlay_hidden }, HandPlugin { home: pose }));
     app.world_mut().spawn(camera_bundle(None));
     app.add_systems(Startup, spare_software_drivers);
     app.add_systems(Update, keep_drawing);
+    if !scene.is_overlay_hidden {
+        app.add_systems(PreUpdate, clipboard::serve_fields);
+    }
     match app.run() {
         AppExit::Success => Ok(()),
         AppExit::Error(code) => Err(ViewError::Ended(code.get())),

@@ -20,9 +20,12 @@ use groundline_engine::{
     },
 };
 use groundline_viewer::{
-    CameraChoice, Cuts, Language, SceneOptions, SnapshotOptions, SnapshotReport, Style,
+    CameraChoice, Cuts, Language, SceneOptions, SnapshotOptions, SnapshotReport, Style, ViewError,
+    annotation::Annotation,
     city::{CityModel, LayerModel},
-    picture, ramp, snapshot,
+    film,
+    measure::{MeasureKind, Measurement},
+    picture, ramp, snapshot, view_string,
 };
 
 const ORIGIN: DVec3 = DVec3::new(40_534_000.0, 3_993_000.0, 10.0);
@@ -386,6 +389,42 @@ fn a_city_is_rendered_above_and_below_ground() {
     });
     assert_eq!(bare.dimensions(), (320, 180));
     assert!(share(&bare, [0.0, 0.0, 1.0, 1.0], |[r, g, b]| r > 190.0 && g < 90.0 && b < 90.0) < 0.0002, "no overlay");
+
+    let at = |x: f64, y: f64| ORIGIN + DVec3::new(x, y, 40.0);
+    let note = |scene: &mut SceneOptions| {
+        scene.camera = camera;
+        let points = vec![at(-220.0, -200.0), at(-20.0, -200.0), at(-20.0, -60.0), at(-220.0, -60.0)];
+        scene.measurements = vec![Measurement { kind: MeasureKind::Area, points, level_m: None, object: None }];
+        scene.annotations = vec![Annotation { text: "规划地铁站出入口".into(), place: at(60.0, -150.0) }];
+    };
+    let (noted, _) = take(folder.path(), "noted", |options| note(&mut options.scene));
+    let whole = [0.2, 0.15, 0.75, 0.95];
+    let plate = |image: &image::RgbImage| share(image, whole, |[r, g, b]| r > 242.0 && g > 244.0 && b > 245.0);
+    let line = |image: &image::RgbImage| share(image, whole, |[r, g, b]| r > 235.0 && g > 190.0 && b < 150.0);
+    assert!(plate(&noted) > plate(&above) + 0.004, "the annotation's plate: {} {}", plate(&noted), plate(&above));
+    assert!(line(&noted) > line(&above) + 0.0008, "the polygon's lines: {} {}", line(&noted), line(&above));
+    // The view as text makes the same picture.
+    let (again, _) = take(folder.path(), "again", |options| {
+        let mut scene = options.scene.clone();
+        note(&mut scene);
+        let text = view_string::write(&scene);
+        view_string::read(&text, &mut options.scene).expect(&text);
+    });
+    // Readings age between two pictures: badges may differ by a letter, the city and what is drawn over it does not.
+    let differing = noted.pixels().zip(again.pixels()).filter(|(a, b)| a != b).count();
+    assert!(differing * 200 < (noted.width() * noted.height()) as usize, "{differing} pixels differ");
+
+    let frames = folder.path().join("film");
+    let options = SnapshotOptions { size: (96, 54), ..SnapshotOptions::default() };
+    let stop = |look: &str| (SceneOptions { camera: look.parse().expect("a camera"), ..SceneOptions::default() }, 0.2);
+    let stops =
+        vec![stop("look=40534000,3993000,20;distance=900"), stop("look=40534000,3993000,20;distance=300;heading=90")];
+    let report = film(city(folder.path()), options.clone(), stops.clone(), &frames, 5.0).expect("a film");
+    assert_eq!((report.pictures, report.film_seconds), (2, 0.4));
+    let frame = |n: u32| image::open(frames.join(format!("frame-{n:05}.png"))).expect("a frame").into_rgb8();
+    assert!(frame(1) != frame(2) && frame(2).dimensions() == (96, 54));
+    let refused = film(city(folder.path()), options, stops, &frames, 5.0);
+    assert!(matches!(refused, Err(ViewError::Tour(_))), "a film is not written over another");
 }
 
 #[test]

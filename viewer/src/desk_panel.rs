@@ -1,0 +1,415 @@
+//! Panels of what a person does in the window: the bar of tools, what is measured and written, bookmarks, the help.
+
+use bevy_egui::egui::{
+    self, Align2, Color32, CornerRadius, Id, Key, Rect, RichText, ScrollArea, Stroke, StrokeKind, TextEdit, Ui, pos2,
+    vec2,
+};
+
+use crate::{
+    desk::{Desk, Notes, Tool},
+    key::{self, Action},
+    measure::MeasureKind,
+    overlay::{OverlayState, shortened},
+    panel::{EDGE, Seen, area, framed},
+    shelf::{Shelf, ShelfWish},
+    text::Texts,
+    theme::{self, ACCENT, MUTED, TEXT},
+};
+
+/// How long something is told, seconds.
+const TELL_S: f32 = 6.0;
+/// Measurements and annotations that are seen at once, points of height.
+const LIST_HEIGHT: f32 = 260.0;
+
+/// The bar of tools at the top, with what the tool in hand wants below it; says what was asked for.
+pub fn tools(
+    ctx: &egui::Context,
+    desk: &Desk,
+    shelf: &Shelf,
+    seen: &Seen<'_>,
+    texts: &Texts,
+    asked: &mut Vec<Action>,
+) -> Rect {
+    let at = pos2(seen.screen.center().x, seen.screen.top() + EDGE);
+    framed(ctx, area("tools", at, Align2::CENTER_TOP), |ui| {
+        ui.horizontal(|ui| {
+            let is_measuring = matches!(desk.tool, Some(Tool::Measure(_)));
+            let title = match desk.tool {
+                Some(Tool::Measure(kind)) => texts.get(kind.text_key()),
+                _ => texts.get("tool-measure"),
+            };
+            let text = RichText::new(title).size(12.5).color(if is_measuring { ACCENT } else { TEXT });
+            ui.menu_button(text, |ui| {
+                for kind in MeasureKind::ALL {
+                    let is_chosen = desk.tool == Some(Tool::Measure(kind));
+                    if ui.selectable_label(is_chosen, RichText::new(texts.get(kind.text_key())).size(12.5)).clicked() {
+                        asked.push(Action::Measure(kind));
+                        ui.close();
+                    }
+                }
+            });
+            let mut button = |ui: &mut Ui, is_on: bool, key: &str, action: Action| {
+                if ui.selectable_label(is_on, RichText::new(texts.get(key)).size(12.5)).clicked() {
+                    asked.push(action);
+                }
+            };
+            button(ui, desk.tool == Some(Tool::Annotate), "tool-annotate", Action::Annotate);
+            button(ui, desk.is_list_open, "tool-list", Action::Notes);
+            ui.separator();
+            button(ui, shelf.is_open, "tool-bookmarks", Action::Bookmarks);
+            button(ui, false, "tool-copy", Action::CopyView);
+            button(ui, false, "tool-paste", Action::PasteView);
+            ui.separator();
+            button(ui, false, "tool-find", Action::Palette);
+        });
+        if let Some(hint) = hint(desk, shelf) {
+            ui.label(RichText::new(texts.get(hint)).size(11.5).color(MUTED));
+        }
+    })
+}
+
+/// What the hands may do next.
+fn hint(desk: &Desk, shelf: &Shelf) -> Option<&'static str> {
+    if shelf.is_playing() {
+        return Some("hint-tour");
+    }
+    Some(match desk.tool? {
+        Tool::Annotate => "hint-annotate",
+        Tool::Measure(MeasureKind::Body) => "hint-body",
+        Tool::Measure(MeasureKind::Depth) => "hint-depth",
+        Tool::Measure(MeasureKind::Angle) => "hint-angle",
+        Tool::Measure(MeasureKind::Height | MeasureKind::Slope) => "hint-two",
+        Tool::Measure(_) => "hint-many",
+    })
+}
+
+/// Where the annotation that is being written is typed.
+pub fn writing(ctx: &egui::Context, desk: &mut Desk, seen: &Seen<'_>, texts: &Texts) {
+    let Some(annotation) = &mut desk.writing else { return };
+    let Some((pixel, _)) = seen.viewed.pixel(annotation.place) else { return };
+    let at = pos2(pixel.x, pixel.y) / seen.point_px + vec2(14.0, 14.0);
+    let (mut is_done, mut is_left) = (false, false);
+    let area = egui::Area::new(Id::new("writing")).order(egui::Order::Foreground).fixed_pos(at).constrain(true);
+    area.fade_in(false).show(ctx, |ui| {
+        theme::panel().show(ui, |ui| {
+            ui.horizontal(|ui| {
+                let hint = RichText::new(texts.get("annotation-hint")).color(MUTED);
+                let field =
+                    TextEdit::singleline(&mut annotation.text).hint_text(hint).char_limit(200).desired_width(230.0);
+                let response = ui.add(field);
+                is_done = ui.input(|input| input.key_pressed(Key::Enter));
+                is_left = ui.input(|input| input.key_pressed(Key::Escape));
+                if !is_done && !is_left {
+                    response.request_focus();
+                }
+                is_done |= ui.button(RichText::new(texts.get("annotation-keep")).size(12.5)).clicked();
+            });
+        });
+    });
+    if is_left {
+        desk.leave();
+    } else if is_done {
+        desk.write_down();
+    }
+}
+
+/// Everything measured and written, with a way to remove each and to set the level of volumes.
+pub fn notes(ctx: &egui::Context, desk: &mut Desk, seen: &Seen<'_>, texts: &Texts, below: f32) -> Option<Rect> {
+    if !desk.is_list_open {
+        return None;
+    }
+    let mut changed = desk.notes.clone();
+    let at = pos2(seen.screen.center().x, below + 8.0);
+    let rect = framed(ctx, area("notes", at, Align2::CENTER_TOP), |ui| {
+        ui.set_width(330.0);
+        ui.label(RichText::new(texts.get("notes")).size(13.0).color(TEXT));
+        if changed == Notes::default() {
+            ui.label(RichText::new(texts.get("notes-none")).size(11.5).color(MUTED));
+        }
+        ScrollArea::vertical().max_height(LIST_HEIGHT).show(ui, |ui| list(ui, desk, &mut changed, seen, texts));
+    });
+    if changed != desk.notes {
+        desk.change(|notes| *notes = changed);
+    }
+    Some(rect)
+}
+
+fn list(ui: &mut Ui, desk: &Desk, changed: &mut Notes, seen: &Seen<'_>, texts: &Texts) {
+    let mut removed = None;
+    for (index, measurement) in changed.measurements.iter_mut().enumerate() {
+        ui.horizontal(|ui| {
+            if ui.small_button("×").clicked() {
+                removed = Some(index);
+            }
+            ui.label(RichText::new(texts.get(measurement.kind.text_key())).size(12.0).color(MUTED));
+            let body = measurement.object.as_ref().and_then(|id| desk.bodies.get(id));
+            let figures = measurement.figures(|place| seen.city.ground.height_at(place), body);
+            let text = figures
+                .map_or_else(|key| texts.get(key), |figures| figures.first().map(|f| f.text()).unwrap_or_default());
+            ui.label(RichText::new(text).size(12.5).color(TEXT));
+            if measurement.kind == MeasureKind::Volume {
+                let mut level = measurement.level();
+                let drag = egui::DragValue::new(&mut level)
+                    .speed(0.05)
+                    .max_decimals(2)
+                    .prefix(texts.get("level-prefix"))
+                    .suffix(" m");
+                if ui.add(drag).changed() {
+                    measurement.level_m = Some(level.clamp(-1e5, 1e5));
+                }
+            }
+        });
+    }
+    if let Some(index) = removed {
+        changed.measurements.remove(index);
+    }
+    let mut removed = None;
+    for (index, annotation) in changed.annotations.iter().enumerate() {
+        ui.horizontal(|ui| {
+            if ui.small_button("×").clicked() {
+                removed = Some(index);
+            }
+            ui.label(RichText::new(texts.get("tool-annotate")).size(12.0).color(MUTED));
+            ui.label(RichText::new(shortened(&annotation.text, 22)).size(12.5).color(TEXT));
+        });
+    }
+    if let Some(index) = removed {
+        changed.annotations.remove(index);
+    }
+}
+
+/// Bookmarks and tours.
+pub fn bookmarks(ctx: &egui::Context, shelf: &mut Shelf, seen: &Seen<'_>, texts: &Texts, top: f32) -> Option<Rect> {
+    if !shelf.is_open {
+        return None;
+    }
+    let mut wish = None;
+    let at = pos2(seen.screen.right() - EDGE, top);
+    let rect = framed(ctx, area("bookmarks", at, Align2::RIGHT_TOP), |ui| {
+        ui.set_width(250.0);
+        ui.label(RichText::new(texts.get("bookmarks")).size(13.0).color(TEXT));
+        ui.horizontal(|ui| {
+            let hint = RichText::new(texts.get("bookmark-hint")).color(MUTED);
+            let field =
+                ui.add(TextEdit::singleline(&mut shelf.name).hint_text(hint).char_limit(80).desired_width(170.0));
+            let is_entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            if (ui.button(RichText::new(texts.get("bookmark-keep")).size(12.0)).clicked() || is_entered)
+                && !shelf.name.trim().is_empty()
+            {
+                wish = Some(ShelfWish::Keep(shelf.name.trim().to_owned()));
+            }
+        });
+        ScrollArea::vertical().max_height((seen.screen.height() - top - 220.0).max(100.0)).show(ui, |ui| {
+            for bookmark in shelf.bookmarks.list() {
+                row(ui, &bookmark.name, &mut wish, ShelfWish::Go, Some(ShelfWish::Remove));
+            }
+        });
+        if shelf.bookmarks.list().len() > 1 {
+            ui.separator();
+            ui.horizontal(|ui| {
+                if ui.button(RichText::new(texts.get("tour-play-all")).size(12.0)).clicked() {
+                    wish = Some(ShelfWish::Play(crate::bookmark::TOUR_OF_ALL.into()));
+                }
+                if ui.button(RichText::new(texts.get("tour-keep")).size(12.0)).clicked() {
+                    let word = texts.get("tour-word");
+                    wish = Some(ShelfWish::KeepTour(format!("{word} {}", shelf.bookmarks.tours().len() + 1)));
+                }
+            });
+        }
+        for tour in shelf.bookmarks.tours() {
+            row(ui, &tour.name, &mut wish, ShelfWish::Play, None);
+        }
+    });
+    shelf.wish = wish.or(shelf.wish.take());
+    Some(rect)
+}
+
+fn row(
+    ui: &mut Ui,
+    name: &str,
+    wish: &mut Option<ShelfWish>,
+    go: fn(String) -> ShelfWish,
+    remove: Option<fn(String) -> ShelfWish>,
+) {
+    ui.horizontal(|ui| {
+        if ui.selectable_label(false, RichText::new(shortened(name, 24)).size(12.5).color(TEXT)).clicked() {
+            *wish = Some(go(name.to_owned()));
+        }
+        if let Some(remove) = remove {
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                if ui.small_button("×").clicked() {
+                    *wish = Some(remove(name.to_owned()));
+                }
+            });
+        }
+    });
+}
+
+/// What was just done, or why not.
+pub fn message(ctx: &egui::Context, desk: &mut Desk, seen: &Seen<'_>) {
+    let Some((text, since)) = &desk.message else { return };
+    let age = since.elapsed().as_secs_f32();
+    if age > TELL_S {
+        desk.message = None;
+        return;
+    }
+    ctx.request_repaint_after(std::time::Duration::from_millis(250));
+    let at = pos2(seen.screen.center().x, seen.screen.bottom() - 52.0);
+    framed(ctx, area("message", at, Align2::CENTER_BOTTOM), |ui| {
+        ui.set_max_width(620.0);
+        ui.label(RichText::new(shortened(text, 220)).size(13.0).color(TEXT));
+    });
+}
+
+/// What the hands and keys can do: the table of keys, as it is handled.
+pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
+    if !state.is_help_open {
+        return;
+    }
+    let texts = &state.texts;
+    let mut is_open = true;
+    egui::Window::new(RichText::new(texts.get("help")).size(15.0))
+        .open(&mut is_open)
+        .collapsible(false)
+        .resizable(false)
+        .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
+        .show(ctx, |ui| {
+            let mouse = key::GESTURES.iter().map(|(gesture, does)| (texts.get(gesture), *does));
+            let rows: Vec<(String, &str)> = mouse.chain(key::help()).collect();
+            ScrollArea::vertical().max_height(seen.screen.height() - 120.0).show(ui, |ui| {
+                ui.horizontal_top(|ui| {
+                    for (index, column) in rows.chunks(rows.len().div_ceil(2)).enumerate() {
+                        if index > 0 {
+                            ui.add_space(26.0);
+                        }
+                        egui::Grid::new(("help", index)).num_columns(2).spacing([14.0, 6.0]).show(ui, |ui| {
+                            for (keys, does) in column {
+                                key_cap(ui, keys);
+                                ui.label(RichText::new(texts.get(does)).size(12.5).color(TEXT));
+                                ui.end_row();
+                            }
+                        });
+                    }
+                });
+            });
+        });
+    state.is_help_open &= is_open;
+}
+
+/// A key as it looks.
+fn key_cap(ui: &mut Ui, keys: &str) {
+    let galley = ui.painter().layout_no_wrap(keys.to_owned(), theme::font(11.5), ACCENT);
+    let (rect, _) = ui.allocate_exact_size(galley.size() + vec2(12.0, 5.0), egui::Sense::hover());
+    ui.painter().rect_filled(rect, CornerRadius::same(4), Color32::from_white_alpha(14));
+    ui.painter().rect_stroke(
+        rect,
+        CornerRadius::same(4),
+        Stroke::new(1.0, Color32::from_white_alpha(34)),
+        StrokeKind::Inside,
+    );
+    ui.painter().galley(rect.min + vec2(6.0, 2.5), galley, ACCENT);
+}
+
+#[cfg(test)]
+mod tests {
+    use groundline_engine::tile::Ground;
+
+    use super::*;
+    use crate::{
+        camera::CameraPose,
+        city::CityModel,
+        options::SceneOptions,
+        scene::{Clock, Viewed},
+        sun::{Moment, sun_position},
+    };
+
+    /// What is written on the screen by `draw`, after a pass in which sizes settle.
+    fn written(draw: impl Fn(&egui::Context, &Seen<'_>)) -> String {
+        let city = CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new());
+        let pose = CameraPose { place: glam::DVec3::new(0.0, 0.0, 50.0), heading_deg: 0.0, pitch_deg: -90.0 };
+        let viewed = Viewed { pose, size: bevy::math::Vec2::new(1280.0, 720.0) };
+        let moment = Moment::default();
+        let clock = Clock { moment, sun: sun_position(&moment, 120.0, 36.0) };
+        let screen = Rect::from_min_size(pos2(0.0, 0.0), vec2(1280.0, 720.0));
+        let detail = groundline_engine::model::CimLevel::PART;
+        let seen = Seen {
+            city: &city,
+            viewed: &viewed,
+            clock: &clock,
+            is_below: false,
+            detail,
+            screen,
+            now_ms: 0,
+            point_px: 1.0,
+        };
+        let ctx = egui::Context::default();
+        theme::apply(&ctx);
+        let mut texts = String::new();
+        for _ in 0..3 {
+            ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), ..Default::default() });
+            draw(&ctx, &seen);
+            texts.clear();
+            for shape in ctx.end_pass().shapes {
+                collect(&shape.shape, &mut texts);
+            }
+        }
+        texts
+    }
+
+    fn collect(shape: &egui::Shape, texts: &mut String) {
+        match shape {
+            egui::Shape::Text(text) => {
+                texts.push_str(text.galley.text());
+                texts.push('|');
+            }
+            egui::Shape::Vec(shapes) => shapes.iter().for_each(|shape| collect(shape, texts)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_help_says_every_key() {
+        let city = CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new());
+        let help_in = |language| {
+            written(|ctx, seen| {
+                let mut state = OverlayState::new(&city, &SceneOptions { language, ..SceneOptions::default() });
+                state.is_help_open = true;
+                help(ctx, &mut state, seen);
+            })
+        };
+        for (language, word) in [(crate::Language::Zh, "量测长度"), (crate::Language::En, "Measure length")] {
+            let help = help_in(language);
+            for (keys, _) in key::help() {
+                assert!(help.contains(&format!("{keys}|")), "{keys}");
+            }
+            assert!(help.contains(word), "{help}");
+        }
+    }
+
+    #[test]
+    fn measurements_are_drawn_and_listed_with_their_figures() {
+        let at = |x: f64, y: f64| glam::DVec3::new(x, y, 0.0);
+        let measurement = |kind, points| crate::measure::Measurement { kind, points, level_m: None, object: None };
+        let scene = SceneOptions {
+            measurements: vec![
+                measurement(MeasureKind::Length, vec![at(-9.0, 5.0), at(-5.0, 5.0), at(-5.0, 8.0)]),
+                measurement(MeasureKind::Area, vec![at(1.0, 1.0), at(6.0, 1.0), at(6.0, 5.0), at(1.0, 5.0)]),
+            ],
+            annotations: vec![crate::annotation::Annotation { text: "消防通道".into(), place: at(-8.0, -6.0) }],
+            ..SceneOptions::default()
+        };
+        let texts = Texts::new(crate::Language::Zh);
+        let drawn = written(|ctx, seen| {
+            crate::mark::draw(ctx, &Desk::of(&scene), seen, &texts, &[]);
+        });
+        for text in ["7.000 m|", "4.000 m|", "3.000 m|", "20.00 m²|", "周长|", "消防通道|"] {
+            assert!(drawn.contains(text), "{text} in {drawn}");
+        }
+        let listed = written(|ctx, seen| {
+            let mut desk = Desk::of(&scene);
+            desk.is_list_open = true;
+            notes(ctx, &mut desk, seen, &texts, 60.0);
+        });
+        assert!(listed.contains("7.000 m|") && listed.contains("消防通道|"), "{listed}");
+    }
+}

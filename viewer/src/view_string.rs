@@ -1,0 +1,586 @@
+//! One line of text that makes a picture again (视图串): whoever has the same city gets the same view.
+//!
+//! ```text
+//! view  = "groundline:?" pair *( "&" pair )
+//! pair  = key "=" value                 in any order; an unknown key is refused
+//!
+//! v     = "1"                           version of this grammar; 1 when left out
+//! c     = place "," heading "," pitch   camera: degrees clockwise from grid north, degrees above the horizon
+//! on    = name *( "," name )            only these layers
+//! off   = name *( "," name )            not these layers
+//! u     = "0" / "1"                     what lies below ground is shown
+//! d     = "1" … "7"                     finest level of detail, CIM1 to CIM7
+//! t     = date "T" time [ "Z" ]         the sun's time: 2026-09-23T15:00, local time of the city
+//! st    = "realistic" / "paper" / "dark" / "xray"      how the city is drawn
+//! by    = key                           the attribute that objects are coloured by, as for `--colour-by`
+//! x     = cut                           what is cut away, as for `--cut`, percent-encoded; any number of them
+//! sel   = id [ "@" place ]              the picked object, and where it was clicked on
+//! m     = kind ":" place *( ";" place ) [ ":" level / ":" id ]     a measurement; any number of them
+//! a     = text "@" place                an annotation; any number of them
+//!
+//! place = x "," y "," z                 metres in the city's frame
+//! name, id, text                        percent-encoded (RFC 3986), UTF-8; "=" before a layer's name: no class is meant
+//! ```
+//!
+//! Lengths carry 0.1 mm and angles 0.0001°. The language is not part of a view. The text comes from anywhere, so its
+//! length and all counts are bounded and nothing of a text that is refused is taken.
+
+use std::fmt::Write as _;
+
+use glam::DVec3;
+use groundline_engine::model::{CimLevel, Extent};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::{
+    annotation::Annotation,
+    camera::{CameraChoice, CameraPose},
+    cut::{CutError, Cuts},
+    measure::{MeasureKind, Measurement},
+    options::SceneOptions,
+    style::Style,
+    sun::Moment,
+};
+
+/// What a view begins with.
+pub const SCHEME: &str = "groundline:?";
+/// Version of the grammar.
+const VERSION: &str = "1";
+/// Longest text that is read, bytes.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// Most layers that are named.
+const MAX_LAYERS: usize = 2000;
+/// Most measurements, and most annotations.
+pub const MAX_NOTES: usize = 200;
+/// Most points of all measurements.
+const MAX_POINTS: usize = 2000;
+/// Longest name, id or annotation, characters.
+pub const MAX_TEXT: usize = 200;
+/// Longest cut, characters: seventeen places with all their digits.
+const MAX_CUT: usize = 1000;
+/// Largest coordinate, metres.
+const MAX_COORDINATE_M: f64 = 1e9;
+
+/// What is left as it is in names; everything else is percent-encoded.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The picked object of a view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// Its id.
+    pub id: String,
+    /// Where it was clicked on, in the city's frame.
+    pub place: Option<DVec3>,
+}
+
+/// One key of a view: how its values are written and read.
+struct Key {
+    name: &'static str,
+    /// It may stand more than once.
+    is_many: bool,
+    write: fn(&SceneOptions) -> Vec<String>,
+    read: fn(&mut SceneOptions, &str) -> Result<(), String>,
+}
+
+const fn one(
+    name: &'static str,
+    write: fn(&SceneOptions) -> Vec<String>,
+    read: fn(&mut SceneOptions, &str) -> Result<(), String>,
+) -> Key {
+    Key { name, is_many: false, write, read }
+}
+
+const fn many(
+    name: &'static str,
+    write: fn(&SceneOptions) -> Vec<String>,
+    read: fn(&mut SceneOptions, &str) -> Result<(), String>,
+) -> Key {
+    Key { name, is_many: true, write, read }
+}
+
+/// Every key, in the order in which they are written.
+const KEYS: &[Key] = &[
+    one("v", |_| vec![VERSION.into()], |_, value| read_version(value)),
+    one("c", |scene| camera_text(&scene.camera), |scene, value| set(&mut scene.camera, read_camera(value))),
+    one("on", |scene| names_text(&scene.layers.only), |scene, value| set(&mut scene.layers.only, read_names(value))),
+    one(
+        "off",
+        |scene| names_text(&scene.layers.without),
+        |scene, value| set(&mut scene.layers.without, read_names(value)),
+    ),
+    one("u", |scene| flag_text(scene.is_below), |scene, value| set(&mut scene.is_below, read_flag(value))),
+    one("d", |scene| detail_text(scene.detail), |scene, value| set(&mut scene.detail, read_detail(value).map(Some))),
+    one("t", |scene| scene.at.iter().map(moment_text).collect(), |scene, value| set(&mut scene.at, read_moment(value))),
+    one(
+        "st",
+        |scene| (scene.style != Style::default()).then(|| scene.style.word().to_owned()).into_iter().collect(),
+        |scene, value| set(&mut scene.style, value.parse()),
+    ),
+    one(
+        "by",
+        |scene| scene.colour_by.iter().map(|key| encoded(key)).collect(),
+        |scene, value| set(&mut scene.colour_by, decoded(value).map(Some)),
+    ),
+    many(
+        "x",
+        |scene| scene.cuts.list().iter().map(|cut| encoded(&cut.to_string())).collect(),
+        |scene, value| {
+            let mut cuts = scene.cuts.list().to_vec();
+            cuts.push(decoded_within(value, MAX_CUT)?.parse().map_err(|error: CutError| error.to_string())?);
+            set(&mut scene.cuts, Cuts::new(cuts).map_err(|error| error.to_string()))
+        },
+    ),
+    one(
+        "sel",
+        |scene| scene.selected.iter().map(selection_text).collect(),
+        |scene, value| set(&mut scene.selected, read_selection(value).map(Some)),
+    ),
+    many(
+        "m",
+        |scene| scene.measurements.iter().map(measurement_text).collect(),
+        |scene, value| {
+            let measurement = read_measurement(value)?;
+            let points: usize = scene.measurements.iter().map(|other| other.points.len()).sum();
+            if points + measurement.points.len() > MAX_POINTS {
+                return Err(format!("more than {MAX_POINTS} points"));
+            }
+            push(&mut scene.measurements, measurement)
+        },
+    ),
+    many(
+        "a",
+        |scene| scene.annotations.iter().map(annotation_text).collect(),
+        |scene, value| push(&mut scene.annotations, read_annotation(value)?),
+    ),
+];
+
+/// The view that `scene` is, as one line of text.
+pub fn write(scene: &SceneOptions) -> String {
+    let mut text = String::from(SCHEME);
+    for key in KEYS {
+        for value in (key.write)(scene) {
+            let is_first = text.len() == SCHEME.len();
+            let _ = write!(text, "{}{}={value}", if is_first { "" } else { "&" }, key.name);
+        }
+    }
+    text
+}
+
+/// Puts the view of `text` into `scene`, which keeps what a view does not hold (city, language, readings) and nothing else of
+/// what it was. Says in a sentence why a text is refused; then `scene` stays as it was.
+///
+/// ```
+/// use groundline_viewer::{SceneOptions, view_string};
+/// let mut scene = SceneOptions::default();
+/// view_string::read("groundline:?c=534467.5,3993055.8,120,315,-30&u=1", &mut scene)?;
+/// assert!(scene.is_below);
+/// # Ok::<(), String>(())
+/// ```
+pub fn read(text: &str, scene: &mut SceneOptions) -> Result<(), String> {
+    let text = text.trim();
+    if text.len() > MAX_BYTES {
+        return Err(format!("a view of more than {MAX_BYTES} bytes is not read"));
+    }
+    let pairs = text.strip_prefix(SCHEME).ok_or_else(|| format!("a view begins with `{SCHEME}`"))?;
+    let mut read = SceneOptions::default();
+    let mut seen = vec![false; KEYS.len()];
+    for pair in pairs.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("`{}` has no `=`", short(pair)))?;
+        let Some(index) = KEYS.iter().position(|key| key.name == name) else {
+            let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+            return Err(format!("`{}` is no key of a view; those are {}", short(name), known.join(", ")));
+        };
+        if seen[index] && !KEYS[index].is_many {
+            return Err(format!("`{name}` stands twice"));
+        }
+        seen[index] = true;
+        (KEYS[index].read)(&mut read, value).map_err(|reason| format!("`{name}`: {reason}"))?;
+    }
+    *scene = SceneOptions {
+        city: std::mem::take(&mut scene.city),
+        language: scene.language,
+        live: scene.live.take(),
+        is_overlay_hidden: scene.is_overlay_hidden,
+        ..read
+    };
+    Ok(())
+}
+
+fn set<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *slot = value?;
+    Ok(())
+}
+
+fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), String> {
+    if list.len() >= MAX_NOTES {
+        return Err(format!("more than {MAX_NOTES} of them"));
+    }
+    list.push(value);
+    Ok(())
+}
+
+fn short(text: &str) -> String {
+    crate::overlay::shortened(text, 40)
+}
+
+/// A number without needless zeros.
+fn number_text(value: f64) -> String {
+    let text = format!("{value:.4}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".into() } else { text.to_owned() }
+}
+
+/// A number as it is written in a view.
+pub fn read_number(text: &str) -> Result<f64, String> {
+    let is_plain =
+        !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let number = text.parse::<f64>().ok().filter(|number| is_plain && number.abs() <= MAX_COORDINATE_M);
+    number.ok_or_else(|| format!("`{}` is no number up to 10⁹", short(text)))
+}
+
+/// Exactly `N` numbers with commas between.
+pub fn read_numbers<const N: usize>(text: &str) -> Result<[f64; N], String> {
+    let parts: Vec<&str> = text.splitn(N + 1, ',').collect();
+    if parts.len() != N {
+        return Err(format!("`{}`: {N} numbers with commas between are wanted", short(text)));
+    }
+    let mut out = [0.0; N];
+    for (slot, part) in out.iter_mut().zip(parts) {
+        *slot = read_number(part)?;
+    }
+    Ok(out)
+}
+
+/// A name as it stands in a view.
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// A name out of a view: UTF-8, no control characters, none that turn the direction of writing.
+fn decoded(text: &str) -> Result<String, String> {
+    decoded_within(text, MAX_TEXT)
+}
+
+/// As [`decoded`], of at most `most` characters.
+fn decoded_within(text: &str, most: usize) -> Result<String, String> {
+    let wrong = |what: &str| format!("`{}` {what}", short(text));
+    let plain = percent_decode_str(text).decode_utf8().map_err(|_| wrong("is not percent-encoded UTF-8"))?;
+    let is_hidden = |c: char| c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    if plain.is_empty() || plain.chars().any(is_hidden) {
+        return Err(wrong("is empty or holds control characters"));
+    }
+    if plain.chars().nth(most).is_some() {
+        return Err(wrong(&format!("has more than {most} characters")));
+    }
+    Ok(plain.into_owned())
+}
+
+fn place_text(place: DVec3) -> String {
+    place.to_array().map(number_text).join(",")
+}
+
+fn read_place(text: &str) -> Result<DVec3, String> {
+    read_numbers::<3>(text).map(DVec3::from_array)
+}
+
+fn read_version(text: &str) -> Result<(), String> {
+    if text == VERSION {
+        Ok(())
+    } else {
+        Err(format!("version {} is not {VERSION}: a newer release wrote it", short(text)))
+    }
+}
+
+fn camera_text(camera: &CameraChoice) -> Vec<String> {
+    if *camera == CameraChoice::Auto {
+        return Vec::new();
+    }
+    let pose = camera.pose(&Extent::EMPTY, 1.0, |_| None);
+    vec![format!("{},{},{}", place_text(pose.place), number_text(pose.heading_deg), number_text(pose.pitch_deg))]
+}
+
+fn read_camera(text: &str) -> Result<CameraChoice, String> {
+    let [x, y, z, heading_deg, pitch_deg] = read_numbers(text)?;
+    if !(-90.0..=90.0).contains(&pitch_deg) || heading_deg.abs() > 360.0 {
+        return Err("a heading is between -360 and 360, a pitch between -90 and 90".into());
+    }
+    Ok(CameraChoice::Pose(CameraPose { place: DVec3::new(x, y, z), heading_deg, pitch_deg }))
+}
+
+fn names_text(names: &[String]) -> Vec<String> {
+    let text = |name: &String| match name.strip_prefix('=') {
+        Some(exact) => format!("={}", encoded(exact)),
+        None => encoded(name),
+    };
+    if names.is_empty() { Vec::new() } else { vec![names.iter().map(text).collect::<Vec<_>>().join(",")] }
+}
+
+fn read_names(text: &str) -> Result<Vec<String>, String> {
+    let parts: Vec<&str> = text.splitn(MAX_LAYERS + 1, ',').collect();
+    if parts.len() > MAX_LAYERS {
+        return Err(format!("more than {MAX_LAYERS} layers"));
+    }
+    let name = |part: &&str| match part.strip_prefix('=') {
+        Some(exact) => Ok(format!("={}", decoded(exact)?)),
+        None => decoded(part),
+    };
+    parts.iter().map(name).collect()
+}
+
+fn flag_text(is_on: bool) -> Vec<String> {
+    if is_on { vec!["1".into()] } else { Vec::new() }
+}
+
+fn read_flag(text: &str) -> Result<bool, String> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        other => Err(format!("`{}` is neither 0 nor 1", short(other))),
+    }
+}
+
+fn detail_text(level: Option<CimLevel>) -> Vec<String> {
+    level.filter(|level| *level < CimLevel::PART).map(|level| level.number().to_string()).into_iter().collect()
+}
+
+fn read_detail(text: &str) -> Result<CimLevel, String> {
+    let level = text.parse().ok().filter(|_| text.len() == 1).and_then(CimLevel::new);
+    level.ok_or_else(|| format!("`{}` is no level from 1 to 7", short(text)))
+}
+
+fn moment_text(moment: &Moment) -> String {
+    let seconds = (moment.hour * 3600.0).round().clamp(0.0, 86_400.0) as u32;
+    let clock = format!("{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
+    let rest = if seconds.is_multiple_of(60) { String::new() } else { format!(":{:02}", seconds % 60) };
+    let zone = if moment.utc_offset_h == Some(0.0) { "Z" } else { "" };
+    format!("{:04}-{:02}-{:02}T{clock}{rest}{zone}", moment.year, moment.month, moment.day)
+}
+
+fn read_moment(text: &str) -> Result<Option<Moment>, String> {
+    if text.len() > 32 || !text.is_ascii() || !text.contains('T') {
+        return Err(format!("`{}` is no time: write 2026-01-20T09:00", short(text)));
+    }
+    let moment: Moment = text.parse()?;
+    if moment.year > 9999 { Err("the year has more than four digits".into()) } else { Ok(Some(moment)) }
+}
+
+fn selection_text(selection: &Selection) -> String {
+    match selection.place {
+        Some(place) => format!("{}@{}", encoded(&selection.id), place_text(place)),
+        None => encoded(&selection.id),
+    }
+}
+
+fn read_selection(text: &str) -> Result<Selection, String> {
+    Ok(match text.split_once('@') {
+        Some((id, place)) => Selection { id: decoded(id)?, place: Some(read_place(place)?) },
+        None => Selection { id: decoded(text)?, place: None },
+    })
+}
+
+fn measurement_text(measurement: &Measurement) -> String {
+    let points: Vec<String> = measurement.points.iter().map(|point| place_text(*point)).collect();
+    let mut text = format!("{}:{}", measurement.kind.word(), points.join(";"));
+    if let Some(level_m) = measurement.level_m {
+        let _ = write!(text, ":{}", number_text(level_m));
+    }
+    if let Some(id) = &measurement.object {
+        let _ = write!(text, ":{}", encoded(id));
+    }
+    text
+}
+
+fn read_measurement(text: &str) -> Result<Measurement, String> {
+    let parts: Vec<&str> = text.splitn(4, ':').collect();
+    let (word, places, more) = match parts[..] {
+        [word, places] => (word, places, None),
+        [word, places, more] => (word, places, Some(more)),
+        _ => return Err("a kind, a colon and places are wanted, such as length:1,2,3;4,5,6".into()),
+    };
+    let kind = MeasureKind::of_word(word).ok_or_else(|| format!("`{}` is no kind of measurement", short(word)))?;
+    let places: Vec<&str> = places.splitn(MAX_POINTS + 1, ';').collect();
+    if places.len() > MAX_POINTS {
+        return Err(format!("more than {MAX_POINTS} points"));
+    }
+    let points: Vec<DVec3> = places.into_iter().map(read_place).collect::<Result<_, _>>()?;
+    let range = kind.points();
+    if !range.contains(&points.len()) {
+        return Err(format!("{} points are not what `{word}` is measured by", points.len()));
+    }
+    let mut measurement = Measurement { kind, points, level_m: None, object: None };
+    match (kind, more) {
+        (MeasureKind::Volume, Some(level)) => measurement.level_m = Some(read_number(level)?),
+        (MeasureKind::Body, Some(id)) => measurement.object = Some(decoded(id)?),
+        (MeasureKind::Body, None) => return Err("the id of the object is missing".into()),
+        (_, None) => {}
+        (_, Some(_)) => return Err(format!("`{word}` has no third part")),
+    }
+    Ok(measurement)
+}
+
+fn annotation_text(annotation: &Annotation) -> String {
+    format!("{}@{}", encoded(&annotation.text), place_text(annotation.place))
+}
+
+fn read_annotation(text: &str) -> Result<Annotation, String> {
+    let (text, place) = text.split_once('@').ok_or("a text, `@` and a place are wanted")?;
+    Ok(Annotation { text: decoded(text)?, place: read_place(place)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Language, LayerChoice};
+
+    fn scene() -> SceneOptions {
+        let at = |x: f64| DVec3::new(40_534_000.0 + x, 3_993_000.25, -3.5);
+        SceneOptions {
+            camera: CameraChoice::Pose(CameraPose {
+                place: DVec3::new(40_534_467.459_1, 3_993_055.813_2, 12.345),
+                heading_deg: 315.1234,
+                pitch_deg: -30.0056,
+            }),
+            layers: LayerChoice {
+                only: vec![], without: vec!["=管线,燃气".into(), "tree".into(), "a&b=c%".into()]
+            },
+            is_below: true,
+            detail: Some(CimLevel::STANDARD),
+            at: Some("2026-01-20T09:30".parse().unwrap()),
+            selected: Some(Selection { id: "建筑/12@3".into(), place: Some(at(1.0)) }),
+            measurements: vec![
+                Measurement { kind: MeasureKind::Length, points: vec![at(0.0), at(10.5)], level_m: None, object: None },
+                Measurement {
+                    kind: MeasureKind::Volume,
+                    points: vec![at(0.0), at(1.0), at(2.0)],
+                    level_m: Some(-1.25),
+                    object: None,
+                },
+                Measurement {
+                    kind: MeasureKind::Body,
+                    points: vec![at(0.0)],
+                    level_m: None,
+                    object: Some("楼/1".into()),
+                },
+            ],
+            annotations: vec![Annotation { text: "此处应急通道 50 % & 保留;@".into(), place: at(7.0) }],
+            ..SceneOptions::default()
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        let mut scene = SceneOptions { is_below: true, ..SceneOptions::default() };
+        let reason = read(text, &mut scene).expect_err(text);
+        assert!(scene.is_below, "a refused view changes nothing: {text}");
+        reason
+    }
+
+    #[test]
+    fn a_view_comes_back_as_it_was() {
+        let text = write(&scene());
+        assert!(text.is_ascii() && !text.contains(' '), "{text}");
+        let mut back = SceneOptions { city: "x.city".into(), language: Language::En, ..SceneOptions::default() };
+        read(&text, &mut back).expect(&text);
+        assert_eq!(write(&back), text);
+        assert_eq!((back.camera, &back.layers, back.detail), (scene().camera, &scene().layers, scene().detail));
+        assert_eq!((&back.selected, &back.measurements), (&scene().selected, &scene().measurements));
+        assert_eq!((&back.annotations, back.at), (&scene().annotations, scene().at));
+        assert_eq!((back.city.to_str(), back.language), (Some("x.city"), Language::En), "not of the view");
+    }
+
+    #[test]
+    fn a_camera_far_out_keeps_a_tenth_of_a_millimetre() {
+        for k in 0..200 {
+            let share = f64::from(k) * 0.618_033_988_75 % 1.0;
+            let pose = CameraPose {
+                place: DVec3::new(40_534_000.0 + 999.0 * share, -3_993_000.0 * share, 1_234.567_89 * share),
+                heading_deg: 360.0 * share,
+                pitch_deg: 180.0 * share - 90.0,
+            };
+            let mut back = SceneOptions::default();
+            read(&write(&SceneOptions { camera: CameraChoice::Pose(pose), ..SceneOptions::default() }), &mut back)
+                .unwrap();
+            let CameraChoice::Pose(again) = back.camera else { panic!("{:?}", back.camera) };
+            assert!(again.place.distance(pose.place) <= 1e-4, "{pose:?}");
+            assert!((again.heading_deg - pose.heading_deg).abs() <= 6e-5);
+            assert!((again.pitch_deg - pose.pitch_deg).abs() <= 6e-5);
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_it_usually_is() {
+        let mut back = scene();
+        read("groundline:?", &mut back).unwrap();
+        assert_eq!((back.is_below, back.detail, back.at, back.camera), (false, None, None, CameraChoice::Auto));
+        assert!(back.annotations.is_empty() && back.measurements.is_empty() && back.layers == LayerChoice::default());
+        assert_eq!(write(&back), "groundline:?v=1");
+        // Chinese may stand as it is: people write views by hand too.
+        read("  groundline:?off=管线,树&u=0\n", &mut back).unwrap();
+        assert_eq!(back.layers.without, ["管线", "树"]);
+    }
+
+    #[test]
+    fn hostile_views_are_refused_with_a_sentence() {
+        for bad in [
+            "",
+            "http://groundline:?v=1",
+            "groundline:",
+            "groundline:?v=2",
+            "groundline:?c",
+            "groundline:?x=1",
+            "groundline:?=1",
+            "groundline:?u=1&u=1",
+            "groundline:?u=true",
+            "groundline:?c=1,2,3",
+            "groundline:?c=1,2,3,4,5,6",
+            "groundline:?c=NaN,2,3,4,5",
+            "groundline:?c=inf,2,3,4,5",
+            "groundline:?c=1e300,2,3,4,5",
+            "groundline:?c=1,2,3,4,91",
+            "groundline:?c=1,2,3,4e9,0",
+            "groundline:?d=0",
+            "groundline:?d=8",
+            "groundline:?d=07",
+            "groundline:?t=noon",
+            "groundline:?t=10:30",
+            "groundline:?t=99999-01-01T10:00",
+            "groundline:?off=",
+            "groundline:?off=%ff",
+            "groundline:?off=%0a",
+            "groundline:?sel=%E2%80%AEevil",
+            "groundline:?sel=a@1,2",
+            "groundline:?m=length",
+            "groundline:?m=length:1,2,3",
+            "groundline:?m=length:1,2,3;4,5",
+            "groundline:?m=length:1,2,3;4,5,6:7",
+            "groundline:?m=width:1,2,3;4,5,6",
+            "groundline:?m=volume:1,2,3;4,5,6;7,8,9:x",
+            "groundline:?m=body:1,2,3",
+            "groundline:?a=text",
+            "groundline:?a=@1,2,3",
+        ] {
+            assert!(refused(bad).len() > 10, "{bad}");
+        }
+        let long = |piece: &str, count: usize| format!("groundline:?{}", vec![piece; count].join("&"));
+        assert!(refused(&long("a=x@1,2,3", MAX_NOTES + 1)).contains("200"));
+        assert!(refused(&long("m=depth:1,2,3", MAX_NOTES + 1)).contains("200"));
+        assert!(
+            refused(&format!("groundline:?m=length:{}", vec!["1,2,3"; MAX_POINTS + 1].join(";"))).contains("points")
+        );
+        assert!(refused(&format!("groundline:?off={}", vec!["a"; MAX_LAYERS + 1].join(","))).contains("layers"));
+        assert!(refused(&format!("groundline:?sel={}", "长".repeat(MAX_TEXT + 1))).contains("200"));
+        assert!(refused(&format!("groundline:?sel={}", "a".repeat(MAX_BYTES))).contains("bytes"));
+    }
+
+    #[test]
+    fn a_view_cut_or_changed_anywhere_never_panics() {
+        let text = write(&scene());
+        let mut taken = 0;
+        for at in 0..text.len() {
+            for piece in ["", "%", "&", "=", ",", ";", ":", "@", "\u{0}", "9", "界"] {
+                let changed = format!("{}{piece}{}", &text[..at], &text[at + 1..]);
+                taken += usize::from(read(&changed, &mut SceneOptions::default()).is_ok());
+            }
+            taken += usize::from(read(&text[..at], &mut SceneOptions::default()).is_ok());
+        }
+        assert!(taken > 100, "digits may change: {taken}");
+    }
+}
