@@ -365,7 +365,7 @@ fn nearest(
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
         let mut candidates = index.nearest(at, z);
-        let mut batch = limit.clamp(16, 1024);
+        let mut batch = limit.clamp(1, 1024);
         loop {
             // Boxes come by a lower bound of their distance: stop when no later one can be nearer than the last hit.
             let worst = if best.len() < limit { radius_m } else { last_distance(&best).min(radius_m) };
