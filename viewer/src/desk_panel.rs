@@ -141,18 +141,20 @@ fn list(ui: &mut Ui, desk: &Desk, changed: &mut Notes, seen: &Seen<'_>, texts: &
             if ui.small_button("×").clicked() {
                 removed = Some(index);
             }
-            ui.label(RichText::new(texts.get(measurement.kind.text_key())).size(12.0).color(MUTED));
             let body = measurement.object.as_ref().and_then(|id| desk.bodies.get(id));
             let figures = measurement.figures(|place| seen.city.ground.height_at(place), body);
-            let text = figures
-                .map_or_else(|key| texts.get(key), |figures| figures.first().map(|f| f.text()).unwrap_or_default());
-            ui.label(RichText::new(text).size(12.5).color(TEXT));
+            let (key, value) = match &figures {
+                Ok(figures) => figures.first().map_or(("", String::new()), |figure| (figure.key, figure.text())),
+                Err(reason) => (measurement.kind.text_key(), texts.get(reason)),
+            };
+            ui.label(RichText::new(texts.get(key)).size(12.0).color(MUTED));
+            ui.label(RichText::new(value).size(12.5).color(TEXT));
             if measurement.kind == MeasureKind::Volume {
                 let mut level = measurement.level();
                 let drag = egui::DragValue::new(&mut level)
                     .speed(0.05)
                     .max_decimals(2)
-                    .prefix(texts.get("level-prefix"))
+                    .prefix(texts.get("level-prefix") + " ")
                     .suffix(" m");
                 if ui.add(drag).changed() {
                     measurement.level_m = Some(level.clamp(-1e5, 1e5));
@@ -270,6 +272,8 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
     let mut is_open = true;
     egui::Window::new(RichText::new(texts.get("help")).size(15.0))
         .open(&mut is_open)
+        .frame(theme::sheet())
+        .fade_in(false)
         .collapsible(false)
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))

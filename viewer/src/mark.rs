@@ -20,7 +20,7 @@ use crate::{
 /// Lines of a measurement.
 const LINE: Color32 = Color32::from_rgb(255, 220, 110);
 /// Polygons of a measurement: deep enough to be seen on bright walls.
-const FILL: Color32 = Color32::from_rgba_unmultiplied_const(255, 160, 20, 78);
+const FILL: Color32 = Color32::from_rgba_unmultiplied_const(255, 160, 20, 110);
 /// Lines that only help to see: legs, drops.
 const HELP_LINE: Color32 = Color32::from_rgb(214, 224, 230);
 /// Plate of an annotation.

@@ -139,7 +139,10 @@ pub fn entries(text: &str, known: &Known<'_>, found: &[Found]) -> Vec<Entry> {
             place: object.extent.centre(),
             size_m: if object.extent.is_empty() { 0.0 } else { object.extent.size().length() },
         };
-        list.push((rank, Entry { title: name, note: format!("{class} · {}", object.layer), target }));
+        // Ids begin with their layer, which is often called as the class.
+        let is_said = object.id.starts_with(class);
+        let note = if is_said { object.id.clone() } else { format!("{class} · {}", object.id) };
+        list.push((rank, Entry { title: name, note, target }));
     }
     list.sort_by_key(|(rank, _)| *rank);
     list.into_iter().map(|(_, entry)| entry).take(MOST).collect()
@@ -193,7 +196,7 @@ impl Palette {
         let area =
             egui::Area::new(Id::new("palette")).order(egui::Order::Foreground).fixed_pos(at).pivot(Align2::CENTER_TOP);
         let shown = area.fade_in(false).show(ctx, |ui| {
-            theme::panel().show(ui, |ui| {
+            theme::sheet().show(ui, |ui| {
                 ui.set_width(width);
                 let hint = RichText::new(known.texts[0].get("palette-hint")).color(MUTED);
                 let field = egui::TextEdit::singleline(&mut self.text)
