@@ -115,11 +115,12 @@ pub fn draw(ctx: &egui::Context, desk: &Desk, seen: &Seen<'_>, texts: &Texts, ta
     for annotation in desk.notes.annotations.iter().chain(&desk.writing) {
         draw_annotation(&screen, annotation, &mut used);
     }
-    for measurement in desk.notes.measurements.iter().chain(&draft) {
-        draw_label(&screen, desk, measurement, texts, &mut used);
-    }
+    // The lengths of legs stand where the legs are; labels keep clear of them.
     for measurement in desk.notes.measurements.iter().chain(&draft).filter(|m| m.kind == MeasureKind::Length) {
         draw_legs(&screen, &measurement.points, &mut used);
+    }
+    for measurement in desk.notes.measurements.iter().chain(&draft) {
+        draw_label(&screen, desk, measurement, texts, &mut used);
     }
     used.split_off(taken.len())
 }

@@ -184,7 +184,7 @@ impl Palette {
         }
         let list = entries(&self.text, known, &self.finder.found);
         let (step, is_taken, is_left) = ctx.input_mut(|input| {
-            let mut press = |key| i64::from(input.consume_key(egui::Modifiers::NONE, key));
+            let mut press = |key| input.count_and_consume_key(egui::Modifiers::NONE, key) as i64;
             let step = press(Key::ArrowDown) - press(Key::ArrowUp) + 8 * (press(Key::PageDown) - press(Key::PageUp));
             (step, press(Key::Enter) > 0, press(Key::Escape) > 0)
         });
@@ -351,7 +351,7 @@ mod tests {
         let frame = |palette: &mut Palette, events: Vec<egui::Event>| {
             ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), events, ..Default::default() });
             let taken = palette.show(&ctx, screen, &city, &known);
-            let _ = ctx.end_pass();
+            ctx.end_pass().textures_delta.clear();
             taken
         };
         assert_eq!(frame(&mut palette, vec![key(Key::Enter)]), None, "it is closed");
