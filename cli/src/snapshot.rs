@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use groundline_engine::store::City;
-use groundline_viewer::{
-    FilmReport, SnapshotOptions, SnapshotReport, bookmark::Bookmarks, city::CityModel, view_string,
-};
+use groundline_viewer::{FilmReport, SnapshotOptions, SnapshotReport, bookmark::Bookmarks, city::CityModel};
 
 use crate::{
     live::{Feeds, Live},
@@ -74,9 +72,9 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         }
         let mut stops = Vec::new();
         for (view, seconds) in bookmarks.tour(tour).map_err(UsageError)? {
-            let mut stop = options.scene.clone();
-            view_string::read(&view, &mut stop).map_err(|e| UsageError(format!("--tour {tour}: {e}")))?;
-            stops.push((stop, seconds));
+            // Options beside the tour hold for every stop.
+            let stop = Scene { view: Some(view), ..args.scene.clone() };
+            stops.push((stop.options(&args.city, &live, ask)?, seconds));
         }
         let report = groundline_viewer::film(CityModel::open(&args.city)?, options, stops, folder, args.fps)?;
         return tell_film(&report, ask);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What the window and the picture have in common.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Default)]
 pub struct Scene {
     /// The view that this text holds, as the viewer copies it (Ctrl+C): groundline:?c=…; other options beside it override it.
     #[arg(long, value_name = "TEXT")]

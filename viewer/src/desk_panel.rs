@@ -141,18 +141,20 @@ fn list(ui: &mut Ui, desk: &Desk, changed: &mut Notes, seen: &Seen<'_>, texts: &
             if ui.small_button("×").clicked() {
                 removed = Some(index);
             }
-            ui.label(RichText::new(texts.get(measurement.kind.text_key())).size(12.0).color(MUTED));
             let body = measurement.object.as_ref().and_then(|id| desk.bodies.get(id));
             let figures = measurement.figures(|place| seen.city.ground.height_at(place), body);
-            let text = figures
-                .map_or_else(|key| texts.get(key), |figures| figures.first().map(|f| f.text()).unwrap_or_default());
-            ui.label(RichText::new(text).size(12.5).color(TEXT));
+            let (key, value) = match &figures {
+                Ok(figures) => figures.first().map_or(("", String::new()), |figure| (figure.key, figure.text())),
+                Err(reason) => (measurement.kind.text_key(), texts.get(reason)),
+            };
+            ui.label(RichText::new(texts.get(key)).size(12.0).color(MUTED));
+            ui.label(RichText::new(value).size(12.5).color(TEXT));
             if measurement.kind == MeasureKind::Volume {
                 let mut level = measurement.level();
                 let drag = egui::DragValue::new(&mut level)
                     .speed(0.05)
                     .max_decimals(2)
-                    .prefix(texts.get("level-prefix"))
+                    .prefix(texts.get("level-prefix") + " ")
                     .suffix(" m");
                 if ui.add(drag).changed() {
                     measurement.level_m = Some(level.clamp(-1e5, 1e5));
@@ -267,16 +269,21 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
         return;
     }
     let texts = &state.texts;
-    let mut is_open = true;
-    egui::Window::new(RichText::new(texts.get("help")).size(15.0))
-        .open(&mut is_open)
-        .collapsible(false)
-        .resizable(false)
-        .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
-        .show(ctx, |ui| {
+    let mut is_closed = false;
+    let area =
+        egui::Area::new(Id::new("help")).order(egui::Order::Foreground).anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0));
+    area.fade_in(false).show(ctx, |ui| {
+        theme::sheet().show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new(texts.get("help")).size(15.0).color(TEXT));
+                ui.add_space(10.0);
+                is_closed = ui.small_button("×").on_hover_text(texts.get("close")).clicked();
+            });
+            ui.add_space(4.0);
             let mouse = key::GESTURES.iter().map(|(gesture, does)| (texts.get(gesture), *does));
             let rows: Vec<(String, &str)> = mouse.chain(key::help()).collect();
-            ScrollArea::vertical().max_height(seen.screen.height() - 120.0).show(ui, |ui| {
+            let room = seen.screen.height() - 140.0;
+            ScrollArea::vertical().max_height(room).min_scrolled_height(room).show(ui, |ui| {
                 ui.horizontal_top(|ui| {
                     for (index, column) in rows.chunks(rows.len().div_ceil(2)).enumerate() {
                         if index > 0 {
@@ -293,7 +300,8 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
                 });
             });
         });
-    state.is_help_open &= is_open;
+    });
+    state.is_help_open &= !is_closed;
 }
 
 /// A key as it looks.
@@ -349,7 +357,9 @@ mod tests {
             ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), ..Default::default() });
             draw(&ctx, &seen);
             texts.clear();
-            for shape in ctx.end_pass().shapes {
+            let mut output = ctx.end_pass();
+            output.textures_delta.clear();
+            for shape in output.shapes {
                 collect(&shape.shape, &mut texts);
             }
         }

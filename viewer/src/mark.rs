@@ -20,7 +20,7 @@ use crate::{
 /// Lines of a measurement.
 const LINE: Color32 = Color32::from_rgb(255, 220, 110);
 /// Polygons of a measurement: deep enough to be seen on bright walls.
-const FILL: Color32 = Color32::from_rgba_unmultiplied_const(255, 160, 20, 78);
+const FILL: Color32 = Color32::from_rgba_unmultiplied_const(255, 160, 20, 110);
 /// Lines that only help to see: legs, drops.
 const HELP_LINE: Color32 = Color32::from_rgb(214, 224, 230);
 /// Plate of an annotation.
@@ -115,11 +115,12 @@ pub fn draw(ctx: &egui::Context, desk: &Desk, seen: &Seen<'_>, texts: &Texts, ta
     for annotation in desk.notes.annotations.iter().chain(&desk.writing) {
         draw_annotation(&screen, annotation, &mut used);
     }
-    for measurement in desk.notes.measurements.iter().chain(&draft) {
-        draw_label(&screen, desk, measurement, texts, &mut used);
-    }
+    // The lengths of legs stand where the legs are; labels keep clear of them.
     for measurement in desk.notes.measurements.iter().chain(&draft).filter(|m| m.kind == MeasureKind::Length) {
         draw_legs(&screen, &measurement.points, &mut used);
+    }
+    for measurement in desk.notes.measurements.iter().chain(&draft) {
+        draw_label(&screen, desk, measurement, texts, &mut used);
     }
     used.split_off(taken.len())
 }

@@ -139,7 +139,10 @@ pub fn entries(text: &str, known: &Known<'_>, found: &[Found]) -> Vec<Entry> {
             place: object.extent.centre(),
             size_m: if object.extent.is_empty() { 0.0 } else { object.extent.size().length() },
         };
-        list.push((rank, Entry { title: name, note: format!("{class} · {}", object.layer), target }));
+        // Ids begin with their layer, which is often called as the class.
+        let is_said = object.id.starts_with(class);
+        let note = if is_said { object.id.clone() } else { format!("{class} · {}", object.id) };
+        list.push((rank, Entry { title: name, note, target }));
     }
     list.sort_by_key(|(rank, _)| *rank);
     list.into_iter().map(|(_, entry)| entry).take(MOST).collect()
@@ -181,7 +184,7 @@ impl Palette {
         }
         let list = entries(&self.text, known, &self.finder.found);
         let (step, is_taken, is_left) = ctx.input_mut(|input| {
-            let mut press = |key| i64::from(input.consume_key(egui::Modifiers::NONE, key));
+            let mut press = |key| input.count_and_consume_key(egui::Modifiers::NONE, key) as i64;
             let step = press(Key::ArrowDown) - press(Key::ArrowUp) + 8 * (press(Key::PageDown) - press(Key::PageUp));
             (step, press(Key::Enter) > 0, press(Key::Escape) > 0)
         });
@@ -193,7 +196,7 @@ impl Palette {
         let area =
             egui::Area::new(Id::new("palette")).order(egui::Order::Foreground).fixed_pos(at).pivot(Align2::CENTER_TOP);
         let shown = area.fade_in(false).show(ctx, |ui| {
-            theme::panel().show(ui, |ui| {
+            theme::sheet().show(ui, |ui| {
                 ui.set_width(width);
                 let hint = RichText::new(known.texts[0].get("palette-hint")).color(MUTED);
                 let field = egui::TextEdit::singleline(&mut self.text)
@@ -348,7 +351,7 @@ mod tests {
         let frame = |palette: &mut Palette, events: Vec<egui::Event>| {
             ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), events, ..Default::default() });
             let taken = palette.show(&ctx, screen, &city, &known);
-            let _ = ctx.end_pass();
+            ctx.end_pass().textures_delta.clear();
             taken
         };
         assert_eq!(frame(&mut palette, vec![key(Key::Enter)]), None, "it is closed");

@@ -20,6 +20,8 @@ const SYSTEM_FONTS: [&str; 5] = [
 
 /// Panel background.
 pub const PANEL: Color32 = Color32::from_rgba_premultiplied(13, 19, 25, 238);
+/// Background of what covers the city for a while.
+const SHEET: Color32 = Color32::from_rgb(16, 22, 28);
 /// Thin line around panels.
 pub const EDGE: Color32 = Color32::from_rgba_premultiplied(40, 48, 55, 70);
 /// Text that matters.
@@ -60,6 +62,11 @@ pub fn panel() -> Frame {
         .stroke(Stroke::new(1.0, EDGE))
         .corner_radius(CornerRadius::same(7))
         .inner_margin(Margin::symmetric(12, 9))
+}
+
+/// The frame of what a person reads before going on, such as the help: nothing shines through.
+pub fn sheet() -> Frame {
+    panel().fill(SHEET).inner_margin(Margin::symmetric(14, 11))
 }
 
 /// Fonts and colours, once per context.
