@@ -173,12 +173,14 @@ fn cut_colour(kind: i32, albedo: vec3<f32>, place: vec3<f32>, normal: vec3<f32>,
 }
 
 // Earth: darker and cooler with depth, a line each metre and a strong one each five, the ground's own edge on top.
-fn soil_colour(along: f32, below: f32, normal: vec3<f32>, distance: f32) -> vec3<f32> {
+fn soil_colour(place: vec2<f32>, along: f32, below: f32, normal: vec3<f32>, distance: f32) -> vec3<f32> {
     let look = surface.look;
     let pixel = pixel_at(distance);
     let deep = 1.0 - exp(-below / 14.0);
     var colour = mix(vec3(0.235, 0.165, 0.105), vec3(0.105, 0.088, 0.080), deep);
-    let grain = noise2(vec2(along, below) * 3.1) * 0.5 + noise2(vec2(along, below) * 0.45) * 0.5;
+    // Along the face and down, or east and north on a level one.
+    let at = select(vec2(along, below), place, abs(normal.y) > 0.7);
+    let grain = noise2(at * 3.1) * 0.5 + noise2(at * 0.45) * 0.5;
     colour *= 0.84 + 0.32 * grain;
     if abs(normal.y) < 0.7 {
         let metres = drawn_lines(below, 1.0, 0.02, pixel) * 0.16 * (1.0 - smoothstep(0.05, 0.11, pixel));
@@ -214,7 +216,7 @@ fn shade(in: Varying) -> vec4<f32> {
     if kind == SOIL {
         // The floor of a trench lies in its own shade.
         let own = select(1.0, 0.62, n.y > 0.7 && look.cut.counts.x < 0.5);
-        return vec4(soil_colour(in.uv.x, in.uv.y, n, distance) * own, 1.0);
+        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own, 1.0);
     }
 #endif
 #ifdef GLASS
