@@ -17,10 +17,11 @@ use crate::{
     content::{DrawMesh, NO_FEATURE},
     cut::{Cuts, Plane},
     material::{CityMaterial, Kind, Materials},
+    mesh::gpu_mesh,
     origin::{axes_from_city, city_from_axes},
     pick::{PickMesh, PickTile},
     scene::Origin,
-    stream::{Streaming, TileEntity, TileKey, gpu_mesh},
+    stream::{Streaming, TileEntity, TileKey},
 };
 
 /// Ends of segments that are nearer than this are one, metres.

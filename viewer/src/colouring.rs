@@ -17,10 +17,11 @@ use crate::{
     classes::Classes,
     content::{DrawMesh, Features, NO_FEATURE, smooth_normals},
     field::{self, Asked, Field},
+    mesh::gpu_mesh,
     pick::{PickMesh, PickTile},
     ramp::{NO_VALUE, NOT_ASKED, linear},
     scene::CityScene,
-    stream::{Streaming, TilePart, gpu_mesh},
+    stream::{Streaming, TilePart},
 };
 
 /// Triangles coloured in one frame while a person is watching.

@@ -39,6 +39,7 @@ mod lookup;
 mod mark;
 mod material;
 pub mod measure;
+mod mesh;
 mod navigation;
 pub mod options;
 pub mod origin;

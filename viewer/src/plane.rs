@@ -10,9 +10,10 @@ use crate::{
     city::CityModel,
     content::DrawMesh,
     material::{CityMaterial, Kind, Materials},
+    mesh::gpu_mesh,
     origin::axes_from_city,
     scene::{CityScene, Origin},
-    stream::{TileEntity, gpu_mesh},
+    stream::TileEntity,
 };
 
 /// Cells along a side: light and haze are computed well even over a large plane.

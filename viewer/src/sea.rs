@@ -14,10 +14,11 @@ use groundline_engine::model::Extent;
 use crate::{
     content::DrawMesh,
     material::{CityMaterial, Kind, Materials},
+    mesh::gpu_mesh,
     origin::axes_from_city,
     pick::Ray,
     scene::{CityScene, Origin},
-    stream::{Streaming, TileEntity, gpu_mesh},
+    stream::{Streaming, TileEntity},
 };
 
 /// Places along the border that are asked for water.

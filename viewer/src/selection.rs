@@ -7,10 +7,11 @@ use crate::{
     desk::Desk,
     lookup::Lookup,
     material::{CityMaterial, Kind, Materials},
+    mesh::gpu_mesh,
     overlay::OverlayState,
     scene::{CityScene, Origin, SceneSet},
     solid::{Open, solid},
-    stream::{Streaming, TileEntity, TileKey, choose_tiles, gpu_mesh},
+    stream::{Streaming, TileEntity, TileKey, choose_tiles},
 };
 
 /// Colour of the picked object, linear.

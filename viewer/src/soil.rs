@@ -17,10 +17,11 @@ use crate::{
     content::DrawMesh,
     cut::{Cuts, Plane},
     material::{CityMaterial, Kind, Materials},
+    mesh::gpu_mesh,
     origin::axes_from_city,
     plane::drawn_extent,
     scene::{CityScene, Origin},
-    stream::{TileEntity, gpu_mesh},
+    stream::TileEntity,
 };
 
 /// Earth is drawn so far below the lowest thing that lies in it, metres.
