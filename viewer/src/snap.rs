@@ -218,7 +218,7 @@ mod tests {
         let pixel = viewed.pixel(ORIGIN + aim).expect("in front").0 + off_px;
         let tile = tile();
         let ray = viewed.ray(pixel);
-        let surface = tile.cast(&ray, 1e4, |_| true).map(|hit| hit.place);
+        let surface = tile.cast(&ray, 1e4, |_| true, |_, _| true).map(|hit| hit.place);
         snap(&[&tile], &viewed, pixel, surface, |_| true, |_, _| true).expect("something is there")
     }
 
