@@ -84,7 +84,7 @@ impl SomeRows {
         }
         let path = beside(part);
         let of_rows =
-            |file, list| Self { path: path.clone(), file, list, wanted: wanted.to_vec().into_iter(), block: None };
+            |file, list| Self { path: path.clone(), file, list, wanted: Vec::from(wanted).into_iter(), block: None };
         if let Some(stamp) = place::stamp(&path)
             && let Some(list) = row_blocks::list(&path, &stamp)
         {
