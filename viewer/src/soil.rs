@@ -26,8 +26,8 @@ use crate::{
 
 /// Earth is drawn so far below the lowest thing that lies in it, metres.
 const BELOW_LOWEST_M: f64 = 6.0;
-/// And at least so far below the lowest ground.
-const LEAST_DEPTH_M: f64 = 18.0;
+/// And at least so far below the lowest ground, so that a section has no lower edge where people look.
+const LEAST_DEPTH_M: f64 = 80.0;
 /// Most samples along a plane, and along a side of a level face.
 const MOST_SAMPLES: usize = 1_600;
 const MOST_CELLS: usize = 220;

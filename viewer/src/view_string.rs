@@ -445,6 +445,13 @@ mod tests {
             is_below: true,
             detail: Some(CimLevel::STANDARD),
             at: Some("2026-01-20T09:30".parse().unwrap()),
+            style: Style::Paper,
+            colour_by: Some("管线:管径 mm".into()),
+            cuts: Cuts::new(vec![
+                "trench:40534000.25,3993000,40534050,3993000.5;width=6;depth=4.5".parse().unwrap(),
+                "level:12.25".parse().unwrap(),
+            ])
+            .unwrap(),
             selected: Some(Selection { id: "建筑/12@3".into(), place: Some(at(1.0)) }),
             measurements: vec![
                 Measurement { kind: MeasureKind::Length, points: vec![at(0.0), at(10.5)], level_m: None, object: None },
@@ -482,6 +489,7 @@ mod tests {
         assert_eq!(write(&back), text);
         assert_eq!((back.camera, &back.layers, back.detail), (scene().camera, &scene().layers, scene().detail));
         assert_eq!((&back.selected, &back.measurements), (&scene().selected, &scene().measurements));
+        assert_eq!((back.style, &back.colour_by, &back.cuts), (Style::Paper, &scene().colour_by, &scene().cuts));
         assert_eq!((&back.annotations, back.at), (&scene().annotations, scene().at));
         assert_eq!((back.city.to_str(), back.language), (Some("x.city"), Language::En), "not of the view");
     }
@@ -536,6 +544,10 @@ mod tests {
             "groundline:?c=1e300,2,3,4,5",
             "groundline:?c=1,2,3,4,91",
             "groundline:?c=1,2,3,4e9,0",
+            "groundline:?st=sketch",
+            "groundline:?by=",
+            "groundline:?x=section%3A1,2",
+            "groundline:?x=trench%3A0,0,9,0&x=trench%3A0,0,9,9",
             "groundline:?d=0",
             "groundline:?d=8",
             "groundline:?d=07",
