@@ -173,8 +173,8 @@ fn fragment(in: Varying, @builtin(front_facing) is_front: bool) -> @location(0) 
     let sky = paper_sky(0.0);
     if kind == LINES {
         // From afar edges crowd: they become a tone instead of a tangle.
-        let crowd = 0.16 + 0.84 * exp(-distance / 1500.0);
-        return vec4(0.055, 0.062, 0.072, 0.72 * crowd * (1.0 - veil));
+        let crowd = 0.16 + 0.84 * exp(-distance / 1800.0);
+        return vec4(0.040, 0.046, 0.055, 0.82 * crowd * (1.0 - veil));
     }
     if is_classed {
         return vec4(mix(albedo * class_shade(look, n, shadow), sky, max(haze * 0.4, border)), 1.0);

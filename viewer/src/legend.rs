@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bevy_egui::egui::{self, Align2, Color32, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use crate::{
-    badge,
     city::CityModel,
     classes::{Manner, Span},
     colouring::{Colouring, Colours, State},
@@ -124,7 +123,7 @@ fn span_text(span: &Span, texts: &Texts, are_years: bool) -> String {
 
 /// A limit as short as it is exact.
 fn number_text(n: f64) -> String {
-    if n.fract() == 0.0 && n.abs() < 1e15 { format!("{n:.0}") } else { badge::number(n) }
+    format!("{}", (n * 1e6).round() / 1e6)
 }
 
 /// A row: swatch, name, number of objects.

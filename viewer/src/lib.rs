@@ -26,6 +26,7 @@ mod legend;
 mod look;
 mod lookup;
 mod material;
+mod mesh;
 mod navigation;
 pub mod options;
 pub mod origin;

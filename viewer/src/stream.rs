@@ -13,24 +13,20 @@ use std::{
     },
 };
 
-use bevy::{
-    asset::RenderAssetUsages,
-    camera::primitives::Aabb,
-    light::NotShadowCaster,
-    mesh::{Indices, PrimitiveTopology},
-    prelude::*,
-};
+use bevy::{camera::primitives::Aabb, light::NotShadowCaster, prelude::*};
 use groundline_engine::{
     model::CimLevel,
     store::read_file,
     tile::{SelectOptions, TileId, select},
 };
 
+pub use crate::mesh::gpu_mesh;
 use crate::{
-    content::{DrawMaterial, DrawMesh, load_tile},
+    content::{DrawMaterial, load_tile},
     detail,
     edges::edge_mesh,
     material::{CityMaterial, Kind, Materials},
+    mesh::points_mesh,
     origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
@@ -314,34 +310,6 @@ fn edge_meshes(pick: &PickTile) -> Vec<ReadyMesh> {
             })
         })
         .collect()
-}
-
-/// A mesh in the layout that all city meshes share: one layout, one pipeline.
-pub fn gpu_mesh(mesh: &DrawMesh) -> Mesh {
-    Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::RENDER_WORLD)
-        .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, mesh.positions.clone())
-        .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, mesh.normals.clone())
-        .with_inserted_attribute(Mesh::ATTRIBUTE_UV_0, mesh.uvs.clone())
-        .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, mesh.colours.clone())
-        .with_inserted_indices(Indices::U32(mesh.indices.clone()))
-}
-
-/// One triangle a point; its corners stand in the texture coordinates, in pixels a pixel of point size.
-fn points_mesh(positions: &[[f32; 3]], colours: &[[f32; 4]]) -> (Mesh, Aabb) {
-    const CORNERS: [[f32; 2]; 3] = [[-1.25, -0.72], [1.25, -0.72], [0.0, 1.44]];
-    let mut out = DrawMesh { min: Vec3::INFINITY, max: Vec3::NEG_INFINITY, ..DrawMesh::default() };
-    for (position, colour) in positions.iter().zip(colours) {
-        out.min = out.min.min(Vec3::from(*position));
-        out.max = out.max.max(Vec3::from(*position));
-        for corner in CORNERS {
-            out.indices.push(out.positions.len() as u32);
-            out.positions.push(*position);
-            out.normals.push([0.0, 1.0, 0.0]);
-            out.uvs.push(corner);
-            out.colours.push(*colour);
-        }
-    }
-    (gpu_mesh(&out), Aabb::from_min_max(out.min, out.max))
 }
 
 /// Chooses tiles, asks for missing ones, shows what is chosen.
