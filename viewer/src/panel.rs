@@ -381,7 +381,7 @@ pub fn buttons(
     seen: &Seen<'_>,
 ) {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
-    area("buttons", at, Align2::RIGHT_BOTTOM).show(ctx, |ui| {
+    framed(ctx, area("buttons", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.horizontal(|ui| {
             let below = state.texts.get("below-badge");
             if ui.selectable_label(*is_below, RichText::new(below).size(12.5)).clicked() {
