@@ -90,6 +90,7 @@ places! {
     PartIds "part-ids" "So is its list of ids.",
     PartTree "part-tree" "So is its index of boxes.",
     PartRows "part-rows" "So are its rows in blocks.",
+    PartSums "part-sums" "So are its checksums.",
     PartSources "part-sources" "So is its list of sources.",
     PartNamed "part-named" "A file of a part has its lasting name.",
     PartDone "part-done" "The journal knows the part.",

@@ -388,6 +388,9 @@ impl From<StoreError> for Refusal {
             StoreError::NoVersion { version, .. } => {
                 Refusal(StatusCode::NOT_FOUND, format!("the city has no version {version}"))
             }
+            StoreError::GivenUp { version, oldest, .. } => {
+                Refusal(StatusCode::GONE, format!("version {version} was given up; the oldest is {oldest}"))
+            }
             StoreError::OutOfTime => Refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             StoreError::Bucket { .. } => {
                 tracing::error!("{error}");

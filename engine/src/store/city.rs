@@ -123,6 +123,7 @@ impl City {
             extent: Extent::EMPTY,
             version: 0,
             manifest: blake3::hash(&bytes).to_hex().to_string(),
+            oldest: 0,
             check: None,
         };
         match place::bucket(folder) {
@@ -166,9 +167,7 @@ impl City {
     pub fn open_version(folder: &Path, version: u64) -> Result<Self, StoreError> {
         let folder = &place::settle(folder)?;
         let mut head = manifest::read_head(folder)?;
-        if version > head.version {
-            return Err(StoreError::NoVersion { city: folder.to_path_buf(), version });
-        }
+        head.has_version(folder, version)?;
         let (manifest, hash) = manifest::read_manifest(folder, version)?;
         (head.version, head.manifest, head.extent) = (version, hash, manifest.extent());
         Ok(Self::new(folder, head, manifest))
@@ -253,9 +252,9 @@ impl City {
         self.manifest.extent()
     }
 
-    /// The versions up to the open one, oldest first. A version whose manifest cannot be read is an error.
+    /// The versions up to the open one that are still there, oldest first. A version whose manifest cannot be read is an error.
     pub fn versions(&self) -> Result<Vec<VersionInfo>, StoreError> {
-        (0..=self.head.version)
+        (self.head.oldest..=self.head.version)
             .map(|version| {
                 let (manifest, _) = manifest::read_manifest(&self.folder, version)?;
                 Ok(VersionInfo { version, time: manifest.time, who: manifest.who, what: manifest.what })

@@ -64,13 +64,11 @@ struct Place {
 /// Where an object stands twice in a layer, its first row counts.
 pub fn diff(folder: &Path, from: u64, to: u64, limit: usize) -> Result<Vec<LayerDiff>, StoreError> {
     let folder = &place::settle(folder)?;
-    let newest = manifest::read_head(folder)?.version;
-    let open = |version: u64| {
-        if version > newest {
-            return Err(StoreError::NoVersion { city: folder.to_path_buf(), version });
-        }
+    let head = manifest::read_head(folder)?;
+    let open = |version: u64| -> Result<BTreeMap<String, LayerRecord>, StoreError> {
+        head.has_version(folder, version)?;
         let (manifest, _) = manifest::read_manifest(folder, version)?;
-        Ok(manifest.layers.into_iter().map(|layer| (layer.name.clone(), layer)).collect::<BTreeMap<_, _>>())
+        Ok(manifest.layers.into_iter().map(|layer| (layer.name.clone(), layer)).collect())
     };
     let (old, new) = (open(from)?, open(to)?);
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();

@@ -37,6 +37,11 @@ use crate::{
 /// Most objects of one change: more of them are quicker read as a delivery of the whole layer.
 const MOST_OBJECTS: usize = 100_000;
 
+/// Files of ended states below this size are written together once there are so many of them, so that a layer that is changed daily does
+/// not have a file for each day.
+const SMALL_ENDED_BYTES: u64 = 1 << 20;
+const MOST_SMALL_ENDED: usize = if cfg!(test) { 4 } else { 16 };
+
 /// Objects of one layer that come, change or go.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
@@ -339,6 +344,17 @@ impl Change {
         }
         let path = folder.join("ended.new");
         let mut writer = ObjectsWriter::new(&path, crs.clone())?;
+        let is_small = |file: &FileRecord| file.size < SMALL_ENDED_BYTES;
+        if self.record.ended_files.iter().filter(|file| is_small(file)).count() >= MOST_SMALL_ENDED {
+            let all = std::mem::take(&mut self.record.ended_files);
+            let (small, large): (Vec<_>, Vec<_>) = all.into_iter().partition(is_small);
+            self.record.ended_files = large;
+            for file in small {
+                for row in RowReader::open(&file.sound(&self.draft.folder)?, Rows::All)? {
+                    writer.push(&row?)?;
+                }
+            }
+        }
         self.gone.sort_by_key(|old| (old.part, old.number));
         for old in &mut self.gone {
             old.row.valid_to = Some(old.row.valid_to.map_or(self.time_ms, |own| own.min(self.time_ms)));

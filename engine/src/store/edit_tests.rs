@@ -1,6 +1,6 @@
 //! Changes of a few objects: what they become, and that it is what a whole import would have made.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use glam::{DVec2, DVec3};
 
@@ -203,6 +203,63 @@ fn a_changed_state_is_ended_and_an_equal_one_changes_nothing() {
     assert!(diff(city.folder(), 1, 1, 10).unwrap().is_empty());
     assert_eq!(diff(city.folder(), 0, 2, 5).unwrap()[0].counts.added, 39);
     assert!(matches!(diff(city.folder(), 1, 9, 1), Err(StoreError::NoVersion { version: 9, .. })));
+}
+
+#[test]
+fn many_small_files_of_ended_states_become_one_and_each_state_is_still_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = greens(40);
+    let mut city = city(folder.path(), &objects);
+    let mut files = Vec::new();
+    for round in 0..11 {
+        let mut changed = objects[4].clone();
+        changed.name = Some(format!("第{round}次"));
+        city = edited(&city, vec![changed], Vec::new()).unwrap().0;
+        files.push(city.layers()[0].ended_files.len());
+    }
+    assert_eq!(files, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3]);
+    assert_eq!(city.layers()[0].ended, 11);
+    let query = Query { at: Some(0), ..Query::default() };
+    let first: Vec<_> = run(&city, &query).unwrap().map(Result::unwrap).filter(|f| f.id.ends_with("/4")).collect();
+    assert_eq!((first.len(), first[0].name.as_deref()), (1, None), "the state before all changes");
+    assert_eq!(city.verify().unwrap(), []);
+    assert_eq!(city.collect_garbage().unwrap(), 0, "earlier versions name the small files");
+}
+
+#[test]
+fn versions_that_are_given_up_are_gone_and_the_rest_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = greens(30);
+    let mut city = city(folder.path(), &objects);
+    for round in 0..4 {
+        let mut changed = objects[round].clone();
+        changed.name = Some("改".into());
+        city = edited(&city, vec![changed], Vec::new()).unwrap().0;
+    }
+    assert_eq!(city.version(), 5);
+    let (whole, before) = (held(&city), files(folder.path()));
+    let keep = |n| std::num::NonZeroU64::new(n).unwrap();
+    assert_eq!(city.give_up_versions(keep(9), Duration::ZERO).unwrap(), 0);
+    assert_eq!(files(folder.path()), before, "fewer versions than are to be kept");
+    assert!(city.give_up_versions(keep(2), Duration::ZERO).unwrap() > 0);
+
+    let city = City::open(folder.path()).unwrap();
+    let numbers: Vec<u64> = city.versions().unwrap().iter().map(|version| version.version).collect();
+    assert_eq!((numbers, held(&city)), (vec![4, 5], whole));
+    assert_eq!(city.verify().unwrap(), []);
+    assert!(!folder.path().join("versions/000003.json").exists());
+    let told = City::open_version(folder.path(), 3).err().unwrap().to_string();
+    assert!(told.contains("versions before 4"), "{told}");
+    assert!(matches!(diff(folder.path(), 1, 5, 1), Err(StoreError::GivenUp { version: 1, oldest: 4, .. })));
+    assert_eq!(diff(folder.path(), 4, 5, 1).unwrap()[0].counts.changed, 1);
+    // What ended before the oldest version that is kept is still told.
+    let query = Query { at: Some(0), ..Query::default() };
+    let first = run(&city, &query).unwrap().map(Result::unwrap).filter(|f| f.name.is_none()).count();
+    assert_eq!(first, 30);
+    // Fewer are given up than were before: nothing comes back, nothing goes.
+    assert_eq!(city.give_up_versions(keep(5), Duration::ZERO).unwrap(), 0);
+    let (next, _) = edited(&city, Vec::new(), vec![objects[9].id.clone()]).unwrap();
+    assert_eq!((next.version(), next.verify().unwrap()), (6, vec![]));
 }
 
 #[test]

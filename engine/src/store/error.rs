@@ -58,6 +58,16 @@ pub enum StoreError {
         /// The version asked for.
         version: u64,
     },
+    /// The city has this version no more.
+    #[error("{city} has version {version} no more: versions before {oldest} were given up (groundline gc --keep)")]
+    GivenUp {
+        /// The city's folder.
+        city: PathBuf,
+        /// The version asked for.
+        version: u64,
+        /// The oldest that is there.
+        oldest: u64,
+    },
     /// The answer took longer than was allowed.
     #[error("the answer takes too long: ask for less, such as a smaller box")]
     OutOfTime,

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     path::{Path, PathBuf},
     sync::{LazyLock, Mutex, PoisonError},
     time::SystemTime,
@@ -14,6 +13,8 @@ use parquet::{
     errors::ParquetError,
     file::metadata::PageIndexPolicy,
 };
+
+use super::sums::Checked;
 
 /// Bytes of footers that are held at most.
 const MOST_BYTES: usize = 128 << 20;
@@ -48,7 +49,7 @@ impl Footers {
 static FOOTERS: LazyLock<Mutex<Footers>> = LazyLock::new(Mutex::default);
 
 /// The footer of `file` at `path` with the places of its pages.
-pub(super) fn of(path: &Path, file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(super) fn of(path: &Path, file: &Checked) -> Result<ArrowReaderMetadata, ParquetError> {
     let data = file.metadata()?;
     let key: Key = (path.to_path_buf(), data.len(), data.modified().ok());
     {
@@ -76,7 +77,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         ObjectsWriter::new(&path, crate::store::projjson::projjson(&crs())).unwrap().finish().unwrap();
-        let footer = of(&path, &File::open(&path).unwrap()).unwrap();
+        let footer = of(&path, &Checked::open(&path).unwrap()).unwrap();
         let each = footer.metadata().memory_size();
         let key = |number: u64| (path.clone(), number, None);
         let mut footers = Footers::default();

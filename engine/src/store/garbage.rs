@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,6 +30,16 @@ impl City {
     /// As [`City::collect_garbage`]; from a bucket only what was not changed for `age`, since another machine may be sending the files of its
     /// next version.
     pub fn collect_garbage_older(&self, age: Duration) -> Result<u64, StoreError> {
+        self.collect(None, age)
+    }
+
+    /// Gives up all versions but the last `keep`, then as [`City::collect_garbage_older`]. States that have ended stay in the versions that
+    /// are kept: what was there at an earlier time can still be asked.
+    pub fn give_up_versions(&self, keep: NonZeroU64, age: Duration) -> Result<u64, StoreError> {
+        self.collect(Some(keep), age)
+    }
+
+    fn collect(&self, keep: Option<NonZeroU64>, age: Duration) -> Result<u64, StoreError> {
         let bucket = place::bucket(&self.folder);
         if let Some(bucket) = &bucket {
             bucket.refresh()?;
@@ -39,10 +50,19 @@ impl City {
         fault::at(Place::GcStaging);
         super::resume::forget(&self.folder);
         fault::at(Place::GcKept);
-        let newest = manifest::read_head(&self.folder)?.version;
+        let (mut head, tag) = manifest::read_tagged(&self.folder)?;
+        let oldest = keep.map_or(0, |keep| (head.version + 1).saturating_sub(keep.get()));
+        if oldest > head.oldest {
+            // From here on nobody asks for what is removed below.
+            head.oldest = oldest;
+            match (&bucket, tag) {
+                (Some(bucket), Some(tag)) => bucket.put_head(&manifest::head_bytes(&self.folder, &head)?, tag)?,
+                _ => manifest::write_head(&self.folder, &head)?,
+            }
+        }
         let mut kept: HashSet<PathBuf> = HashSet::new();
         let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for version in 0..=newest {
+        for version in head.oldest..=head.version {
             let (manifest, _) = manifest::read_manifest(&self.folder, version)?;
             kept.insert(self.folder.join(manifest::manifest_path(version)));
             kept.insert(self.folder.join(manifest::report_path(version)));

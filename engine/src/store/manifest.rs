@@ -36,9 +36,24 @@ pub(crate) struct Head {
     pub version: u64,
     /// BLAKE3 of the current version's manifest file.
     pub manifest: String,
+    /// The oldest version that is still there; those before it were given up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub oldest: u64,
     /// BLAKE3 of this file with zeros in the place of these digits; absent in cities that an earlier Groundline wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+}
+
+impl Head {
+    /// Fails where the city in `folder` never had this version, or has it no more.
+    pub fn has_version(&self, folder: &Path, version: u64) -> Result<(), StoreError> {
+        let city = folder.to_path_buf();
+        match version {
+            _ if version > self.version => Err(StoreError::NoVersion { city, version }),
+            _ if version < self.oldest => Err(StoreError::GivenUp { city, version, oldest: self.oldest }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A file of the city, by its content.

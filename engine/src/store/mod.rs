@@ -47,6 +47,7 @@ mod shape;
 mod site;
 mod sources;
 mod spill;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod verify;

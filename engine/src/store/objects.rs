@@ -8,11 +8,16 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use parquet::{
-    arrow::ArrowWriter,
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
     basic::{Compression, ZstdLevel},
-    file::{metadata::KeyValue, properties::WriterProperties},
+    errors::ParquetError,
+    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedFileWriter},
     schema::types::ColumnPath,
 };
+use rayon::prelude::*;
 
 use super::{StoreError, row::Row, wkb};
 use crate::{
@@ -61,11 +66,15 @@ fn bbox_fields() -> Fields {
     ["xmin", "ymin", "xmax", "ymax"].iter().map(|n| Field::new(*n, DataType::Float64, true)).collect()
 }
 
-/// Writes a file row by row.
+/// Writes a file row by row; its columns are packed on all cores.
 pub(crate) struct ObjectsWriter<'a> {
     path: &'a Path,
     crs: serde_json::Value,
-    writer: ArrowWriter<Output>,
+    writer: SerializedFileWriter<Output>,
+    groups: ArrowRowGroupWriterFactory,
+    /// Of the row group in the making.
+    columns: Vec<ArrowColumnWriter>,
+    group_rows: usize,
     batch: Batch,
     types: BTreeSet<&'static str>,
     extent: Extent,
@@ -88,9 +97,20 @@ impl<'a> ObjectsWriter<'a> {
         for column in ["class", "stage", "domain", "shape_kind", "provenance"] {
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), true);
         }
-        let writer =
-            ArrowWriter::try_new(file, schema(), Some(properties.build())).map_err(StoreError::parquet(path))?;
-        Ok(Self { path, crs, writer, batch: Batch::default(), types: BTreeSet::new(), extent: Extent::EMPTY })
+        let (writer, groups) = ArrowWriter::try_new(file, schema(), Some(properties.build()))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(StoreError::parquet(path))?;
+        Ok(Self {
+            path,
+            crs,
+            writer,
+            groups,
+            columns: Vec::new(),
+            group_rows: 0,
+            batch: Batch::default(),
+            types: BTreeSet::new(),
+            extent: Extent::EMPTY,
+        })
     }
 
     /// Writes one row.
@@ -109,17 +129,45 @@ impl<'a> ObjectsWriter<'a> {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch).finish().map_err(|e| StoreError::damaged(self.path, e))?;
-        self.writer.write(&batch).map_err(StoreError::parquet(self.path))?;
+        self.write(&batch).map_err(StoreError::parquet(self.path))?;
         // DEM blocks and pictures are large: their row groups are cut by size, so that memory stays bounded.
-        if self.writer.in_progress_size() > 4 * BATCH_BYTES {
-            self.writer.flush().map_err(StoreError::parquet(self.path))?;
+        let bytes: usize = self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();
+        if self.group_rows >= GROUP_ROWS || bytes > 4 * BATCH_BYTES {
+            self.end_group().map_err(StoreError::parquet(self.path))?;
         }
         Ok(())
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        if self.columns.is_empty() {
+            self.columns = self.groups.create_column_writers(self.writer.flushed_row_groups().len())?;
+        }
+        let mut leaves = Vec::with_capacity(self.columns.len());
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            leaves.extend(compute_leaves(field, column)?);
+        }
+        self.group_rows += batch.num_rows();
+        self.columns.par_iter_mut().zip(leaves).try_for_each(|(column, leaf)| column.write(&leaf))
+    }
+
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        self.group_rows = 0;
+        let columns = std::mem::take(&mut self.columns).into_par_iter();
+        let chunks = columns.map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>()?;
+        let mut group = self.writer.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close().map(drop)
     }
 
     /// Ends the file.
     pub(crate) fn finish(mut self) -> Result<(), StoreError> {
         self.flush()?;
+        self.end_group().map_err(StoreError::parquet(self.path))?;
         fault::at(Place::RowsWritten);
         let geo = geo_metadata(&self.crs, &self.types, &self.extent);
         self.writer.append_key_value_metadata(KeyValue::new("geo".into(), geo.to_string()));

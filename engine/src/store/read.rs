@@ -11,7 +11,7 @@ use parquet::arrow::{
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
 };
 
-use super::{StoreError, footers, objects, place, row::Row, row_file::SomeRows, shape::Kind};
+use super::{StoreError, footers, objects, row::Row, row_file::SomeRows, shape::Kind, sums::Checked};
 use crate::model::{Class, Domain, Extent, Stage};
 
 /// Bytes of rows that are unpacked at a time, as far as they are about equally large.
@@ -89,7 +89,7 @@ fn open_unguarded(
     rows: &Rows<'_>,
     columns: Option<&[&str]>,
 ) -> Result<ParquetRecordBatchReader, StoreError> {
-    let file = place::open_file(path).map_err(StoreError::at(path))?;
+    let file = Checked::open(path)?;
     // With the places of the pages, only those of the wanted rows are read.
     let builder = match rows {
         Rows::All => ParquetRecordBatchReaderBuilder::try_new(file),

@@ -114,6 +114,15 @@ impl Row {
 
     /// The row as bytes for the spill.
     pub(crate) fn encode(&self) -> Vec<u8> {
+        self.written(self.stands_on_terrain, &self.shape, self.source)
+    }
+
+    /// As much of it as an answer wants.
+    pub(crate) fn encode_without_shape(&self) -> Vec<u8> {
+        self.written(false, &[], 0)
+    }
+
+    fn written(&self, stands_on_terrain: bool, shape: &[u8], source: u32) -> Vec<u8> {
         let mut out = Sink::default();
         out.text(&self.id);
         out.u32(self.part);
@@ -121,7 +130,7 @@ impl Row {
         out.u8(index_of(Stage::ALL, self.stage));
         out.u8(index_of(Domain::ALL, self.domain));
         out.u8(self.kind as u8);
-        out.u8(u8::from(self.stands_on_terrain));
+        out.u8(u8::from(stands_on_terrain));
         out.maybe_text(self.name.as_deref());
         out.maybe_text(self.parent.as_deref());
         out.u64(self.record);
@@ -133,8 +142,8 @@ impl Row {
         out.text(&self.attributes);
         out.text(&self.provenance);
         out.bytes(&self.wkb);
-        out.bytes(&self.shape);
-        out.u32(self.source);
+        out.bytes(shape);
+        out.u32(source);
         out.0
     }
 

@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use rayon::prelude::*;
+
 use super::{
     StoreError, place,
     row::Row,
@@ -40,21 +42,30 @@ pub(crate) fn beside(part: &Path) -> PathBuf {
 /// Writes the rows of a part.
 pub(super) fn write(path: &Path, rows: &[Row]) -> Result<(), StoreError> {
     let broken = |error: std::io::Error| StoreError::at(path)(error);
-    let mut packer = zstd::bulk::Compressor::new(LEVEL).map_err(broken)?;
-    packer.include_checksum(true).map_err(broken)?;
-    let (mut ends, mut blocks) = (Vec::new(), Vec::new());
-    for block in rows.chunks(BLOCK_ROWS) {
+    let packer = || -> std::io::Result<_> {
+        let mut packer = zstd::bulk::Compressor::new(LEVEL)?;
+        packer.include_checksum(true)?;
+        Ok(packer)
+    };
+    let packed = rows.par_chunks(BLOCK_ROWS).map_init(packer, |packer, block| {
         let mut plain = Vec::new();
         for row in block {
-            let bare = Row { shape: Vec::new(), stands_on_terrain: false, source: 0, ..row.clone() };
-            let bytes = bare.encode();
+            let bytes = row.encode_without_shape();
             plain.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
             plain.extend(bytes);
         }
-        blocks.extend(u32::try_from(plain.len()).unwrap_or(u32::MAX).to_le_bytes());
-        blocks.extend(packer.compress(&plain).map_err(broken)?);
-        ends.push(blocks.len() as u64);
-    }
+        let packer = packer.as_mut().map_err(|error| std::io::Error::other(error.to_string()))?;
+        let bound = u32::try_from(plain.len()).unwrap_or(u32::MAX);
+        Ok([&bound.to_le_bytes(), packer.compress(&plain)?.as_slice()].concat())
+    });
+    let packed: Vec<Vec<u8>> = packed.collect::<std::io::Result<_>>().map_err(broken)?;
+    let mut end = 0;
+    let ends = packed.iter().map(|block| {
+        end += block.len() as u64;
+        end
+    });
+    let ends: Vec<u64> = ends.collect();
+    let blocks = packed.concat();
     let mut file = Output::create(path).map_err(broken)?;
     let mut head = MAGIC.to_vec();
     head.extend((rows.len() as u32).to_le_bytes());

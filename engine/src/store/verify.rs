@@ -31,7 +31,7 @@ impl City {
         let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
         let mut pages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut expected = self.head.manifest.clone();
-        for version in (0..=self.head.version).rev() {
+        for version in (self.head.oldest..=self.head.version).rev() {
             let path = manifest::manifest_path(version);
             let manifest = match manifest::read_manifest(&self.folder, version) {
                 Ok((manifest, hash)) if hash == expected => manifest,

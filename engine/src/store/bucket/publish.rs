@@ -63,7 +63,7 @@ impl BucketCity {
         }
         self.remote.put(&under_hash("reports", hash), news.report.to_vec(), When::Always)?;
         self.remote.put(&under_hash("versions", hash), news.manifest.to_vec(), When::Always)?;
-        let new_tag = self.switch(news)?;
+        let new_tag = self.switch(news.head, tag.clone().map_or(When::Missing, When::Is))?;
 
         // The version is there now. What still fails is put right by the next import.
         let _ = self.put_into_copy(&manifest::manifest_path(version), news.manifest);
@@ -85,6 +85,13 @@ impl BucketCity {
         Ok(())
     }
 
+    /// Puts `city.json` alone, for the version that it has; only where it still has this tag.
+    pub fn put_head(&self, head: &[u8], tag: String) -> Result<(), StoreError> {
+        let tag = self.switch(head, When::Is(tag))?;
+        self.take_head(head.into(), tag);
+        Ok(())
+    }
+
     /// The manifest of the empty city that this version is made of.
     fn first_manifest(&self, hash: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.folder().join(manifest::manifest_path(0));
@@ -96,16 +103,15 @@ impl BucketCity {
     }
 
     /// Puts `city.json`; its tag then.
-    fn switch(&self, news: &News<'_>) -> Result<Option<String>, StoreError> {
-        let when = news.base.2.clone().map_or(When::Missing, When::Is);
-        let put = self.remote.put("city.json", news.head.to_vec(), when);
+    fn switch(&self, head: &[u8], when: When) -> Result<Option<String>, StoreError> {
+        let put = self.remote.put("city.json", head.to_vec(), when);
         if let Ok(Some(tag)) = put {
             return Ok(tag);
         }
         // A put whose answer was lost, and was tried again, comes too late for itself.
         let now = self.remote.get("city.json", MOST_HEAD_BYTES, None);
         match (put, now) {
-            (_, Ok(Got::New(bytes, tag))) if bytes == news.head => Ok(tag),
+            (_, Ok(Got::New(bytes, tag))) if bytes == head => Ok(tag),
             (Ok(_), Ok(Got::New(bytes, tag))) => {
                 self.take_head(bytes.into(), tag);
                 let version = self.newest().map_or(0, |(version, _)| version);

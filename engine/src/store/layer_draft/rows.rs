@@ -30,7 +30,7 @@ use crate::{
         row::Row,
         row_file, sources,
         spill::{Sorted, Sorter},
-        wkb,
+        sums, wkb,
     },
     tile::{Journal, Surroundings},
 };
@@ -250,9 +250,12 @@ impl PartWriter<'_> {
         made.push(("rows", new("rows")));
         row_file::write(&made[3].1, &chunk.rows)?;
         fault::at(Place::PartRows);
+        made.push(("sums", new("sums")));
+        sums::write(&made[4].1, &made[0].1)?;
+        fault::at(Place::PartSums);
         if self.has_sources {
             made.push(("sources", new("sources")));
-            sources::write(&made[4].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
+            sources::write(&made[5].1, &chunk.rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
             fault::at(Place::PartSources);
         }
         // One name for the files of a part, by the content of them all.
