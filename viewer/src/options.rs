@@ -189,6 +189,8 @@ pub struct FilmReport {
     pub damaged_tiles: Vec<String>,
     /// Seconds from call to the last file.
     pub seconds: f64,
+    /// Seconds of one frame, without its file: the middle one of all pictures.
+    pub frame_seconds: f64,
     /// Driver that rendered.
     pub gpu: String,
 }

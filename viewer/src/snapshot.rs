@@ -103,6 +103,7 @@ pub fn film(
     }
     let mut studio = Studio::open(city, &options, started)?;
     let mut at_stop = None;
+    let mut frame_times = Vec::new();
     for number in 0..count as u32 {
         let Some((stop, pose)) = flight.at(f64::from(number) / fps) else { break };
         let world = studio.app.world_mut();
@@ -114,10 +115,12 @@ pub fn film(
         }
         world.resource_mut::<Viewed>().pose = pose;
         studio.phases.started = Instant::now();
-        let (_, pixels) = studio.shoot(options.timeout_s)?;
+        let (frames, pixels) = studio.shoot(options.timeout_s)?;
+        frame_times.push(studio.phases.started.elapsed().as_secs_f64() / f64::from(frames));
         write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
     }
     let damaged_tiles = studio.app.world().resource::<Streaming>().damaged.clone();
+    frame_times.sort_by(f64::total_cmp);
     Ok(FilmReport {
         folder: folder.to_owned(),
         pictures: count as u32,
@@ -125,6 +128,7 @@ pub fn film(
         fps,
         damaged_tiles,
         seconds: started.elapsed().as_secs_f64(),
+        frame_seconds: frame_times.get(frame_times.len() / 2).copied().unwrap_or(0.0),
         gpu: studio.gpu(),
     })
 }
