@@ -38,6 +38,8 @@ const HIGHLIGHT: i32 = 12;
 const FURNITURE: i32 = 13;
 const SOIL: i32 = 14;
 const CAP: i32 = 15;
+const SLEEVE: i32 = 16;
+const GHOST: i32 = 17;
 
 struct Vertex {
     @builtin(instance_index) instance: u32,
@@ -191,6 +193,17 @@ fn soil_colour(place: vec2<f32>, along: f32, below: f32, normal: vec3<f32>, dist
     }
     return tone(look, colour * face_light(look));
 }
+// A dark model's faces are as quiet as the rest of it; pipes keep their colour.
+fn face_shade(kind: i32) -> vec3<f32> {
+#ifdef DARK
+    if kind == SOIL {
+        return vec3(0.22, 0.25, 0.30);
+    }
+    return select(vec3(0.40, 0.44, 0.50), vec3(0.85), kind == PIPE);
+#else
+    return vec3(1.0);
+#endif
+}
 #endif
 
 fn shade(in: Varying) -> vec4<f32> {
@@ -211,14 +224,27 @@ fn shade(in: Varying) -> vec4<f32> {
     var albedo = select(surface.base.rgb, vec3(1.0), is_classed) * in.colour.rgb;
 #ifdef CUT
     if kind == CAP {
-        return vec4(cut_colour(i32(in.uv.x + 0.5), in.colour.rgb, in.world, n, distance), 1.0);
+        return vec4(cut_colour(i32(in.uv.x + 0.5), in.colour.rgb, in.world, n, distance) * face_shade(i32(in.uv.x + 0.5)), 1.0);
     }
     if kind == SOIL {
         // The floor of a trench lies in its own shade.
         let own = select(1.0, 0.62, n.y > 0.7 && look.cut.counts.x < 0.5);
-        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own, 1.0);
+        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own * face_shade(SOIL), 1.0);
     }
 #endif
+    if kind == GHOST {
+        let outline = pow(1.0 - abs(dot(n, v)), 2.0);
+        let pale = mix(albedo, vec3(0.42, 0.56, 0.66), 0.7);
+        return vec4(mix(pale, vec3(0.80, 0.88, 0.92), outline), 0.06 + 0.16 * outline);
+    }
+    if kind == SLEEVE {
+        // A film that thickens towards its outline; in rings where its width was assumed.
+        let rim = 1.0 - abs(dot(n, v));
+        let ring = smoothstep(0.20, 0.26, abs(fract(in.uv.x) - 0.5));
+        let broken = mix(1.0, 0.25 + 0.75 * mix(0.5, ring, exp(-distance / 90.0)), in.uv.y);
+        let film = (0.10 + 0.42 * pow(rim, 1.6)) * broken * exp(-distance / 900.0);
+        return vec4(mix(albedo, vec3(1.0), 0.22), film);
+    }
 #ifdef GLASS
     return glass(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
 #else

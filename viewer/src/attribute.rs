@@ -1,9 +1,10 @@
 //! The panel of a picked object: what it is, every attribute, and who says so.
 
 use bevy_egui::egui::{self, Color32, CornerRadius, Margin, RichText, Stroke, Ui};
-use groundline_engine::model::{CityObject, Origin};
+use groundline_engine::model::{CityObject, Class, Geometry, Origin};
 
 use crate::{
+    key::Action,
     lookup::Lookup,
     options::Language,
     text::Texts,
@@ -127,6 +128,29 @@ pub fn show(ui: &mut Ui, picked: &Picked, texts: &Texts, height: f32) -> bool {
         ui.label(RichText::new(texts.get("provenance-legend")).size(9.5).color(theme::MUTED));
     }
     is_closed
+}
+
+/// Buttons for what can be done with the object.
+pub fn actions(ui: &mut Ui, picked: &Picked, texts: &Texts, asked: &mut Vec<Action>) {
+    let Lookup::Here(Ok(Some(object))) = &picked.object else { return };
+    ui.horizontal_wrapped(|ui| {
+        let mut button = |key: &str, action: Action| {
+            if ui.button(RichText::new(texts.get(key)).size(12.0)).clicked() {
+                asked.push(action);
+            }
+        };
+        if matches!(object.geometry, Geometry::Tube(_)) {
+            button("act-trench", Action::TrenchAlong);
+        }
+        button("act-hide", Action::Hide);
+        button("act-isolate", Action::Isolate);
+        button("act-ghosts", Action::Ghosts);
+        if matches!(object.class, Class::Building | Class::Storey | Class::Space | Class::BuildingElement) {
+            button("act-fan", Action::FanStoreys);
+            button("act-storey", Action::OneStorey);
+            button("act-eye", Action::EyeSection);
+        }
+    });
 }
 
 #[cfg(test)]

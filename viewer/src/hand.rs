@@ -14,14 +14,17 @@ use crate::{
     attribute::Picked,
     camera::CameraPose,
     colouring::Colouring,
+    cut::{Cut, Cuts},
     desk::Desk,
     history::History,
     key::{self, Action},
+    label::Labels,
     lookup::Lookup,
     material::Kind,
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
     palette::Palette,
+    peel_panel::peel_by_hand,
     scene::{Below, CityScene, SceneSet, Viewed},
     shelf::{fly_tour, serve_views},
     snap::snap,
@@ -129,7 +132,7 @@ impl Plugin for HandPlugin {
             trail: Trail::default(),
         };
         app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
-        let systems = (move_by_mouse, ask_by_keys, act, serve_views, fly_tour, fulfil, move_by_keys, pick, aim, follow);
+        let systems = (move_by_mouse, ask_by_keys, act, peel_by_hand, serve_views, fly_tour, fulfil, move_by_keys, pick, aim, follow);
         app.add_systems(Update, systems.chain().in_set(SceneSet::Hands));
     }
 }
@@ -157,7 +160,7 @@ impl Seen<'_> {
 /// What the mouse can meet: below ground the ghosts do not count.
 fn is_met(kind: Kind, is_below: bool) -> bool {
     match kind {
-        Kind::Lines | Kind::Highlight => false,
+        Kind::Lines | Kind::Highlight | Kind::Ghost => false,
         Kind::Pipe | Kind::Structure | Kind::Points => true,
         _ => !is_below,
     }
@@ -304,7 +307,8 @@ fn act(
     mut palette: ResMut<Palette>,
     (mut below, mut detail, mut layers): (ResMut<Below>, ResMut<Detail>, ResMut<ShownLayers>),
     (mut style, mut colouring): (ResMut<Style>, ResMut<Colouring>),
-    viewed: Res<Viewed>,
+    (mut cuts, mut labels): (ResMut<Cuts>, ResMut<Labels>),
+    (viewed, city): (Res<Viewed>, Res<CityScene>),
 ) {
     for action in actions.read() {
         let hands = &mut *hands;
@@ -332,6 +336,15 @@ fn act(
             Action::Style => *style = style.next(),
             Action::Colours => colouring.is_open = !colouring.is_open,
             Action::Cuts => state.is_cuts_open = !state.is_cuts_open,
+            Action::TrenchAlong => match dig(&state, &city, &cuts) {
+                Ok(dug) => *cuts = dug,
+                Err(reason) => desk.tell(reason),
+            },
+            Action::PipeLabels => {
+                let is_on = !labels.pipes;
+                (labels.pipes, labels.flow) = (is_on, is_on);
+            }
+            Action::Sleeves => labels.sleeves = !labels.sleeves,
             Action::Layers => state.is_layers_open = !state.is_layers_open,
             Action::AllLayers => layers.0.fill(true),
             Action::Help => state.is_help_open = !state.is_help_open,
@@ -348,6 +361,17 @@ fn act(
             action => desk.act(action),
         }
     }
+}
+
+/// The cuts with a trench along the picked pipe in place of the one before.
+fn dig(state: &OverlayState, city: &CityScene, cuts: &Cuts) -> Result<Cuts, String> {
+    let object = match state.picked.as_ref().map(|picked| &picked.object) {
+        Some(Lookup::Here(Ok(Some(object)))) => object,
+        _ => return Err(state.texts.get("trench-pick")),
+    };
+    let trench = crate::trench::along(object, &city.0.ground).map_err(|_| state.texts.get("trench-pick"))?;
+    let others = cuts.list().iter().filter(|cut| !matches!(cut, Cut::Trench { .. })).cloned();
+    Cuts::new(others.chain([trench]).collect()).map_err(|error| error.to_string())
 }
 
 /// Moves the camera as panels, bookmarks and tours wish.

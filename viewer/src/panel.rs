@@ -12,6 +12,7 @@ use groundline_engine::{
 use crate::{
     badge::{self, Condition},
     city::CityModel,
+    key::Action,
     overlay::{OverlayState, Wish, haloed, shortened},
     scene::{Clock, Viewed},
     stream::Streaming,
@@ -338,13 +339,21 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// The panel of the picked object; `None` when nothing is picked.
-pub fn attributes(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) -> Option<Rect> {
+pub fn attributes(
+    ctx: &egui::Context,
+    state: &mut OverlayState,
+    seen: &Seen<'_>,
+    asked: &mut Vec<Action>,
+) -> Option<Rect> {
     let picked = state.picked.as_ref()?;
     let at = seen.screen.right_bottom() - vec2(EDGE, EDGE + 60.0);
     let mut is_closed = false;
     let rect = framed(ctx, area("attributes", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.set_width(330.0);
         is_closed = crate::attribute::show(ui, picked, &state.texts, seen.screen.height() * 0.55);
+        if state.is_interactive {
+            crate::attribute::actions(ui, picked, &state.texts, asked);
+        }
     });
     if is_closed {
         state.picked = None;
@@ -377,7 +386,7 @@ pub fn buttons(
     state: &mut OverlayState,
     is_below: &mut bool,
     detail: &mut CimLevel,
-    (style, is_colours_open): (&mut Style, &mut bool),
+    (style, is_colours_open, is_peel_open): (&mut Style, &mut bool, &mut bool),
     seen: &Seen<'_>,
 ) {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
@@ -402,6 +411,10 @@ pub fn buttons(
             let cuts = state.texts.get("cuts");
             if ui.selectable_label(state.is_cuts_open, RichText::new(cuts).size(12.5)).clicked() {
                 state.is_cuts_open = !state.is_cuts_open;
+            }
+            let peel = state.texts.get("peel");
+            if ui.selectable_label(*is_peel_open, RichText::new(peel).size(12.5)).clicked() {
+                *is_peel_open = !*is_peel_open;
             }
             let colours = state.texts.get("colours");
             if ui.selectable_label(*is_colours_open, RichText::new(colours).size(12.5)).clicked() {

@@ -25,10 +25,13 @@ use crate::{
     desk::Desk,
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
+    network::{Network, read_network},
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::{drawn_extent, lay_plane},
     sea::{SeaDone, extend_sea},
+    sift::{Sift, resolve_peel},
+    sleeve::lay_sleeves,
     soil::lay_soil,
     stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     style::{Drawing, Style},
@@ -161,6 +164,8 @@ impl Plugin for ScenePlugin {
             .init_resource::<LastLook>()
             .init_resource::<SeaDone>()
             .init_resource::<Caps>()
+            .init_resource::<Network>()
+            .init_resource::<Sift>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
             .add_systems(Startup, (set_up, know_driver))
@@ -169,7 +174,7 @@ impl Plugin for ScenePlugin {
                 (
                     place_camera,
                     light_scene,
-                    change_detail,
+                    (change_detail, resolve_peel).chain(),
                     take_tiles,
                     rebase_tiles,
                     add_edges,
@@ -179,6 +184,7 @@ impl Plugin for ScenePlugin {
                     lay_plane,
                     lay_soil,
                     lay_caps,
+                    (read_network, lay_sleeves).chain(),
                 )
                     .chain()
                     .in_set(SceneSet::Scene),
@@ -334,6 +340,8 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(Viewed { pose, size: Vec2::ZERO })
         .insert_resource(Below(scene.is_below))
         .insert_resource(scene.cuts.clone())
+        .insert_resource(scene.labels)
+        .insert_resource(scene.peel.clone())
         .insert_resource(scene.style)
         .insert_resource(Colouring::new(scene.colour_by.clone()))
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
