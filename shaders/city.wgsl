@@ -40,6 +40,7 @@ const SOIL: i32 = 14;
 const CAP: i32 = 15;
 const SLEEVE: i32 = 16;
 const GHOST: i32 = 17;
+const ROOM: i32 = 18;
 
 struct Vertex {
     @builtin(instance_index) instance: u32,
@@ -232,6 +233,13 @@ fn shade(in: Varying) -> vec4<f32> {
         return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own * face_shade(SOIL), 1.0);
     }
 #endif
+    if kind == ROOM {
+        // A breath of colour on floor and walls; a class has its own.
+        let grey = vec3(dot(albedo, vec3(0.3, 0.59, 0.11)));
+        let tint = mix(mix(grey, albedo, 0.5), vec3(0.55, 0.66, 0.74), 0.45);
+        let film = select(0.05, 0.14, abs(n.y) > 0.7);
+        return vec4(select(tint, albedo, is_classed), select(film, 0.55, is_classed));
+    }
     if kind == GHOST {
         let outline = pow(1.0 - abs(dot(n, v)), 2.0);
         let pale = mix(albedo, vec3(0.42, 0.56, 0.66), 0.7);
@@ -369,6 +377,10 @@ fn shade(in: Varying) -> vec4<f32> {
             }
         }
         case PIPE, STRUCTURE: {
+#ifdef CUT
+            // Down in a cut no sun comes, but what was dug for must be seen.
+            light = light * 1.5 + 0.30;
+#endif
             light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
             let half_way = normalize(look.sun.xyz + v);
             shine = look.sun_colour.rgb * pow(max(dot(n, half_way), 0.0), 40.0) * 0.25 * shadow * look.sun.w;

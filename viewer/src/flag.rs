@@ -3,19 +3,23 @@
 //! As survey sheets after CJJ 61 have it, a flag says class, size and material, then burial depth and level: of the invert where
 //! it runs by its own weight, else of the top. Flags keep clear of panels and of each other; of alike pipes side by side one is told.
 
-use bevy_egui::egui::{self, Align2, Color32, CornerRadius, Pos2, Rect, Shape, Stroke, StrokeKind, Vec2, pos2, vec2};
+use std::sync::Arc;
+
+use bevy_egui::egui::{
+    self, Align2, Color32, CornerRadius, Galley, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Vec2, vec2,
+};
 use glam::DVec3;
 use groundline_engine::model::{PipeKind, Section};
 
 use crate::{
     cut::Cuts,
     label::Labels,
-    mark::{Screen, free_place},
+    mark::Screen,
     network::{Flow, Pipe, REACH_M},
     options::Language,
     panel::Seen,
     text::Texts,
-    theme::{self, ASSUMED, MUTED, TEXT},
+    theme::{self, ASSUMED, TEXT},
 };
 
 /// Flags on a picture of 1280 by 720 points; more on larger ones.
@@ -28,10 +32,19 @@ const LEAST_POINTS: f32 = 22.0;
 const ALIKE_POINTS: f32 = 300.0;
 /// Flags of anything stand so far apart at their feet, points.
 const APART_POINTS: f32 = 26.0;
+/// Places on a pipe that are tried.
+const MOST_FEET: usize = 4;
 /// Arrows stand so far apart, points.
 const ARROW_POINTS: f32 = 110.0;
 /// How near to a section a pipe is met by it, metres.
 const AT_PLANE_M: f64 = 0.05;
+/// Flags stand so far from their feet, the nearest first, points.
+const REACHES: [f32; 8] = [16.0, 30.0, 48.0, 72.0, 104.0, 146.0, 196.0, 256.0];
+/// To these sides of them.
+const SIDES: [Vec2; 6] =
+    [vec2(0.9, -0.6), vec2(-0.9, -0.6), vec2(0.9, 0.6), vec2(-0.9, 0.6), vec2(1.0, -0.1), vec2(-1.0, -0.1)];
+/// Ink of the second line.
+const FIGURE: Color32 = Color32::from_rgb(196, 208, 216);
 const NAME_SIZE: f32 = 12.5;
 const FIGURE_SIZE: f32 = 11.5;
 
@@ -97,7 +110,7 @@ impl Told<'_> {
                 }
             }
         }
-        feet.extend([0.5, 0.36, 0.64, 0.22, 0.78, 0.1, 0.9].map(|share| pipe.at(share).0));
+        feet.extend([0.5, 0.34, 0.66, 0.2, 0.8, 0.08, 0.92].map(|share| pipe.at(share).0));
         feet
     }
 }
@@ -105,8 +118,8 @@ impl Told<'_> {
 /// A flag before it has its place on the screen.
 struct Flag<'a> {
     pipe: &'a Pipe,
-    foot: DVec3,
-    anchor: Pos2,
+    /// Where it may stand, the best first.
+    feet: Vec<(DVec3, Pos2)>,
     /// The less, the sooner it gets its place.
     rank: f32,
 }
@@ -125,22 +138,34 @@ pub fn draw(ctx: &egui::Context, told: &Told<'_>, seen: &Seen<'_>, texts: &Texts
     flags.sort_by(|a, b| a.rank.total_cmp(&b.rank).then_with(|| a.pipe.id.cmp(&b.pipe.id)));
     let area = seen.screen.width() * seen.screen.height();
     let most = (MOST_FLAGS * (area / (1280.0 * 720.0)).clamp(0.3, 3.0)) as usize;
-    let mut used = taken.to_vec();
+    let mut planted: Vec<Planted> = Vec::new();
     let mut said: Vec<(String, Pos2)> = Vec::new();
-    for flag in flags {
-        if said.len() >= most {
-            break;
-        }
-        let name = name_text(flag.pipe, texts);
-        let is_repeated = said.iter().any(|(other, at)| {
-            let gap = at.distance(flag.anchor);
-            gap < APART_POINTS || gap < ALIKE_POINTS && *other == name
-        });
-        if !is_repeated && plant(&screen, &flag, &name, texts, &mut used) {
-            said.push((name, flag.anchor));
+    // One of each class first, so that none is crowded out.
+    let mut kinds: Vec<PipeKind> = Vec::new();
+    for is_first in [true, false] {
+        for flag in &flags {
+            if said.len() >= most || is_first && kinds.contains(&flag.pipe.kind) {
+                continue;
+            }
+            let name = name_text(flag.pipe, texts);
+            let is_new = |at: Pos2| {
+                !said.iter().any(|(other, before)| {
+                    let gap = before.distance(at);
+                    gap < APART_POINTS || gap < ALIKE_POINTS && *other == name
+                })
+            };
+            let mut feet = flag.feet.iter().filter(|(_, at)| is_new(*at));
+            if let Some(flag) = feet.find_map(|foot| plant(&screen, flag.pipe, *foot, &name, texts, taken, &planted)) {
+                said.push((name, flag.anchor));
+                planted.push(flag);
+            }
+            kinds.extend((!kinds.contains(&flag.pipe.kind)).then_some(flag.pipe.kind));
         }
     }
-    used.split_off(taken.len())
+    planted.iter().for_each(|flag| draw_leader(&screen.painter, flag));
+    let used = planted.iter().map(|flag| flag.rect).collect();
+    planted.into_iter().for_each(|flag| draw_plate(&screen.painter, flag));
+    used
 }
 
 /// Where a pipe's flag would stand; `None` where it cannot be seen.
@@ -152,50 +177,102 @@ fn flag<'a>(screen: &Screen<'_>, told: &Told<'_>, pipe: &'a Pipe, taken: &[Rect]
     if long < LEAST_POINTS && !is_picked && told.is_glass {
         return None;
     }
-    let foot = told.feet(pipe).into_iter().find(|foot| {
-        let near = foot.distance(seen.viewed.pose.place) < REACH_M;
-        let point = screen.point(*foot).filter(|point| bounds.contains(*point));
-        let is_free = point.is_some_and(|point| !taken.iter().any(|rect| rect.contains(point)));
-        near && is_free && told.is_seen(*foot, seen)
-    })?;
-    let anchor = screen.point(foot)?;
+    let seen_at = |foot: DVec3| {
+        let is_near = foot.distance(seen.viewed.pose.place) < REACH_M;
+        let point = screen.point(foot).filter(|point| is_near && bounds.contains(*point))?;
+        let is_free = !taken.iter().any(|rect| rect.contains(point));
+        (is_free && told.is_seen(foot, seen)).then_some((foot, point))
+    };
+    let feet: Vec<(DVec3, Pos2)> = told.feet(pipe).into_iter().filter_map(seen_at).take(MOST_FEET).collect();
+    let (foot, _) = *feet.first()?;
     let distance = foot.distance(seen.viewed.pose.place) as f32;
     // Near and thick ones first; the picked one before all.
     let thick = pipe.section.map_or(0.1, |section| section.size_m()) as f32;
     let rank = if is_picked { -1.0 } else { distance / (0.6 + thick).min(2.0) / (0.3 + (long / 200.0).min(1.0)) };
-    Some(Flag { pipe, foot, anchor, rank })
+    Some(Flag { pipe, feet, rank })
 }
 
-/// Puts a flag where there is room; says whether there was.
-fn plant(screen: &Screen<'_>, flag: &Flag<'_>, name: &str, texts: &Texts, used: &mut Vec<Rect>) -> bool {
+/// A flag that has its place.
+struct Planted {
+    rect: Rect,
+    anchor: Pos2,
+    /// Where its leader meets it.
+    end: Pos2,
+    colour: Color32,
+    name: Arc<Galley>,
+    figures: Arc<Galley>,
+}
+
+/// A place for a flag, its leader free of other flags and leaders; `None` where there is none.
+fn plant(
+    screen: &Screen<'_>,
+    pipe: &Pipe,
+    (foot, anchor): (DVec3, Pos2),
+    name: &str,
+    texts: &Texts,
+    used: &[Rect],
+    planted: &[Planted],
+) -> Option<Planted> {
     let painter = &screen.painter;
-    let colour = kind_colour(flag.pipe.kind);
-    let figures = figure_text(flag.pipe, flag.foot, texts);
+    let figures = figure_text(pipe, foot, texts);
     let name = painter.layout_no_wrap(name.to_owned(), theme::font(NAME_SIZE), TEXT);
-    let ink = if flag.pipe.is_assumed { ASSUMED } else { Color32::from_rgb(196, 208, 216) };
+    let ink = if pipe.is_assumed { ASSUMED } else { FIGURE };
     let figures = painter.layout_no_wrap(figures, theme::font(FIGURE_SIZE), ink);
     let size = vec2(name.size().x.max(figures.size().x) + 17.0, name.size().y + figures.size().y + 6.0);
-    let Some(rect) = free_place(flag.anchor, size, screen.seen.screen.shrink(6.0), used) else { return false };
-    // The leader goes to the nearer lower or upper corner, as a draughtsman draws it.
-    let end = pos2(
-        if flag.anchor.x < rect.center().x { rect.left() } else { rect.right() },
-        flag.anchor.y.clamp(rect.top(), rect.bottom()),
-    );
-    painter.line_segment([flag.anchor, end], Stroke::new(3.0, Color32::from_black_alpha(120)));
-    painter.line_segment([flag.anchor, end], Stroke::new(1.3, colour));
-    painter.circle_filled(flag.anchor, 4.4, Color32::from_black_alpha(170));
-    painter.circle_filled(flag.anchor, 3.0, colour);
-    painter.rect_filled(rect, CornerRadius::same(4), Color32::from_rgba_unmultiplied(13, 19, 25, 232));
+    let bounds = screen.seen.screen.shrink(6.0);
+    let is_free = |rect: &Rect| {
+        let end = anchor.clamp(rect.min, rect.max);
+        let leader = [anchor, end];
+        bounds.contains_rect(*rect)
+            && !used.iter().any(|other| other.expand(3.0).intersects(*rect))
+            && !planted.iter().any(|other| {
+                other.rect.expand(3.0).intersects(*rect)
+                    || rect.expand(5.0).contains(other.anchor)
+                    || crosses_rect(leader, other.rect)
+                    || crosses(leader, [other.anchor, other.end])
+                    || crosses_rect([other.anchor, other.end], *rect)
+            })
+    };
+    let rect = REACHES.into_iter().find_map(|reach| {
+        SIDES.into_iter().find_map(|side| {
+            let centre = anchor + side * reach + vec2(side.x.signum() * size.x, side.y.signum() * size.y) * 0.5;
+            Some(Rect::from_center_size(centre, size)).filter(is_free)
+        })
+    })?;
+    let end = anchor.clamp(rect.min, rect.max);
+    Some(Planted { rect, anchor, end, colour: kind_colour(pipe.kind), name, figures })
+}
+
+/// Whether two lines cross.
+fn crosses([a, b]: [Pos2; 2], [c, d]: [Pos2; 2]) -> bool {
+    let side = |p: Pos2, q: Pos2, r: Pos2| (q - p).rot90().dot(r - p);
+    side(a, b, c) * side(a, b, d) < 0.0 && side(c, d, a) * side(c, d, b) < 0.0
+}
+
+/// Whether a line goes through a box.
+fn crosses_rect(line: [Pos2; 2], rect: Rect) -> bool {
+    let corners = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom()];
+    let is_within = line.iter().any(|end| rect.contains(*end));
+    is_within || (0..4).any(|k| crosses(line, [corners[k], corners[(k + 1) % 4]]))
+}
+
+fn draw_leader(painter: &Painter, flag: &Planted) {
+    painter.line_segment([flag.anchor, flag.end], Stroke::new(3.0, Color32::from_black_alpha(130)));
+    painter.line_segment([flag.anchor, flag.end], Stroke::new(1.3, flag.colour));
+    painter.circle_filled(flag.anchor, 4.6, Color32::from_black_alpha(190));
+    painter.circle_filled(flag.anchor, 3.1, flag.colour);
+}
+
+fn draw_plate(painter: &Painter, flag: Planted) {
+    let Planted { rect, colour, name, figures, .. } = flag;
+    painter.rect_filled(rect, CornerRadius::same(4), Color32::from_rgba_unmultiplied(13, 19, 25, 240));
     painter.rect_stroke(rect, CornerRadius::same(4), Stroke::new(1.0, colour.gamma_multiply(0.45)), StrokeKind::Inside);
     let bar = Rect::from_min_size(rect.min + vec2(1.0, 1.0), vec2(4.0, rect.height() - 2.0));
     painter.rect_filled(bar, CornerRadius::same(2), colour);
     let at = rect.min + vec2(10.0, 2.5);
     let below = at + vec2(0.0, name.size().y + 0.5);
     painter.galley(at, name, TEXT);
-    painter.galley(below, figures, MUTED);
-    used.push(rect);
-    used.push(Rect::from_center_size(flag.anchor, Vec2::splat(9.0)));
-    true
+    painter.galley(below, figures, FIGURE);
 }
 
 /// Colour of a class after CJJ 61; what would vanish on dark ground is lifted.
@@ -377,6 +454,17 @@ mod tests {
         };
         assert_eq!(name_text(&duct, &en), "Power 450×300 PE 10kV");
         assert!(figure_text(&duct, foot, &en).contains('≈'), "what was assumed is marked");
+    }
+
+    #[test]
+    fn leaders_keep_clear_of_flags() {
+        let at = |x: f32, y: f32| Pos2::new(x, y);
+        assert!(crosses([at(0.0, 0.0), at(10.0, 10.0)], [at(0.0, 10.0), at(10.0, 0.0)]));
+        assert!(!crosses([at(0.0, 0.0), at(4.0, 4.0)], [at(0.0, 10.0), at(10.0, 0.0)]), "it ends before");
+        let plate = Rect::from_min_max(at(2.0, 2.0), at(6.0, 4.0));
+        assert!(crosses_rect([at(0.0, 3.0), at(9.0, 3.0)], plate), "through it");
+        assert!(crosses_rect([at(3.0, 3.0), at(9.0, 9.0)], plate), "out of it");
+        assert!(!crosses_rect([at(0.0, 5.0), at(9.0, 5.0)], plate), "past it");
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn anchor_of(measurement: &Measurement) -> Option<DVec3> {
 }
 
 /// A free place for a box of `size` near `anchor`; the nearest first.
-pub(crate) fn free_place(anchor: Pos2, size: Vec2, screen: Rect, used: &[Rect]) -> Option<Rect> {
+fn free_place(anchor: Pos2, size: Vec2, screen: Rect, used: &[Rect]) -> Option<Rect> {
     let is_free =
         |rect: &Rect| screen.contains_rect(*rect) && !used.iter().any(|other| other.expand(3.0).intersects(*rect));
     let directions = [

@@ -252,7 +252,7 @@ fn draw_overlay(
     asked.into_iter().for_each(|action| {
         window.actions.write(action);
     });
-    if below.0 || !cuts.is_empty() {
+    if below.0 || ruler::is_wanted(&cuts, &seen) {
         taken.extend(ruler::draw(ctx, &cuts, &seen, &state.texts, &taken));
         ruler::draw_faces(ctx, &cuts, &seen, &taken);
     }

@@ -8,7 +8,7 @@ use glam::{DVec2, DVec3};
 
 use crate::{
     camera::direction_of,
-    cut::{Cuts, Plane},
+    cut::{Cut, Cuts, Plane},
     navigation::meet_ground,
     overlay::haloed,
     panel::Seen,
@@ -125,6 +125,13 @@ fn free_strip(screen: Rect, taken: &[Rect]) -> Option<Rect> {
         .then(|| Rect::from_min_max(pos2(edge.left(), best.0), pos2(edge.right(), best.1)))
 }
 
+/// Whether a cut opens the ground; one level above it does not.
+pub fn is_wanted(cuts: &Cuts, seen: &Seen<'_>) -> bool {
+    let middle = meet_ground(seen.city, &seen.viewed.ray(seen.viewed.size * 0.5));
+    let ground = seen.city.ground_m(middle.unwrap_or(seen.viewed.pose.place).truncate());
+    cuts.list().iter().any(|cut| !matches!(cut, Cut::Level { z } if *z > ground))
+}
+
 /// Draws the ruler at the right edge where nothing else stands; the box that it took.
 pub fn draw(ctx: &egui::Context, cuts: &Cuts, seen: &Seen<'_>, texts: &Texts, taken: &[Rect]) -> Option<Rect> {
     let whole = free_strip(seen.screen, taken)?;
@@ -204,8 +211,7 @@ pub fn draw_faces(ctx: &egui::Context, cuts: &Cuts, seen: &Seen<'_>, taken: &[Re
             if below > column.depth_m + 1e-6 {
                 break;
             }
-            painter.line_segment([at - vec2(9.0, 0.0), at - vec2(2.0, 0.0)], Stroke::new(1.2, Color32::from_white_alpha(190)));
-            haloed(&painter, at, Align2::LEFT_CENTER, &format!("−{below}"), 11.0, Color32::from_rgb(250, 236, 206));
+            haloed(&painter, at, Align2::CENTER_CENTER, &format!("−{below}"), 11.5, Color32::from_rgb(250, 236, 206));
         }
     }
 }

@@ -96,18 +96,40 @@ impl LayerSift {
         if fates.iter().all(|fate| *fate == Fate::default()) {
             return;
         }
-        let mut ghosts = DrawMesh { material: tile.materials.len(), ..DrawMesh::default() };
-        for mesh in &mut tile.meshes {
-            sift_mesh(mesh, &fates, &mut ghosts);
-        }
-        if !ghosts.indices.is_empty() {
-            let material = DrawMaterial { name: "ghost".into(), base_colour: [1.0; 4], ..DrawMaterial::default() };
-            tile.materials.push(material);
-            tile.meshes.push(ghosts);
-        }
-        tile.meshes.retain(|mesh| !mesh.indices.is_empty());
-        tile.meshes.iter_mut().for_each(DrawMesh::measure);
+        part(tile, &fates, "ghost");
     }
+}
+
+/// Takes the air of rooms out of the bodies of a tile: solid, it would fill every building that is opened.
+pub fn part_rooms(tile: &mut TileMeshes) {
+    let is_room = |class: &String| class == Class::Space.word();
+    if !tile.features.classes.iter().any(is_room) {
+        return;
+    }
+    let fates: Vec<Fate> =
+        tile.features.classes.iter().map(|class| Fate { is_ghost: is_room(class), ..Fate::default() }).collect();
+    part(tile, &fates, "room_air");
+}
+
+/// Takes out of a tile what is gone and puts the ghosts into a mesh of a material of this name.
+fn part(tile: &mut TileMeshes, fates: &[Fate], material: &str) {
+    let mut ghosts: BTreeMap<usize, DrawMesh> = BTreeMap::new();
+    for mesh in &mut tile.meshes {
+        // What is a ghost already stays one.
+        let is_ghost = tile.materials.get(mesh.material).is_some_and(|material| material.name == "ghost");
+        if is_ghost && material != "ghost" {
+            continue;
+        }
+        sift_mesh(mesh, fates, ghosts.entry(mesh.material).or_default());
+    }
+    for (of, mut mesh) in ghosts.into_iter().filter(|(_, mesh)| !mesh.indices.is_empty()) {
+        let base_colour = tile.materials.get(of).map_or([1.0; 4], |material| material.base_colour);
+        mesh.material = tile.materials.len();
+        tile.materials.push(DrawMaterial { name: material.to_owned(), base_colour, ..DrawMaterial::default() });
+        tile.meshes.push(mesh);
+    }
+    tile.meshes.retain(|mesh| !mesh.indices.is_empty());
+    tile.meshes.iter_mut().for_each(DrawMesh::measure);
 }
 
 fn rank_of(elevations: &[f64], elevation: f64) -> Option<usize> {
@@ -393,7 +415,7 @@ fn upper_strata(city: &CityModel, layer: &LayerModel, count: usize) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Features;
+    use crate::{content::Features, material::Kind};
 
     /// Two triangles, one of each of two objects, in one mesh.
     fn tile() -> TileMeshes {
@@ -431,6 +453,16 @@ mod tests {
         let mut same = tile();
         LayerSift::default().apply(&mut same);
         assert_eq!(same.meshes[0].positions, tile().meshes[0].positions);
+    }
+
+    #[test]
+    fn the_air_of_rooms_is_no_body() {
+        let mut tile = tile();
+        tile.features.classes[1] = "space".into();
+        part_rooms(&mut tile);
+        assert_eq!((tile.meshes.len(), tile.meshes[1].features[0]), (2, 1));
+        let kinds = tile.meshes.iter().map(|mesh| Kind::of(&tile.materials[mesh.material].name, "building_element"));
+        assert_eq!(kinds.collect::<Vec<_>>(), [Kind::Other, Kind::Room]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::{
     mesh::{gpu_mesh, points_mesh},
     origin::RenderOrigin,
     pick::PickTile,
-    sift::LayerSift,
+    sift::{LayerSift, part_rooms},
     scene::{Below, Origin, Viewed},
     style::{Drawing, Style},
 };
@@ -311,6 +311,7 @@ fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     if let Some(sift) = &job.sift {
         sift.apply(&mut tile);
     }
+    part_rooms(&mut tile);
     let (triangles, points) = (tile.triangles(), tile.points.positions.len());
     let mut meshes = Vec::new();
     let mut kinds = Vec::new();

@@ -8,7 +8,9 @@ use groundline_engine::{
 
 use crate::cut::{Cut, MOST_LEGS};
 
-/// Beside the pipe there is so much room on each side, metres.
+/// A look from above at 45° meets the floor of a trench that is so many times as wide as deep.
+const OPEN: f64 = 1.15;
+/// Beside the pipe there is at least so much room on each side, metres.
 const ROOM_M: f64 = 1.8;
 /// And so much below it, metres.
 const BELOW_M: f64 = 0.5;
@@ -33,8 +35,9 @@ pub fn along(object: &CityObject, ground: &Ground) -> Result<Cut, String> {
     };
     let deepest = tube.axis.iter().map(depth_at).fold(0.0, f64::max) + half + BELOW_M;
     let round = |v: f64| (v * 10.0).ceil() / 10.0;
-    let width_m = round((tube.section.size_m() + ROOM_M * 2.0).min(MOST_M));
-    Ok(Cut::Trench { path, width_m, depth_m: round(deepest.clamp(LEAST_M, MOST_M)) })
+    let depth_m = round(deepest.clamp(LEAST_M, MOST_M));
+    let width_m = round((tube.section.size_m() + ROOM_M * 2.0).max(depth_m * OPEN).min(MOST_M));
+    Ok(Cut::Trench { path, width_m, depth_m })
 }
 
 /// The axis in plan with as many legs as a trench may have; where it has more, those places stay that bend most evenly.
@@ -81,7 +84,7 @@ mod tests {
     fn a_trench_along_a_pipe_lays_it_bare() {
         let sewer = pipe(vec![DVec3::new(10.0, 50.0, 7.0), DVec3::new(60.0, 50.0, 6.0)]);
         let cut = along(&sewer, &level(10.0)).unwrap();
-        assert_eq!(cut.to_string(), "trench:10,50,60,50;width=4.2;depth=4.8");
+        assert_eq!(cut.to_string(), "trench:10,50,60,50;width=5.6;depth=4.8");
         let house = CityObject::new(ObjectId::new("b", 1), Class::Building, Geometry::None);
         assert!(along(&house, &level(10.0)).is_err());
         assert!(along(&pipe(vec![DVec3::ZERO, DVec3::new(0.0, 0.01, 0.0)]), &level(10.0)).is_err());
