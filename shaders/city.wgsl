@@ -459,6 +459,14 @@ fn glass(
             let facing = 0.65 + 0.35 * max(dot(n, v), 0.0);
             let shine = pow(max(dot(n, normalize(key + v)), 0.0), 32.0) * 0.30;
             var colour = albedo * diffuse * facing * 1.15 + shine;
+            if kind == STRUCTURE && look.style.z > 0.5 {
+                // Concrete in the light of a lamp that is carried, dimmer down the tunnel.
+                let grain = 0.86 + 0.28 * (noise2(place * 2.3 + height) * 0.6 + noise2(place * 9.0 - height * 3.0) * 0.4);
+                let concrete = mix(vec3(0.40, 0.40, 0.39), albedo, 0.35) * grain;
+                let lamp = (0.30 + 0.70 * abs(dot(n, v))) / (1.0 + distance * distance * 0.0022);
+                let roomy = 0.16 + 0.10 * n.y;
+                return vec4(concrete * (roomy + 1.05 * lamp), 1.0);
+            }
             if kind == STRUCTURE {
                 colour = albedo * diffuse * 0.75 + pow(rim, 3.0) * 0.12;
             }

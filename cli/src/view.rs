@@ -7,7 +7,8 @@ use groundline_engine::{
     model::{CimLevel, ObjectId, PipeKind},
     store::City,
 };
-use groundline_viewer::{Cut, Cuts, Labels, Language, Peel, SceneOptions, Style, ViewOptions, bookmark,
+use groundline_viewer::{
+    Cut, Cuts, Labels, Language, Peel, SceneOptions, Style, ViewOptions, bookmark,
     peel::{self, Focus, Storeys},
     view_string,
 };

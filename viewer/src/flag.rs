@@ -173,7 +173,8 @@ fn flag<'a>(screen: &Screen<'_>, told: &Told<'_>, pipe: &'a Pipe, taken: &[Rect]
     let seen = screen.seen;
     let bounds = seen.screen.shrink(10.0);
     let is_picked = told.picked == Some(pipe.id.as_str());
-    let long: f32 = pipe.axis.windows(2).filter_map(|leg| screen.segment(leg[0], leg[1])).map(|[a, b]| a.distance(b)).sum();
+    let long: f32 =
+        pipe.axis.windows(2).filter_map(|leg| screen.segment(leg[0], leg[1])).map(|[a, b]| a.distance(b)).sum();
     if long < LEAST_POINTS && !is_picked && told.is_glass {
         return None;
     }

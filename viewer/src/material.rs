@@ -269,9 +269,13 @@ impl CityMaterial {
         let opacity = if drawing.is_glass() { self.kind.opacity_as_glass(drawing).unwrap_or(0.0) } else { 1.0 };
         self.surface.look = *look;
         self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
-        let is_seen_through = drawing.is_glass() && !matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
+        // Who walks in a gallery sees walls.
+        let is_wall = self.kind == Kind::Structure && look.style.z > 0.5;
+        let is_solid = is_wall || matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
+        let is_seen_through = drawing.is_glass() && !is_solid;
         self.is_cut = look.cut.counts.x > 0.5 || look.cut.counts.y > 0.5;
-        self.is_blended = matches!(self.kind, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room) || is_seen_through;
+        self.is_blended = matches!(self.kind, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room)
+            || is_seen_through;
         self.shading = drawing.shading();
     }
 }

@@ -125,7 +125,9 @@ impl Pipe {
             material: text("material"),
             grade: text("voltage").or_else(|| text("pressure")),
             depth_m,
-            is_assumed: ["diameter_mm", "width_mm", "depth_m", "depth_start_m", "depth_end_m"].into_iter().any(is_assumed),
+            is_assumed: ["diameter_mm", "width_mm", "depth_m", "depth_start_m", "depth_end_m"]
+                .into_iter()
+                .any(is_assumed),
             axis,
             extent: found.extent,
         })

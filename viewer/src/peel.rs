@@ -122,7 +122,9 @@ mod tests {
         for text in ["海湾中心:fan=3.5", "a:b:2", "FZK:eye=1"] {
             assert_eq!(text.parse::<Storeys>().unwrap().to_string(), text);
         }
-        for bad in ["", "FZK", ":2", "FZK:0", "FZK:fan=-1", "FZK:fan=1e9", "FZK:fan=x", "FZK:fly=1", "FZK:eye=0", "FZK:-3"] {
+        for bad in
+            ["", "FZK", ":2", "FZK:0", "FZK:fan=-1", "FZK:fan=1e9", "FZK:fan=x", "FZK:fly=1", "FZK:eye=0", "FZK:-3"]
+        {
             assert!(bad.parse::<Storeys>().is_err(), "{bad}");
         }
         assert_eq!((network("gas"), network("燃气")), (Ok(PipeKind::Gas), Ok(PipeKind::Gas)));

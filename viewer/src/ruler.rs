@@ -110,8 +110,11 @@ fn free_strip(screen: Rect, taken: &[Rect]) -> Option<Rect> {
         pos2(screen.right() - 10.0 - WIDTH, screen.top() + 14.0),
         pos2(screen.right() - 10.0, screen.bottom() - 14.0),
     );
-    let mut blocks: Vec<(f32, f32)> =
-        taken.iter().filter(|rect| rect.intersects(edge)).map(|rect| (rect.top() - 12.0, rect.bottom() + 12.0)).collect();
+    let mut blocks: Vec<(f32, f32)> = taken
+        .iter()
+        .filter(|rect| rect.intersects(edge))
+        .map(|rect| (rect.top() - 12.0, rect.bottom() + 12.0))
+        .collect();
     blocks.push((edge.bottom(), f32::INFINITY));
     blocks.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut from, mut best) = (edge.top(), (0.0, 0.0));
@@ -121,8 +124,7 @@ fn free_strip(screen: Rect, taken: &[Rect]) -> Option<Rect> {
         }
         from = from.max(bottom);
     }
-    (best.1 - best.0 >= LEAST_HEIGHT)
-        .then(|| Rect::from_min_max(pos2(edge.left(), best.0), pos2(edge.right(), best.1)))
+    (best.1 - best.0 >= LEAST_HEIGHT).then(|| Rect::from_min_max(pos2(edge.left(), best.0), pos2(edge.right(), best.1)))
 }
 
 /// Whether a cut opens the ground; one level above it does not.
@@ -168,7 +170,13 @@ pub fn draw(ctx: &egui::Context, cuts: &Cuts, seen: &Seen<'_>, texts: &Texts, ta
             let digits = usize::from(step < 1.0);
             let text = if is_ground { "0".to_owned() } else { format!("{:+.digits$}", -depth) };
             let colour = if is_ground { ACCENT } else { TEXT };
-            painter.text(pos2(bar.left() - 9.0, y), Align2::RIGHT_CENTER, text.replace('-', "−"), theme::font(11.5), colour);
+            painter.text(
+                pos2(bar.left() - 9.0, y),
+                Align2::RIGHT_CENTER,
+                text.replace('-', "−"),
+                theme::font(11.5),
+                colour,
+            );
         }
     }
     if let (Kind::Linear { .. }, Some(y)) = (&scale.kind, scale.y_of(seen.viewed.pose.place.z, strip, seen)) {

@@ -30,8 +30,8 @@ use crate::{
     mesh::{gpu_mesh, points_mesh},
     origin::RenderOrigin,
     pick::PickTile,
-    sift::{LayerSift, part_rooms},
     scene::{Below, Origin, Viewed},
+    sift::{LayerSift, part_rooms},
     style::{Drawing, Style},
 };
 

@@ -168,16 +168,8 @@ const KEYS: &[Key] = &[
             set(&mut scene.peel.hidden, is_few.then_some(hidden).ok_or(format!("more than {} ids", peel::MOST_HIDDEN)))
         },
     ),
-    one(
-        "iso",
-        |scene| focus_text(scene, false),
-        |scene, value| set(&mut scene.peel.focus, read_focus(value, false)),
-    ),
-    one(
-        "xr",
-        |scene| focus_text(scene, true),
-        |scene, value| set(&mut scene.peel.focus, read_focus(value, true)),
-    ),
+    one("iso", |scene| focus_text(scene, false), |scene, value| set(&mut scene.peel.focus, read_focus(value, false))),
+    one("xr", |scene| focus_text(scene, true), |scene, value| set(&mut scene.peel.focus, read_focus(value, true))),
     one(
         "sel",
         |scene| scene.selected.iter().map(selection_text).collect(),
