@@ -27,6 +27,7 @@ use crate::{
     peel_panel::peel_by_hand,
     scene::{Below, CityScene, SceneSet, Viewed},
     shelf::{fly_tour, serve_views},
+    sift::Sift,
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
@@ -139,6 +140,7 @@ impl Plugin for HandPlugin {
             has_sunk: false,
         };
         app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
+        app.init_resource::<Sift>();
         let systems = (
             move_by_mouse,
             ask_by_keys,

@@ -101,11 +101,15 @@ fn count(image: &RgbImage, rgb: [u8; 3]) -> usize {
     image.pixels().filter(|pixel| pixel.0 == rgb).count()
 }
 
-/// How many pixels are mostly of one channel, and the highest row with some.
+/// How many pixels around the middle are mostly of one channel, and the highest row with some.
 fn of_channel(image: &RgbImage, channel: usize) -> (usize, u32) {
     let is =
         |rgb: [u8; 3]| (0..3).all(|other| other == channel || u32::from(rgb[channel]) > u32::from(rgb[other]) * 2 + 20);
-    let rows: Vec<u32> = image.enumerate_pixels().filter(|(.., pixel)| is(pixel.0)).map(|(_, y, _)| y).collect();
+    let rows: Vec<u32> = image
+        .enumerate_pixels()
+        .filter(|(x, _, pixel)| (200..520).contains(x) && is(pixel.0))
+        .map(|(_, y, _)| y)
+        .collect();
     (rows.len(), rows.into_iter().min().unwrap_or(u32::MAX))
 }
 
