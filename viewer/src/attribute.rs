@@ -11,6 +11,10 @@ use crate::{
     theme::{self, ASSUMED, MUTED, QUIET, TEXT},
 };
 
+/// Longest key and value in the panel, characters; the whole stands beside the mouse.
+const MOST_KEY: usize = 28;
+const MOST_VALUE: usize = 32;
+
 /// An object that was clicked on.
 #[derive(Debug)]
 pub struct Picked {
@@ -107,8 +111,11 @@ pub fn show(ui: &mut Ui, picked: &Picked, texts: &Texts, height: f32) -> bool {
             for attribute in &object.attributes {
                 let (word, colour, story) = origin_mark(&attribute.origin, &attribute.field, texts);
                 let is_assumed = matches!(attribute.origin, Origin::Defaulted(_));
-                ui.label(RichText::new(key_text(&attribute.key, texts)).size(11.5).color(MUTED));
-                let value = RichText::new(attribute.value.to_string()).size(12.5);
+                let (key, value) = (key_text(&attribute.key, texts), attribute.value.to_string());
+                let label = |text: &str, most| RichText::new(crate::overlay::shortened(text, most));
+                ui.label(label(&key, MOST_KEY).size(11.5).color(MUTED)).on_hover_text(&key);
+                let story = if value.chars().count() > MOST_VALUE { format!("{value}\n{story}") } else { story };
+                let value = label(&value, MOST_VALUE).size(12.5);
                 let value = if is_assumed { value.color(ASSUMED).italics() } else { value.color(TEXT) };
                 ui.label(value).on_hover_text(&story);
                 egui::Frame::new()
