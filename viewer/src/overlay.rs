@@ -243,7 +243,7 @@ fn draw_overlay(
         let (mut level, mut drawn) = (detail.0, *style);
         let is_open = &mut colouring.bypass_change_detection().is_open;
         let is_peel_open = &mut sift.bypass_change_detection().is_open;
-        panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open, is_peel_open), &seen);
+        taken.push(panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open, is_peel_open), &seen));
         detail.set_if_neq(Detail(level));
         style.set_if_neq(drawn);
     }

@@ -358,6 +358,10 @@ pub fn attributes(
     if is_closed {
         state.picked = None;
     }
+    // It is placed by the size that it had before.
+    if (rect.bottom() - at.y).abs() > 1.0 && state.is_interactive {
+        ctx.request_repaint();
+    }
     Some(rect)
 }
 
@@ -388,7 +392,7 @@ pub fn buttons(
     detail: &mut CimLevel,
     (style, is_colours_open, is_peel_open): (&mut Style, &mut bool, &mut bool),
     seen: &Seen<'_>,
-) {
+) -> Rect {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
     framed(ctx, area("buttons", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.horizontal(|ui| {
@@ -428,7 +432,7 @@ pub fn buttons(
                 state.is_help_open = !state.is_help_open;
             }
         });
-    });
+    })
 }
 
 #[cfg(test)]
