@@ -1,14 +1,19 @@
 //! The panel of a picked object: what it is, every attribute, and who says so.
 
 use bevy_egui::egui::{self, Color32, CornerRadius, Margin, RichText, Stroke, Ui};
-use groundline_engine::model::{CityObject, Origin};
+use groundline_engine::model::{CityObject, Class, Geometry, Origin};
 
 use crate::{
+    key::Action,
     lookup::Lookup,
     options::Language,
     text::Texts,
     theme::{self, ASSUMED, MUTED, QUIET, TEXT},
 };
+
+/// Longest key and value in the panel, characters; the whole stands beside the mouse.
+const MOST_KEY: usize = 28;
+const MOST_VALUE: usize = 32;
 
 /// An object that was clicked on.
 #[derive(Debug)]
@@ -106,8 +111,11 @@ pub fn show(ui: &mut Ui, picked: &Picked, texts: &Texts, height: f32) -> bool {
             for attribute in &object.attributes {
                 let (word, colour, story) = origin_mark(&attribute.origin, &attribute.field, texts);
                 let is_assumed = matches!(attribute.origin, Origin::Defaulted(_));
-                ui.label(RichText::new(key_text(&attribute.key, texts)).size(11.5).color(MUTED));
-                let value = RichText::new(attribute.value.to_string()).size(12.5);
+                let (key, value) = (key_text(&attribute.key, texts), attribute.value.to_string());
+                let label = |text: &str, most| RichText::new(crate::overlay::shortened(text, most));
+                ui.label(label(&key, MOST_KEY).size(11.5).color(MUTED)).on_hover_text(&key);
+                let story = if value.chars().count() > MOST_VALUE { format!("{value}\n{story}") } else { story };
+                let value = label(&value, MOST_VALUE).size(12.5);
                 let value = if is_assumed { value.color(ASSUMED).italics() } else { value.color(TEXT) };
                 ui.label(value).on_hover_text(&story);
                 egui::Frame::new()
@@ -127,6 +135,29 @@ pub fn show(ui: &mut Ui, picked: &Picked, texts: &Texts, height: f32) -> bool {
         ui.label(RichText::new(texts.get("provenance-legend")).size(9.5).color(theme::MUTED));
     }
     is_closed
+}
+
+/// Buttons for what can be done with the object.
+pub fn actions(ui: &mut Ui, picked: &Picked, texts: &Texts, asked: &mut Vec<Action>) {
+    let Lookup::Here(Ok(Some(object))) = &picked.object else { return };
+    ui.horizontal_wrapped(|ui| {
+        let mut button = |key: &str, action: Action| {
+            if ui.button(RichText::new(texts.get(key)).size(12.0)).clicked() {
+                asked.push(action);
+            }
+        };
+        if matches!(object.geometry, Geometry::Tube(_)) {
+            button("act-trench", Action::TrenchAlong);
+        }
+        button("act-hide", Action::Hide);
+        button("act-isolate", Action::Isolate);
+        button("act-ghosts", Action::Ghosts);
+        if matches!(object.class, Class::Building | Class::Storey | Class::Space | Class::BuildingElement) {
+            button("act-fan", Action::FanStoreys);
+            button("act-storey", Action::OneStorey);
+            button("act-eye", Action::EyeSection);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -14,16 +14,20 @@ use crate::{
     attribute::Picked,
     camera::CameraPose,
     colouring::Colouring,
+    cut::{Cut, Cuts},
     desk::Desk,
     history::History,
     key::{self, Action},
+    label::Labels,
     lookup::Lookup,
     material::Kind,
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
     palette::Palette,
+    peel_panel::peel_by_hand,
     scene::{Below, CityScene, SceneSet, Viewed},
     shelf::{fly_tour, serve_views},
+    sift::Sift,
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
@@ -35,6 +39,10 @@ const CLICK_RADIUS_PX: f32 = 4.0;
 const DOUBLE_CLICK_S: f32 = 0.35;
 /// Degrees of turn for dragging across one pixel.
 const TURN_A_PIXEL: f64 = 0.22;
+/// Who sinks to this height over the ground goes through it, metres: a little less than an eye's.
+const SINKS_AT_M: f64 = 1.7;
+/// Who rises to this one has come out of it, metres.
+const RISES_AT_M: f64 = 2.2;
 /// How fast the camera follows its goal, 1/s.
 const FOLLOW: f64 = 14.0;
 /// How fast it flies, 1/s.
@@ -70,6 +78,8 @@ struct Hands {
     drag: Option<Drag>,
     last_click: Option<(f32, Vec2)>,
     trail: Trail,
+    /// The camera went through the ground by itself, and comes out by itself.
+    has_sunk: bool,
 }
 
 /// Where the camera has rested, to go back there and forth again.
@@ -127,9 +137,23 @@ impl Plugin for HandPlugin {
             drag: None,
             last_click: None,
             trail: Trail::default(),
+            has_sunk: false,
         };
         app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
-        let systems = (move_by_mouse, ask_by_keys, act, serve_views, fly_tour, fulfil, move_by_keys, pick, aim, follow);
+        app.init_resource::<Sift>();
+        let systems = (
+            move_by_mouse,
+            ask_by_keys,
+            act,
+            peel_by_hand,
+            serve_views,
+            fly_tour,
+            fulfil,
+            move_by_keys,
+            pick,
+            aim,
+            follow,
+        );
         app.add_systems(Update, systems.chain().in_set(SceneSet::Hands));
     }
 }
@@ -157,7 +181,7 @@ impl Seen<'_> {
 /// What the mouse can meet: below ground the ghosts do not count.
 fn is_met(kind: Kind, is_below: bool) -> bool {
     match kind {
-        Kind::Lines | Kind::Highlight => false,
+        Kind::Lines | Kind::Highlight | Kind::Ghost => false,
         Kind::Pipe | Kind::Structure | Kind::Points => true,
         _ => !is_below,
     }
@@ -304,7 +328,8 @@ fn act(
     mut palette: ResMut<Palette>,
     (mut below, mut detail, mut layers): (ResMut<Below>, ResMut<Detail>, ResMut<ShownLayers>),
     (mut style, mut colouring): (ResMut<Style>, ResMut<Colouring>),
-    viewed: Res<Viewed>,
+    (mut cuts, mut labels): (ResMut<Cuts>, ResMut<Labels>),
+    (viewed, city): (Res<Viewed>, Res<CityScene>),
 ) {
     for action in actions.read() {
         let hands = &mut *hands;
@@ -332,6 +357,15 @@ fn act(
             Action::Style => *style = style.next(),
             Action::Colours => colouring.is_open = !colouring.is_open,
             Action::Cuts => state.is_cuts_open = !state.is_cuts_open,
+            Action::TrenchAlong => match dig(&state, &city, &cuts) {
+                Ok(dug) => *cuts = dug,
+                Err(reason) => desk.tell(reason),
+            },
+            Action::PipeLabels => {
+                let is_on = !labels.pipes;
+                (labels.pipes, labels.flow) = (is_on, is_on);
+            }
+            Action::Sleeves => labels.sleeves = !labels.sleeves,
             Action::Layers => state.is_layers_open = !state.is_layers_open,
             Action::AllLayers => layers.0.fill(true),
             Action::Help => state.is_help_open = !state.is_help_open,
@@ -348,6 +382,17 @@ fn act(
             action => desk.act(action),
         }
     }
+}
+
+/// The cuts with a trench along the picked pipe in place of the one before.
+fn dig(state: &OverlayState, city: &CityScene, cuts: &Cuts) -> Result<Cuts, String> {
+    let object = match state.picked.as_ref().map(|picked| &picked.object) {
+        Some(Lookup::Here(Ok(Some(object)))) => object,
+        _ => return Err(state.texts.get("trench-pick")),
+    };
+    let trench = crate::trench::along(object, &city.0.ground).map_err(|_| state.texts.get("trench-pick"))?;
+    let others = cuts.list().iter().filter(|cut| !matches!(cut, Cut::Trench { .. })).cloned();
+    Cuts::new(others.chain([trench]).collect()).map_err(|error| error.to_string())
 }
 
 /// Moves the camera as panels, bookmarks and tours wish.
@@ -374,6 +419,7 @@ fn move_by_keys(
     egui: Option<Res<EguiWantsInput>>,
     viewed: Res<Viewed>,
     city: Res<CityScene>,
+    mut below: ResMut<Below>,
     time: Res<Time<Real>>,
 ) {
     if egui.is_some_and(|egui| egui.wants_keyboard_input()) {
@@ -388,6 +434,24 @@ fn move_by_keys(
         let metres = height * 1.1 * f64::from(time.delta_secs().min(0.1));
         hands.goal = shift(&hands.goal, right * metres, forward * metres, up * metres);
         hands.pace = FOLLOW;
+    }
+    // Who keeps sinking goes through the ground, and sees through it; who rises comes out of it.
+    let above = |pose: &CameraPose| pose.place.z - city.0.ground_m(pose.place.truncate());
+    let passed = through_ground(above(&hands.goal), up, below.0, hands.has_sunk);
+    if passed != (below.0, hands.has_sunk) {
+        (below.0, hands.has_sunk) = passed;
+    }
+}
+
+/// Whether below ground is shown, and whether the camera sank there by itself, after it moved `up` to `above_m` over the ground.
+fn through_ground(above_m: f64, up: f64, is_below: bool, has_sunk: bool) -> (bool, bool) {
+    match (is_below, has_sunk) {
+        (false, _) => {
+            let sinks = up < 0.0 && above_m < SINKS_AT_M;
+            (sinks, sinks)
+        }
+        (true, true) if up > 0.0 && above_m > RISES_AT_M => (false, false),
+        as_it_is => as_it_is,
     }
 }
 
@@ -522,6 +586,24 @@ mod tests {
         keys.release_all();
         keys.clear();
         app.update();
+    }
+
+    #[test]
+    fn who_sinks_goes_through_the_ground_and_comes_out_again() {
+        let (mut above_m, mut state) = (9.0, (false, false));
+        let mut shown = Vec::new();
+        for up in [-1.0, 1.0] {
+            for _ in 0..40 {
+                above_m += up * 0.5;
+                state = through_ground(above_m, up, state.0, state.1);
+                if shown.last() != Some(&state.0) {
+                    shown.push(state.0);
+                }
+            }
+        }
+        assert_eq!(shown, [false, true, false]);
+        assert_eq!(through_ground(50.0, 1.0, true, false), (true, false), "who asked for it keeps it");
+        assert_eq!(through_ground(1.8, 0.0, false, false), (false, false), "who only stands there does not sink");
     }
 
     #[test]

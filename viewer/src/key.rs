@@ -40,6 +40,28 @@ pub enum Action {
     Colours,
     /// Sections, boxes and trenches.
     Cuts,
+    /// A trench along the picked pipe.
+    TrenchAlong,
+    /// Labels of pipes and arrows of flow.
+    PipeLabels,
+    /// Sleeves of the survey's error around pipes.
+    Sleeves,
+    /// Networks, strata and storeys that are taken off.
+    Peel,
+    /// Hides the picked object.
+    Hide,
+    /// Shows the picked object alone, or all again.
+    Isolate,
+    /// Makes ghosts of what is around the picked object, or bodies again.
+    Ghosts,
+    /// Draws the storeys of the building apart, or together again.
+    FanStoreys,
+    /// Shows the storey of the picked object alone, or all again.
+    OneStorey,
+    /// Cuts at eye height above the floor of the picked object's storey; again: of the next one.
+    EyeSection,
+    /// Puts back all that was taken off.
+    PutBack,
     /// List of layers.
     Layers,
     /// Shows every layer.
@@ -141,6 +163,17 @@ pub const LINES: &[Line] = &[
     line(Action::Style, "do-style", &[(No, K::KeyV)]),
     line(Action::Colours, "do-colours", &[(No, K::KeyC)]),
     line(Action::Cuts, "do-cuts", &[(No, K::KeyX)]),
+    line(Action::TrenchAlong, "do-trench-along", &[(No, K::KeyR)]),
+    line(Action::PipeLabels, "do-pipe-labels", &[(No, K::KeyP)]),
+    line(Action::Sleeves, "do-sleeves", &[(No, K::KeyY)]),
+    line(Action::Peel, "do-peel", &[(No, K::KeyG)]),
+    line(Action::Hide, "do-hide", &[(No, K::KeyH)]),
+    line(Action::Isolate, "do-isolate", &[(No, K::KeyI)]),
+    line(Action::Ghosts, "do-ghosts", &[(No, K::KeyO)]),
+    line(Action::FanStoreys, "do-fan", &[(No, K::KeyZ)]),
+    line(Action::OneStorey, "do-one-storey", &[]),
+    line(Action::EyeSection, "do-eye", &[]),
+    line(Action::PutBack, "do-put-back", &[]),
     line(Action::Layers, "do-layers", &[(No, K::KeyL)]),
     line(Action::AllLayers, "do-all-layers", &[]),
     line(Action::Measure(MeasureKind::Length), "do-measure-length", &[(No, K::KeyM)]),

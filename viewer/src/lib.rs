@@ -29,10 +29,13 @@ mod driver;
 mod edges;
 mod field;
 mod finder;
+mod flag;
 pub mod glb;
 mod hand;
 mod history;
+mod indoors;
 mod key;
+mod label;
 mod legend;
 mod look;
 mod lookup;
@@ -41,18 +44,24 @@ mod material;
 pub mod measure;
 mod mesh;
 mod navigation;
+mod network;
 pub mod options;
 pub mod origin;
 mod overlay;
 mod palette;
 mod panel;
+pub mod peel;
+mod peel_panel;
 pub mod pick;
 mod plane;
 pub mod ramp;
+mod ruler;
 mod scene;
 mod sea;
 mod selection;
 mod shelf;
+mod sift;
+mod sleeve;
 mod snap;
 mod snapshot;
 mod soil;
@@ -63,6 +72,7 @@ pub mod sun;
 mod text;
 mod theme;
 pub mod tour;
+pub mod trench;
 mod view_state;
 pub mod view_string;
 mod window;
@@ -72,7 +82,9 @@ use std::path::PathBuf;
 pub use camera::{CameraChoice, CameraPose};
 pub use cut::{Cut, CutError, Cuts};
 pub use driver::check as check_driver;
+pub use label::Labels;
 pub use options::{FilmReport, Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
+pub use peel::Peel;
 pub use snapshot::{film, picture, snapshot};
 pub use style::Style;
 pub use sun::Moment;
@@ -120,6 +132,9 @@ pub enum ViewError {
     /// Objects cannot be coloured by what was asked for.
     #[error("colour by attribute: {0}")]
     Colours(String),
+    /// What was to be taken off is not there.
+    #[error("peel: {0}")]
+    Peel(String),
     /// A shader does not compile on this driver.
     #[error("a shader does not compile on this driver: {0}")]
     Shader(String),

@@ -6,8 +6,8 @@ use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, cut::Cuts, measure::Measurement, style::Style, sun::Moment,
-    view_string::Selection,
+    annotation::Annotation, camera::CameraChoice, cut::Cuts, label::Labels, measure::Measurement, peel::Peel,
+    style::Style, sun::Moment, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -77,6 +77,10 @@ pub struct SceneOptions {
     pub detail: Option<CimLevel>,
     /// What is cut away.
     pub cuts: Cuts,
+    /// What is written on pipes.
+    pub labels: Labels,
+    /// What is taken off.
+    pub peel: Peel,
     /// Language.
     pub language: Language,
     /// Time of day for the sun.

@@ -16,15 +16,20 @@ use crate::{
     colouring::Colouring,
     cut::Cuts,
     desk::Desk,
-    desk_panel,
+    desk_panel, flag,
     key::Action,
+    label::Labels,
     legend, mark,
+    network::{Network, Pipe},
     options::{Language, SceneOptions},
     palette::{Known, Palette, Target},
     panel,
+    peel::Peel,
+    peel_panel, ruler,
     scene::{Below, CityScene, Clock, Viewed},
     selection::SelectionPlugin,
     shelf::{Shelf, ShelfWish},
+    sift::Sift,
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
     text::Texts,
@@ -164,6 +169,7 @@ fn draw_overlay(
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
     mut desk: ResMut<Desk>,
+    (network, mut labels, mut peel, mut sift): (Res<Network>, ResMut<Labels>, ResMut<Peel>, ResMut<Sift>),
     mut window: WindowOnly,
 ) -> Result {
     let ctx = contexts.ctx_mut()?;
@@ -221,6 +227,14 @@ fn draw_overlay(
             taken.push(rect);
             top = rect.bottom() + 10.0;
         }
+        if sift.is_open {
+            let mut changed = (peel.clone(), *labels);
+            let rect = peel_panel::show(ctx, (&mut changed.0, &mut changed.1), &sift, &seen, &state.texts, top);
+            peel.set_if_neq(changed.0);
+            labels.set_if_neq(changed.1);
+            taken.push(rect);
+            top = rect.bottom() + 10.0;
+        }
         if state.is_layers_open {
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
         }
@@ -228,12 +242,34 @@ fn draw_overlay(
         desk_panel::help(ctx, state, &seen);
         let (mut level, mut drawn) = (detail.0, *style);
         let is_open = &mut colouring.bypass_change_detection().is_open;
-        panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open), &seen);
+        let is_peel_open = &mut sift.bypass_change_detection().is_open;
+        taken.push(panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open, is_peel_open), &seen));
         detail.set_if_neq(Detail(level));
         style.set_if_neq(drawn);
     }
-    taken.extend(panel::attributes(ctx, state, &seen));
+    let mut asked = Vec::new();
+    taken.extend(panel::attributes(ctx, state, &seen, &mut asked));
+    asked.into_iter().for_each(|action| {
+        window.actions.write(action);
+    });
+    if below.0 || ruler::is_wanted(&cuts, &seen) {
+        taken.extend(ruler::draw(ctx, &cuts, &seen, &state.texts, &taken));
+        ruler::draw_faces(ctx, &cuts, &seen, &taken);
+    }
     taken.extend(mark::draw(ctx, &desk, &seen, &state.texts, &taken));
+    if labels.is_any() {
+        let shown = &layers.0;
+        let told = flag::Told {
+            pipes: &network.pipes,
+            labels: *labels,
+            cuts: &cuts,
+            is_glass: Drawing { style: *style, is_below: below.0 }.is_glass(),
+            is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel),
+            picked: state.picked.as_ref().map(|picked| picked.id.as_str()),
+        };
+        taken.extend(flag::draw(ctx, &told, &seen, &state.texts, &taken));
+        flag::sleeve_note(ctx, &told, &seen, &state.texts);
+    }
     draw_badges(ctx, state, &seen, &taken);
     Ok(())
 }

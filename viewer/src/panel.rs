@@ -12,6 +12,7 @@ use groundline_engine::{
 use crate::{
     badge::{self, Condition},
     city::CityModel,
+    key::Action,
     overlay::{OverlayState, Wish, haloed, shortened},
     scene::{Clock, Viewed},
     stream::Streaming,
@@ -338,16 +339,28 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// The panel of the picked object; `None` when nothing is picked.
-pub fn attributes(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) -> Option<Rect> {
+pub fn attributes(
+    ctx: &egui::Context,
+    state: &mut OverlayState,
+    seen: &Seen<'_>,
+    asked: &mut Vec<Action>,
+) -> Option<Rect> {
     let picked = state.picked.as_ref()?;
     let at = seen.screen.right_bottom() - vec2(EDGE, EDGE + 60.0);
     let mut is_closed = false;
     let rect = framed(ctx, area("attributes", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.set_width(330.0);
         is_closed = crate::attribute::show(ui, picked, &state.texts, seen.screen.height() * 0.55);
+        if state.is_interactive {
+            crate::attribute::actions(ui, picked, &state.texts, asked);
+        }
     });
     if is_closed {
         state.picked = None;
+    }
+    // It is placed by the size that it had before.
+    if (rect.bottom() - at.y).abs() > 1.0 && state.is_interactive {
+        ctx.request_repaint();
     }
     Some(rect)
 }
@@ -377,9 +390,9 @@ pub fn buttons(
     state: &mut OverlayState,
     is_below: &mut bool,
     detail: &mut CimLevel,
-    (style, is_colours_open): (&mut Style, &mut bool),
+    (style, is_colours_open, is_peel_open): (&mut Style, &mut bool, &mut bool),
     seen: &Seen<'_>,
-) {
+) -> Rect {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
     framed(ctx, area("buttons", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.horizontal(|ui| {
@@ -403,6 +416,10 @@ pub fn buttons(
             if ui.selectable_label(state.is_cuts_open, RichText::new(cuts).size(12.5)).clicked() {
                 state.is_cuts_open = !state.is_cuts_open;
             }
+            let peel = state.texts.get("peel");
+            if ui.selectable_label(*is_peel_open, RichText::new(peel).size(12.5)).clicked() {
+                *is_peel_open = !*is_peel_open;
+            }
             let colours = state.texts.get("colours");
             if ui.selectable_label(*is_colours_open, RichText::new(colours).size(12.5)).clicked() {
                 *is_colours_open = !*is_colours_open;
@@ -415,7 +432,7 @@ pub fn buttons(
                 state.is_help_open = !state.is_help_open;
             }
         });
-    });
+    })
 }
 
 #[cfg(test)]

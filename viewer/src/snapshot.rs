@@ -38,9 +38,12 @@ use crate::{
     city::CityModel,
     colouring::{Colouring, State},
     driver,
+    network::Network,
     options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
     overlay::{OverlayPlugin, OverlayState},
+    peel::Peel,
     scene::{CityCamera, ScenePlugin, Viewed, camera_bundle, insert_state},
+    sift::Sift,
     stream::{ShownLayers, Streaming},
     tour::Flight,
     view_state::{Showing, shown_layers},
@@ -257,7 +260,13 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
         if let State::Failed(reason) = &colouring.state {
             return Err(ViewError::Colours(reason.clone()));
         }
-        let is_known = !app.world().resource::<OverlayState>().is_waiting() && colouring.is_settled();
+        if let Some(reason) = &app.world().resource::<Sift>().trouble {
+            return Err(ViewError::Peel(reason.clone()));
+        }
+        let is_known = !app.world().resource::<OverlayState>().is_waiting()
+            && colouring.is_settled()
+            && app.world().resource::<Network>().is_settled()
+            && app.world().resource::<Sift>().is_settled(app.world().resource::<Peel>());
         let is_complete = app.world().resource::<Streaming>().is_complete && is_known;
         if is_complete && !is_loaded {
             is_loaded = true;

@@ -21,6 +21,7 @@ use groundline_engine::{
 };
 
 use crate::{
+    camera::CameraPose,
     content::{DrawMaterial, load_tile},
     cut::Cuts,
     detail,
@@ -30,6 +31,7 @@ use crate::{
     origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
+    sift::{LayerSift, part_rooms},
     style::{Drawing, Style},
 };
 
@@ -83,6 +85,7 @@ struct ReadyTile {
     last_drawn: u64,
     is_shown: bool,
     has_edges: bool,
+    sift: SiftOf,
 }
 
 /// What a worker is told to read.
@@ -96,10 +99,22 @@ struct Job {
     detail: CimLevel,
     /// Whether blocks stand for components in it.
     has_blocks: bool,
+    sift: SiftOf,
 }
 
-/// What a worker hands over: for which level of detail it was made, too.
-type Finished = (TileKey, CimLevel, Result<LoadedTile, String>);
+/// What was sifted out of a tile.
+type SiftOf = Option<Arc<LayerSift>>;
+
+fn is_same(a: &SiftOf, b: &SiftOf) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+/// What a worker hands over: for which level of detail it was made and what was sifted out, too.
+type Finished = (TileKey, CimLevel, SiftOf, Result<LoadedTile, String>);
 
 #[derive(Default)]
 struct Queue {
@@ -131,6 +146,10 @@ pub struct Streaming {
     pub detail: CimLevel,
     /// What is cut away from the picture.
     pub cuts: Cuts,
+    /// What is taken off, by layer; none beyond its end.
+    pub sifts: Vec<SiftOf>,
+    /// Counts tiles that took the place of what they were.
+    pub swaps: u64,
     /// Nothing is shown until everything is there, and coarse tiles are not loaded on the way: for a single picture.
     pub is_single_picture: bool,
     /// Everything the view needs is in memory.
@@ -195,6 +214,8 @@ impl Streaming {
             max_error_px,
             detail: CimLevel::PART,
             cuts: Cuts::default(),
+            sifts: Vec::new(),
+            swaps: 0,
             is_single_picture,
             is_complete: false,
             shown: Vec::new(),
@@ -226,6 +247,17 @@ impl Streaming {
             tile.bytes = tile.bytes.saturating_sub(before) + after;
             self.bytes = self.bytes.saturating_sub(before) + after;
         }
+    }
+
+    /// What is taken off a layer.
+    fn sift(&self, layer: usize) -> SiftOf {
+        self.sifts.get(layer).cloned().flatten()
+    }
+
+    /// Whether a tile shows what is taken off by now.
+    fn is_stale(&self, key: TileKey) -> bool {
+        let sift = self.sift(key.layer);
+        matches!(self.tiles.get(&key), Some(TileState::Ready(tile)) if !is_same(&tile.sift, &sift))
     }
 
     /// Tiles being read.
@@ -266,7 +298,7 @@ fn work(queue: &Queue, sender: &SyncSender<Finished>) {
             }
         };
         let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
-        if sender.send((job.key, job.detail, loaded)).is_err() {
+        if sender.send((job.key, job.detail, job.sift, loaded)).is_err() {
             return;
         }
     }
@@ -276,6 +308,10 @@ fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
     let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
     detail::limit(&mut tile, job.detail, job.has_blocks);
+    if let Some(sift) = &job.sift {
+        sift.apply(&mut tile);
+    }
+    part_rooms(&mut tile);
     let (triangles, points) = (tile.triangles(), tile.points.positions.len());
     let mut meshes = Vec::new();
     let mut kinds = Vec::new();
@@ -349,17 +385,32 @@ pub fn choose_tiles(
         if is_covered && cuts.is_empty() || !shown_layers.0.get(index).copied().unwrap_or(true) {
             continue;
         }
+        let sift = streaming.sift(index);
+        if sift.as_ref().is_some_and(|sift| sift.is_hidden) {
+            continue;
+        }
         // What solid ground hides counts as there, and is neither read nor drawn.
         let is_open = |tile: TileId| !is_covered || cuts.opens(&layer.tree.tile(tile).extent);
         let ready = |tile: TileId| !is_open(tile) || streaming.is_ready(TileKey { layer: index, tile });
-        let selection = select(&layer.tree, &[view], &options, &ready);
+        // Storeys drawn apart stand above the boxes of their tiles: as if the eye stood lower.
+        let lift_m = sift.as_ref().map_or(0.0, |sift| sift.lift_m());
+        let lowered = |share: f64| {
+            let pose = CameraPose { place: viewed.pose.place - glam::DVec3::Z * lift_m * share, ..viewed.pose };
+            Viewed { pose, ..*viewed }.view()
+        };
+        let shares: &[f64] = if lift_m > 0.0 { &[0.25, 0.5, 0.75, 1.0] } else { &[] };
+        let views: Vec<_> = std::iter::once(view).chain(shares.iter().filter_map(|share| lowered(*share))).collect();
+        let selection = select(&layer.tree, &views, &options, &ready);
         is_complete &= selection.is_complete;
         draw.extend(selection.draw.iter().filter(|tile| is_open(**tile)).map(|&tile| TileKey { layer: index, tile }));
-        for (tile, urgency) in selection.load {
+        let stale = selection.draw.iter().filter(|tile| streaming.is_stale(TileKey { layer: index, tile: **tile }));
+        let stale: Vec<_> = stale.map(|tile| (*tile, f64::MAX)).collect();
+        for (tile, urgency) in selection.load.into_iter().chain(stale) {
             let key = TileKey { layer: index, tile };
             let node = layer.tree.tile(tile);
             let (Some(content), Some(origin)) = (&node.content, node.origin) else { continue };
-            if streaming.loading.contains(&key) || streaming.tiles.contains_key(&key) {
+            let is_there = streaming.tiles.contains_key(&key) && !streaming.is_stale(key);
+            if streaming.loading.contains(&key) || is_there {
                 continue;
             }
             // Ground first: nothing looks right without it.
@@ -373,6 +424,7 @@ pub fn choose_tiles(
                 with_edges: drawing.has_edges(),
                 detail: streaming.detail,
                 has_blocks: node.stands_for.is_some(),
+                sift: sift.clone(),
             });
         }
     }
@@ -452,18 +504,22 @@ pub fn take_tiles(
         let receiver = streaming.finished.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
         while uploaded < limit {
-            let Ok((key, detail, loaded)) = receiver.try_recv() else { break };
+            let Ok((key, detail, sift, loaded)) = receiver.try_recv() else { break };
             uploaded += loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
-            out.push((key, detail, loaded));
+            out.push((key, detail, sift, loaded));
         }
         out
     };
-    for (key, detail, loaded) in finished {
+    for (key, detail, sift, loaded) in finished {
         // Asked for before another level of detail was wanted.
         if detail != streaming.detail {
             continue;
         }
         streaming.loading.remove(&key);
+        // Asked for before something else was taken off: it is asked for again.
+        if !is_same(&sift, &streaming.sift(key.layer)) {
+            continue;
+        }
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(reason) => {
@@ -484,7 +540,7 @@ pub fn take_tiles(
             entities.push(entity);
         }
         streaming.bytes += loaded.bytes;
-        streaming.tiles.insert(
+        let before = streaming.tiles.insert(
             key,
             TileState::Ready(ReadyTile {
                 entities,
@@ -495,8 +551,16 @@ pub fn take_tiles(
                 last_drawn: streaming.frame,
                 is_shown: false,
                 has_edges: loaded.has_edges,
+                sift,
             }),
         );
+        if let Some(TileState::Ready(before)) = before {
+            streaming.bytes = streaming.bytes.saturating_sub(before.bytes);
+            streaming.swaps += 1;
+            for entity in before.entities {
+                commands.entity(entity).despawn();
+            }
+        }
     }
     forget_oldest(streaming, &mut commands, &mut materials);
 }
