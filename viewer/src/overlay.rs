@@ -22,8 +22,10 @@ use crate::{
     options::{Language, SceneOptions},
     palette::{Known, Palette, Target},
     panel,
+    preference::Preferences,
     scene::{Below, CityScene, Clock, Viewed},
     selection::SelectionPlugin,
+    settings_panel,
     shelf::{Shelf, ShelfWish},
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
@@ -54,6 +56,8 @@ pub struct OverlayState {
     pub is_cuts_open: bool,
     /// Help.
     pub is_help_open: bool,
+    /// Panel of how the window behaves.
+    pub is_settings_open: bool,
     /// What was clicked on.
     pub picked: Option<Picked>,
     /// What is to be picked, by its id.
@@ -90,6 +94,7 @@ impl OverlayState {
             is_layers_open: false,
             is_cuts_open: false,
             is_help_open: false,
+            is_settings_open: false,
             picked: None,
             to_pick: options.selected.clone(),
             pointed: None,
@@ -117,6 +122,12 @@ impl OverlayState {
         }
     }
 
+    /// Speaks another language from now on.
+    pub fn speak(&mut self, language: Language) {
+        self.texts = Texts::new(language);
+        self.other_texts = None;
+    }
+
     /// Whether something that it shows is not there yet.
     pub fn is_waiting(&self) -> bool {
         let is_reading = |picked: &Picked| matches!(picked.object, crate::lookup::Lookup::Waiting(_));
@@ -138,7 +149,7 @@ pub struct OverlayPlugin {
 impl Plugin for OverlayPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(SelectionPlugin).add_message::<Action>();
-        app.init_resource::<Shelf>().init_resource::<Palette>();
+        app.init_resource::<Shelf>().init_resource::<Palette>().init_resource::<Preferences>();
         if self.is_hidden {
             return;
         }
@@ -174,6 +185,9 @@ fn draw_overlay(
         ctx.request_repaint();
         return Ok(());
     }
+    let liked = (*window.preferences).clone();
+    theme::colour(ctx, liked.theme);
+    ctx.set_zoom_factor(f32::from(liked.scale_percent) / 100.0);
     let screen = ctx.content_rect();
     let state = &mut *state;
     let now = now_ms();
@@ -213,7 +227,6 @@ fn draw_overlay(
         taken.extend(desk_panel::bookmarks(ctx, &mut window.shelf, &seen, &state.texts, below_alarms));
         desk_panel::writing(ctx, &mut desk, &seen, &state.texts);
         desk_panel::message(ctx, &mut desk, &seen);
-        window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
         if state.is_cuts_open {
             let mut changed = cuts.clone();
             let rect = crate::cut_panel::show(ctx, &mut changed, &seen, &state.texts, top);
@@ -225,7 +238,10 @@ fn draw_overlay(
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
         }
         panel::status(ctx, state, &streaming, &seen);
-        desk_panel::help(ctx, state, &seen);
+        settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
+        settings_panel::show(ctx, state, &mut window.preferences, &seen, &mut asked);
+        window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
+        desk_panel::help(ctx, state, liked.navigation, &seen);
         let (mut level, mut drawn) = (detail.0, *style);
         let is_open = &mut colouring.bypass_change_detection().is_open;
         panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open), &seen);
@@ -244,6 +260,7 @@ struct WindowOnly<'w> {
     shelf: ResMut<'w, Shelf>,
     palette: ResMut<'w, Palette>,
     actions: MessageWriter<'w, Action>,
+    preferences: ResMut<'w, Preferences>,
 }
 
 impl WindowOnly<'_> {
