@@ -268,3 +268,12 @@ tip-below = U goes below ground, X cuts, M measures; click on anything for its a
 tip-find = Ctrl+K finds every command, layer and object; ? shows all keys.
 tips-read = Got it
 tips-later = Settings show them again
+table = Table
+table-name = Name
+table-filter = Filter
+table-filter-hint = Condition (CQL2), e.g. height_m > 24 and stage = 'design'
+table-reading = Reading …
+table-more = the first { $count } rows
+table-export = Writes the rows as CSV, in this order
+table-written = Written to { $path }
+table-not-written = Not written: { $reason }

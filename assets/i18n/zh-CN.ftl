@@ -268,3 +268,12 @@ tip-below = 按 U 进入地下，按 X 剖切，按 M 量测；单击任何对�
 tip-find = Ctrl+K 查找一切命令、图层和对象；按 ? 查看全部按键。
 tips-read = 知道了
 tips-later = 可在设置中再看
+table = 属性表
+table-name = 名称
+table-filter = 筛选
+table-filter-hint = 条件（CQL2），例如 height_m > 24 and stage = 'design'
+table-reading = 读取中 …
+table-more = 前 { $count } 行（后面还有）
+table-export = 将表中各行按当前次序写入 CSV 文件
+table-written = 已写入 { $path }
+table-not-written = 未能写入：{ $reason }

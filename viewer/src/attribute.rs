@@ -37,7 +37,9 @@ fn key_text(key: &str, texts: &Texts) -> String {
 /// The mark of where a value came from: short word, colour, the whole story.
 fn origin_mark(origin: &Origin, field: &str, texts: &Texts) -> (String, Color32, String) {
     match origin {
-        Origin::Read => (texts.get("origin-read"), QUIET.into(), texts.with("origin-read-long", "field", field.to_owned())),
+        Origin::Read => {
+            (texts.get("origin-read"), QUIET.into(), texts.with("origin-read-long", "field", field.to_owned()))
+        }
         Origin::Converted(rule) => (
             texts.get("origin-converted"),
             Color32::from_rgb(120, 190, 150),
@@ -48,9 +50,11 @@ fn origin_mark(origin: &Origin, field: &str, texts: &Texts) -> (String, Color32,
             Color32::from_rgb(150, 170, 220),
             texts.with("origin-measured-long", "rule", rule.to_string()),
         ),
-        Origin::Defaulted(rule) => {
-            (texts.get("origin-defaulted"), ASSUMED.into(), texts.with("origin-defaulted-long", "rule", rule.to_string()))
-        }
+        Origin::Defaulted(rule) => (
+            texts.get("origin-defaulted"),
+            ASSUMED.into(),
+            texts.with("origin-defaulted-long", "rule", rule.to_string()),
+        ),
     }
 }
 

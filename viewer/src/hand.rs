@@ -327,6 +327,7 @@ fn act(
             Action::Colours => colouring.is_open = !colouring.is_open,
             Action::Cuts => state.is_cuts_open = !state.is_cuts_open,
             Action::Layers => state.is_layers_open = !state.is_layers_open,
+            Action::Table => state.is_table_open = !state.is_table_open,
             Action::Settings => state.is_settings_open = !state.is_settings_open,
             Action::Language => {
                 let other = state.texts.language.other();

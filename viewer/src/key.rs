@@ -359,7 +359,10 @@ mod tests {
     fn every_line_has_a_text_in_both_languages() {
         for language in [Language::Zh, Language::En] {
             let texts = Texts::new(language);
-            let keys = LINES.iter().map(|line| line.text).chain(Profile::ALL.iter().flat_map(|one| one.gestures().iter().flat_map(|(a, b)| [*a, *b])));
+            let keys = LINES
+                .iter()
+                .map(|line| line.text)
+                .chain(Profile::ALL.iter().flat_map(|one| one.gestures().iter().flat_map(|(a, b)| [*a, *b])));
             let keys = keys.chain(MeasureKind::ALL.iter().map(|kind| kind.text_key()));
             for key in keys {
                 assert!(texts.maybe(key).is_some(), "{key}");

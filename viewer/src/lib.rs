@@ -63,6 +63,8 @@ pub mod solid;
 mod stream;
 mod style;
 pub mod sun;
+mod table;
+mod table_panel;
 mod text;
 mod theme;
 mod touch;

@@ -6,8 +6,8 @@ use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, cut::Cuts, measure::Measurement, profile::Profile, style::Style, sun::Moment,
-    theme::Theme, view_string::Selection,
+    annotation::Annotation, camera::CameraChoice, cut::Cuts, measure::Measurement, profile::Profile, style::Style,
+    sun::Moment, theme::Theme, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.

@@ -29,6 +29,7 @@ use crate::{
     shelf::{Shelf, ShelfWish},
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
+    table_panel::{self, TableDesk},
     text::Texts,
     theme,
     view_string::Selection,
@@ -56,6 +57,8 @@ pub struct OverlayState {
     pub is_cuts_open: bool,
     /// Help.
     pub is_help_open: bool,
+    /// Table of a layer.
+    pub is_table_open: bool,
     /// Panel of how the window behaves.
     pub is_settings_open: bool,
     /// What was clicked on.
@@ -94,6 +97,7 @@ impl OverlayState {
             is_layers_open: false,
             is_cuts_open: false,
             is_help_open: false,
+            is_table_open: false,
             is_settings_open: false,
             picked: None,
             to_pick: options.selected.clone(),
@@ -150,6 +154,7 @@ impl Plugin for OverlayPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(SelectionPlugin).add_message::<Action>();
         app.init_resource::<Shelf>().init_resource::<Palette>().init_resource::<Preferences>();
+        app.init_resource::<TableDesk>();
         if self.is_hidden {
             return;
         }
@@ -218,7 +223,15 @@ fn draw_overlay(
         taken.push(rect);
         top = rect.bottom() + 10.0;
     }
+    // How far the table reaches up.
+    let mut lift = 0.0;
     if state.is_interactive {
+        let table = table_panel::show(ctx, window.table.bypass_change_detection(), &city.0, state, &seen);
+        if let Some((rect, told)) = table {
+            taken.push(rect);
+            lift = seen.screen.bottom() - rect.top();
+            told.into_iter().for_each(|text| desk.tell(text));
+        }
         let mut asked = Vec::new();
         let tools = desk_panel::tools(ctx, &desk, &window.shelf, &seen, &state.texts, &mut asked);
         taken.push(tools);
@@ -235,7 +248,7 @@ fn draw_overlay(
             top = rect.bottom() + 10.0;
         }
         if state.is_layers_open {
-            taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
+            taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top, lift));
         }
         panel::status(ctx, state, &streaming, &seen);
         settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
@@ -248,7 +261,7 @@ fn draw_overlay(
         detail.set_if_neq(Detail(level));
         style.set_if_neq(drawn);
     }
-    taken.extend(panel::attributes(ctx, state, &seen));
+    taken.extend(panel::attributes(ctx, state, &seen, lift));
     taken.extend(mark::draw(ctx, &desk, &seen, &state.texts, &taken));
     draw_badges(ctx, state, &seen, &taken);
     Ok(())
@@ -261,6 +274,7 @@ struct WindowOnly<'w> {
     palette: ResMut<'w, Palette>,
     actions: MessageWriter<'w, Action>,
     preferences: ResMut<'w, Preferences>,
+    table: ResMut<'w, TableDesk>,
 }
 
 impl WindowOnly<'_> {

@@ -273,13 +273,25 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
                 (AlarmState::Acknowledged, None) => texts.get("alarm-acknowledged"),
                 (_, None) => String::new(),
             };
-            painter.text(rect.left_bottom() + vec2(31.0, -1.0), Align2::LEFT_BOTTOM, what, theme::font(10.5), MUTED.into());
+            painter.text(
+                rect.left_bottom() + vec2(31.0, -1.0),
+                Align2::LEFT_BOTTOM,
+                what,
+                theme::font(10.5),
+                MUTED.into(),
+            );
             let unit = sensor.map_or("", |sensor| sensor.unit.as_str());
             let value = alarm.value.map_or_else(String::new, |value| format!("{} {unit}", badge::number(value)));
             let right = rect.right() - 5.0;
             painter.text(pos2(right, rect.top() + 1.0), Align2::RIGHT_TOP, value, theme::font(12.0), TEXT.into());
             let since = texts.with("since", "time", clock_text(alarm.raised_ms));
-            painter.text(pos2(right, rect.bottom() - 1.0), Align2::RIGHT_BOTTOM, since, theme::font(10.5), MUTED.into());
+            painter.text(
+                pos2(right, rect.bottom() - 1.0),
+                Align2::RIGHT_BOTTOM,
+                since,
+                theme::font(10.5),
+                MUTED.into(),
+            );
             if response.clicked()
                 && let Some(place) = state.place_of_alarm(alarm)
             {
@@ -296,9 +308,16 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
 }
 
 /// The layers: shown or not, what they hold.
-pub fn layers(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>, shown: &mut [bool], top: f32) -> Rect {
+pub fn layers(
+    ctx: &egui::Context,
+    state: &OverlayState,
+    seen: &Seen<'_>,
+    shown: &mut [bool],
+    top: f32,
+    lift: f32,
+) -> Rect {
     let texts = &state.texts;
-    let room = (seen.screen.bottom() - top - 90.0).max(80.0);
+    let room = (seen.screen.bottom() - top - lift.max(60.0) - 30.0).max(80.0);
     framed(ctx, area("layers", pos2(EDGE, top), Align2::LEFT_TOP), |ui| {
         ui.set_width(248.0);
         ui.label(RichText::new(texts.get("layers")).size(13.0).color(TEXT));
@@ -337,14 +356,14 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// The panel of the picked object; `None` when nothing is picked.
-pub fn attributes(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) -> Option<Rect> {
+/// The panel of the picked object, above what reaches up by `lift`; `None` when nothing is picked.
+pub fn attributes(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>, lift: f32) -> Option<Rect> {
     let picked = state.picked.as_ref()?;
-    let at = seen.screen.right_bottom() - vec2(EDGE, EDGE + 60.0);
+    let at = seen.screen.right_bottom() - vec2(EDGE, (lift + 8.0).max(EDGE + 60.0));
     let mut is_closed = false;
     let rect = framed(ctx, area("attributes", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.set_width(330.0);
-        is_closed = crate::attribute::show(ui, picked, &state.texts, seen.screen.height() * 0.55);
+        is_closed = crate::attribute::show(ui, picked, &state.texts, (seen.screen.height() - lift) * 0.55);
     });
     if is_closed {
         state.picked = None;
@@ -410,6 +429,10 @@ pub fn buttons(
             let layers = state.texts.get("layers");
             if ui.selectable_label(state.is_layers_open, RichText::new(layers).size(12.5)).clicked() {
                 state.is_layers_open = !state.is_layers_open;
+            }
+            let table = state.texts.get("table");
+            if ui.selectable_label(state.is_table_open, RichText::new(table).size(12.5)).clicked() {
+                state.is_table_open = !state.is_table_open;
             }
             let settings = state.texts.get("settings");
             if ui.selectable_label(state.is_settings_open, RichText::new(settings).size(12.5)).clicked() {

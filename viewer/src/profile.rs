@@ -175,7 +175,14 @@ pub fn standing(place: DVec2, heading_deg: f64, city: &CityModel) -> CameraPose 
 }
 
 /// A step of a walker: level, held to the ground while near it; below ground the level is kept.
-pub fn walk(pose: &CameraPose, right_m: f64, forward_m: f64, up_m: f64, city: &CityModel, is_below: bool) -> CameraPose {
+pub fn walk(
+    pose: &CameraPose,
+    right_m: f64,
+    forward_m: f64,
+    up_m: f64,
+    city: &CityModel,
+    is_below: bool,
+) -> CameraPose {
     let held = |pose: &CameraPose| {
         let height = pose.place.z - city.ground_m(pose.place.truncate());
         !is_below && height.abs() < HELD_M

@@ -62,8 +62,7 @@ pub fn show(
                 if let Some(one) = choice(ui, texts.get("settings-navigation"), preferences.navigation, &profiles) {
                     asked.push(Action::Navigate(one));
                 }
-                let themes =
-                    [(Theme::Dark, texts.get("settings-dark")), (Theme::Light, texts.get("settings-light"))];
+                let themes = [(Theme::Dark, texts.get("settings-dark")), (Theme::Light, texts.get("settings-light"))];
                 if choice(ui, texts.get("settings-theme"), preferences.theme, &themes).is_some() {
                     asked.push(Action::Theme);
                 }
@@ -77,9 +76,7 @@ pub fn show(
                 }
             });
             ui.add_space(4.0);
-            if preferences.has_read_tips
-                && ui.button(RichText::new(texts.get("settings-tips")).size(12.0)).clicked()
-            {
+            if preferences.has_read_tips && ui.button(RichText::new(texts.get("settings-tips")).size(12.0)).clicked() {
                 preferences.has_read_tips = false;
             }
         });
