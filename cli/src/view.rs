@@ -8,7 +8,7 @@ use groundline_engine::{
     store::City,
 };
 use groundline_viewer::{
-    Cut, Cuts, Labels, Language, Peel, SceneOptions, Style, ViewOptions, bookmark,
+    Cut, Cuts, Labels, Language, Peel, Profile, SceneOptions, Style, Theme, ViewOptions, bookmark,
     peel::{self, Focus, Storeys},
     view_string,
 };
@@ -179,6 +179,15 @@ pub struct Args {
     feeds: Feeds,
     #[command(flatten)]
     shelf: Shelf,
+    /// How mouse, trackpad and fingers move the camera: earth, cesium, cad or walk; else as last chosen in the window.
+    #[arg(long, value_name = "PROFILE")]
+    navigation: Option<Profile>,
+    /// Panels light or dark; else as last chosen.
+    #[arg(long)]
+    theme: Option<Theme>,
+    /// Size of text and panels, percent; else as last chosen.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(100..=300))]
+    scale: Option<u16>,
     /// Memory for tiles, MB.
     #[arg(long, default_value_t = 2048)]
     memory_limit: usize,
@@ -190,6 +199,14 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let scene = args.scene.options(&args.city, &live, ask)?;
     let bookmarks = args.shelf.file(&city);
     let tile_memory = args.memory_limit << 20;
-    groundline_viewer::view(ViewOptions { scene, tile_memory, bookmarks, ..ViewOptions::default() })?;
+    groundline_viewer::view(ViewOptions {
+        scene,
+        tile_memory,
+        bookmarks,
+        navigation: args.navigation,
+        theme: args.theme,
+        scale_percent: args.scale,
+        ..ViewOptions::default()
+    })?;
     Ok(Outcome::Done)
 }

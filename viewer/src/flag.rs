@@ -19,7 +19,10 @@ use crate::{
     options::Language,
     panel::Seen,
     text::Texts,
-    theme::{self, ASSUMED, TEXT},
+    theme::{
+        self,
+        dark::{ASSUMED, TEXT},
+    },
 };
 
 /// Flags on a picture of 1280 by 720 points; more on larger ones.

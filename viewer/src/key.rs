@@ -3,7 +3,7 @@
 
 use bevy::prelude::{ButtonInput, KeyCode, Message};
 
-use crate::measure::MeasureKind;
+use crate::{measure::MeasureKind, profile::Profile};
 
 /// Something that a person can ask for by a key, a button or the palette.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +94,24 @@ pub enum Action {
     PlayAll,
     /// Commands, layers, bookmarks and objects by name.
     Palette,
+    /// Moves as in a profile.
+    Navigate(Profile),
+    /// Moves as in the next profile.
+    NextNavigation,
+    /// Light or dark panels.
+    Theme,
+    /// Larger text and panels.
+    Larger,
+    /// Smaller text and panels.
+    Smaller,
+    /// Text and panels in their usual size.
+    UsualSize,
+    /// The other language.
+    Language,
+    /// Panel of how the window behaves.
+    Settings,
+    /// Table of a layer's objects.
+    Table,
     /// Help.
     Help,
     /// Leaves what was begun.
@@ -196,18 +214,21 @@ pub const LINES: &[Line] = &[
     line(Action::KeepView, "do-keep-view", &[(Ctrl, K::KeyD)]),
     line(Action::Bookmarks, "do-bookmarks", &[(No, K::KeyK)]),
     line(Action::PlayAll, "do-play-all", &[]),
+    line(Action::Table, "do-table", &[(No, K::KeyR)]),
+    line(Action::Settings, "do-settings", &[(No, K::KeyP)]),
+    line(Action::NextNavigation, "do-next-navigation", &[(No, K::KeyG)]),
+    line(Action::Navigate(Profile::Earth), "do-navigate-earth", &[]),
+    line(Action::Navigate(Profile::Cesium), "do-navigate-cesium", &[]),
+    line(Action::Navigate(Profile::Cad), "do-navigate-cad", &[]),
+    line(Action::Navigate(Profile::Walk), "do-navigate-walk", &[]),
+    line(Action::Larger, "do-larger", &[(Ctrl, K::Equal), (CtrlShift, K::Equal), (Ctrl, K::NumpadAdd)]),
+    line(Action::Smaller, "do-smaller", &[(Ctrl, K::Minus), (Ctrl, K::NumpadSubtract)]),
+    line(Action::UsualSize, "do-usual-size", &[(Ctrl, K::Digit0), (Ctrl, K::Numpad0)]),
+    line(Action::Language, "do-language", &[(Ctrl, K::KeyL)]),
+    line(Action::Theme, "do-theme", &[]),
     line(Action::Palette, "do-palette", &[(Ctrl, K::KeyK)]),
     line(Action::Help, "do-help", &[(No, K::Slash), (No, K::F1)]),
     line(Action::Escape, "do-escape", &[(No, K::Escape)]),
-];
-
-/// What the mouse does, for the help: texts of gesture and of what it does.
-pub const GESTURES: &[(&str, &str)] = &[
-    ("mouse-left-drag", "do-pan"),
-    ("mouse-right-drag", "do-orbit"),
-    ("mouse-wheel", "do-zoom"),
-    ("mouse-click", "do-pick"),
-    ("mouse-double", "do-fly"),
 ];
 
 /// What goes with a key now.
@@ -259,6 +280,9 @@ fn key_name(key: KeyCode) -> &'static str {
         K::Escape => "Esc",
         K::Slash => "?",
         K::F1 => "F1",
+        K::Equal => "+",
+        K::Minus => "-",
+        K::Digit0 => "0",
         K::Digit1 => "1",
         K::Digit2 => "2",
         K::Digit3 => "3",
@@ -368,7 +392,10 @@ mod tests {
     fn every_line_has_a_text_in_both_languages() {
         for language in [Language::Zh, Language::En] {
             let texts = Texts::new(language);
-            let keys = LINES.iter().map(|line| line.text).chain(GESTURES.iter().flat_map(|(a, b)| [*a, *b]));
+            let keys = LINES
+                .iter()
+                .map(|line| line.text)
+                .chain(Profile::ALL.iter().flat_map(|one| one.gestures().iter().flat_map(|(a, b)| [*a, *b])));
             let keys = keys.chain(MeasureKind::ALL.iter().map(|kind| kind.text_key()));
             for key in keys {
                 assert!(texts.maybe(key).is_some(), "{key}");

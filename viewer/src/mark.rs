@@ -14,7 +14,10 @@ use crate::{
     panel::Seen,
     snap::Catch,
     text::Texts,
-    theme::{self, ACCENT, MUTED, TEXT},
+    theme::{
+        self,
+        dark::{ACCENT, MUTED, TEXT},
+    },
 };
 
 /// Lines of a measurement.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     annotation::Annotation, camera::CameraChoice, cut::Cuts, label::Labels, measure::Measurement, peel::Peel,
-    style::Style, sun::Moment, view_string::Selection,
+    profile::Profile, style::Style, sun::Moment, theme::Theme, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -111,13 +111,27 @@ pub struct ViewOptions {
     pub size: (u32, u32),
     /// Memory for tiles, bytes.
     pub tile_memory: usize,
-    /// File of the bookmarks; without it none are kept.
+    /// File of the bookmarks; without it none are kept. Preferences are kept beside it.
     pub bookmarks: Option<PathBuf>,
+    /// How the hands move the camera, where it is not as the person last chose.
+    pub navigation: Option<Profile>,
+    /// Light or dark panels, likewise.
+    pub theme: Option<Theme>,
+    /// Size of text and panels, percent, likewise.
+    pub scale_percent: Option<u16>,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { scene: SceneOptions::default(), size: (1600, 900), tile_memory: 2 << 30, bookmarks: None }
+        Self {
+            scene: SceneOptions::default(),
+            size: (1600, 900),
+            tile_memory: 2 << 30,
+            bookmarks: None,
+            navigation: None,
+            theme: None,
+            scale_percent: None,
+        }
     }
 }
 

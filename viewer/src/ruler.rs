@@ -13,7 +13,10 @@ use crate::{
     overlay::haloed,
     panel::Seen,
     text::Texts,
-    theme::{self, ACCENT, MUTED, TEXT},
+    theme::{
+        self,
+        dark::{ACCENT, MUTED, TEXT},
+    },
 };
 
 /// Width of the ruler with its numbers, points.
