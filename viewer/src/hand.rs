@@ -557,6 +557,22 @@ mod tests {
     }
 
     #[test]
+    fn navigation_language_and_scale_change_while_it_runs() {
+        let mut app = app();
+        press(&mut app, &[KeyCode::KeyG]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::Equal]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyL]);
+        let liked = app.world().resource::<Preferences>();
+        assert_eq!((liked.navigation, liked.scale_percent), (Profile::Cesium, 110));
+        assert!(!app.world().resource::<OverlayState>().is_chinese());
+        app.world_mut().write_message(Action::Navigate(Profile::Walk));
+        app.update();
+        let goal = app.world().resource::<Hands>().goal;
+        assert!((goal.place.z - crate::profile::EYE_M).abs() < 0.2 && goal.pitch_deg == 0.0, "{goal:?}");
+        assert!(goal.place.y > 100.0, "where the picture's middle was: {goal:?}");
+    }
+
+    #[test]
     fn a_bookmark_brings_the_view_back() {
         let folder = tempfile::tempdir().expect("folder");
         let mut app = app();
