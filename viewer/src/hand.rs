@@ -31,14 +31,12 @@ use crate::{
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
-    touch::{Fingers, move_by_gestures, move_by_touch},
+    touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
 };
 
 /// A press that moves less than this before release is a click, pixels.
 const CLICK_RADIUS_PX: f32 = 4.0;
-/// Two clicks within this are a double click, seconds.
-const DOUBLE_CLICK_S: f32 = 0.35;
 /// Degrees of turn for dragging across one pixel.
 pub const TURN_A_PIXEL: f64 = 0.22;
 /// How fast the camera follows its goal, 1/s.
@@ -142,13 +140,6 @@ fn cast(
         }
     }
     nearest
-}
-
-/// Whether this click and the last one are a double click; remembers it where it is the first.
-pub fn is_twice(last: &mut Option<(f32, Vec2)>, now: f32, cursor: Vec2, radius_px: f32) -> bool {
-    let is_twice = last.is_some_and(|(at, place)| now - at < DOUBLE_CLICK_S && place.distance(cursor) < radius_px);
-    *last = (!is_twice).then_some((now, cursor));
-    is_twice
 }
 
 /// The place that a hand at `pixel` takes hold of.
