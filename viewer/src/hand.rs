@@ -35,14 +35,12 @@ use crate::{
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
-    touch::{Fingers, move_by_gestures, move_by_touch},
+    touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
 };
 
 /// A press that moves less than this before release is a click, pixels.
 const CLICK_RADIUS_PX: f32 = 4.0;
-/// Two clicks within this are a double click, seconds.
-const DOUBLE_CLICK_S: f32 = 0.35;
 /// Degrees of turn for dragging across one pixel.
 pub const TURN_A_PIXEL: f64 = 0.22;
 /// Who sinks to this height over the ground goes through it, metres: a little less than an eye's.
@@ -153,13 +151,6 @@ fn cast(
         }
     }
     nearest
-}
-
-/// Whether this click and the last one are a double click; remembers it where it is the first.
-pub fn is_twice(last: &mut Option<(f32, Vec2)>, now: f32, cursor: Vec2, radius_px: f32) -> bool {
-    let is_twice = last.is_some_and(|(at, place)| now - at < DOUBLE_CLICK_S && place.distance(cursor) < radius_px);
-    *last = (!is_twice).then_some((now, cursor));
-    is_twice
 }
 
 /// The place that a hand at `pixel` takes hold of.
@@ -622,6 +613,22 @@ mod tests {
         assert!(app.world().resource::<Palette>().is_open);
         press(&mut app, &[KeyCode::KeyM]);
         assert_eq!(desk(&app), None, "what is typed into the palette is no command");
+    }
+
+    #[test]
+    fn navigation_language_and_scale_change_while_it_runs() {
+        let mut app = app();
+        press(&mut app, &[KeyCode::KeyG]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::Equal]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyL]);
+        let liked = app.world().resource::<Preferences>();
+        assert_eq!((liked.navigation, liked.scale_percent), (Profile::Cesium, 110));
+        assert!(!app.world().resource::<OverlayState>().is_chinese());
+        app.world_mut().write_message(Action::Navigate(Profile::Walk));
+        app.update();
+        let goal = app.world().resource::<Hands>().goal;
+        assert!((goal.place.z - crate::profile::EYE_M).abs() < 0.2 && goal.pitch_deg == 0.0, "{goal:?}");
+        assert!(goal.place.y > 100.0, "where the picture's middle was: {goal:?}");
     }
 
     #[test]

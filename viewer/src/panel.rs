@@ -64,6 +64,8 @@ pub fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rec
 pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect {
     let texts = &state.texts;
     framed(ctx, area("title", pos2(EDGE, EDGE), Align2::LEFT_TOP), |ui| {
+        // As wide as the text is in another language, too.
+        ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
         ui.label(RichText::new(&seen.city.name).size(21.0).color(TEXT));
         let moment = &seen.clock.moment;
         let minutes = (moment.hour * 60.0).round() as i64;

@@ -13,7 +13,7 @@ use glam::DVec3;
 
 use crate::{
     camera::CameraPose,
-    hand::{Click, FOLLOW, Hands, Seen, TURN_A_PIXEL, grabbed, is_twice},
+    hand::{Click, FOLLOW, Hands, Seen, TURN_A_PIXEL, grabbed},
     navigation::{orbit, pan, zoom},
     overlay::{OverlayState, Wish},
     preference::Preferences,
@@ -25,6 +25,15 @@ use crate::{
 const TAP_RADIUS_PX: f32 = 14.0;
 /// Two fingers that moved less than this have not shown yet what they mean, pixels.
 const DECIDED_PX: f32 = 12.0;
+/// Two clicks within this are a double click, seconds.
+const DOUBLE_CLICK_S: f32 = 0.35;
+
+/// Whether this click and the last one are a double click; remembers it where it is the first.
+pub fn is_twice(last: &mut Option<(f32, Vec2)>, now: f32, cursor: Vec2, radius_px: f32) -> bool {
+    let is_twice = last.is_some_and(|(at, place)| now - at < DOUBLE_CLICK_S && place.distance(cursor) < radius_px);
+    *last = (!is_twice).then_some((now, cursor));
+    is_twice
+}
 
 /// What two fingers mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
