@@ -624,6 +624,7 @@ mod tests {
         let liked = app.world().resource::<Preferences>();
         assert_eq!((liked.navigation, liked.scale_percent), (Profile::Cesium, 110));
         assert!(!app.world().resource::<OverlayState>().is_chinese());
+        app.world_mut().resource_mut::<Viewed>().size = Vec2::new(1280.0, 720.0);
         app.world_mut().write_message(Action::Navigate(Profile::Walk));
         app.update();
         let goal = app.world().resource::<Hands>().goal;

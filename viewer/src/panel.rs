@@ -320,7 +320,7 @@ pub fn layers(
     lift: f32,
 ) -> Rect {
     let texts = &state.texts;
-    let room = (seen.screen.bottom() - top - lift.max(60.0) - 30.0).max(80.0);
+    let room = (seen.screen.bottom() - top - lift.max(38.0) - 52.0).max(80.0);
     framed(ctx, area("layers", pos2(EDGE, top), Align2::LEFT_TOP), |ui| {
         ui.set_width(248.0);
         ui.label(RichText::new(texts.get("layers")).size(13.0).color(TEXT));
