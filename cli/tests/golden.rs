@@ -1,4 +1,4 @@
-//! Pictures of the sample city beside those that were looked at and kept (`golden/*.png`): what people see does not change unawares.
+//! Pictures of the sample city beside those that were looked at and kept (`golden/*.jpg`): what people see does not change unawares.
 //!
 //! `GROUNDLINE_GOLDEN=keep` keeps the new ones instead; they are looked at before they are committed. Drivers differ in single pixels at edges,
 //! so pictures are compared as an eye would from some distance: both softened, by colour difference, with a small share of pixels that may be
@@ -56,6 +56,14 @@ fn difference(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
     (others / count, apart.iter().map(|d| f64::from(*d)).sum::<f64>() / count)
 }
 
+/// Keeps a picture in few bytes: what that takes away lies far below what is told apart.
+fn keep(picture: &Path, to: &Path) {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 92);
+    image::open(picture).unwrap().into_rgb8().write_with_encoder(encoder).unwrap();
+    fs::write(to, bytes).unwrap();
+}
+
 fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -111,15 +119,14 @@ fn the_city_looks_as_it_was_kept() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some((name, options)) = { queue.lock().unwrap().next() } {
-                    let file = format!("{name}.png");
-                    let new = folder.join(&file);
+                    let new = folder.join(format!("{name}.png"));
+                    let old = kept().join(format!("{name}.jpg"));
                     let report = taken(&city, &new, &options);
                     assert_eq!(report["damaged_tiles"], serde_json::json!([]), "{name}");
                     if keeps {
-                        fs::copy(&new, kept().join(&file)).unwrap();
+                        keep(&new, &old);
                         continue;
                     }
-                    let old = kept().join(&file);
                     let old = image::open(&old).unwrap_or_else(|error| panic!("{}: {error}", old.display()));
                     let (others, mean) = difference(&old.into_rgb8(), &image::open(&new).unwrap().into_rgb8());
                     println!("{name}: {:.2} % of the pixels are others, mean difference {mean:.2}", others * 100.0);
@@ -136,7 +143,7 @@ fn the_city_looks_as_it_was_kept() {
 
 #[test]
 fn pictures_that_an_eye_tells_apart_are_told_apart() {
-    let kept = |name: &str| image::open(kept().join(format!("{name}.png"))).unwrap().into_rgb8();
+    let kept = |name: &str| image::open(kept().join(format!("{name}.jpg"))).unwrap().into_rgb8();
     let (dusk, towers) = (kept("dusk"), kept("towers"));
     assert_eq!(difference(&towers, &towers), (0.0, 0.0));
     assert!(difference(&dusk, &towers).0 > 0.5, "another time of day");
