@@ -30,7 +30,7 @@ use crate::{
     plane::{drawn_extent, lay_plane},
     sea::{SeaDone, extend_sea},
     soil::lay_soil,
-    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
+    stream::{Ahead, Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
 };
@@ -330,6 +330,7 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
     app.insert_resource(Desk::of(scene));
     let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
+    app.init_resource::<Ahead>();
     app.insert_resource(Origin(RenderOrigin::near(pose.place)))
         .insert_resource(Viewed { pose, size: Vec2::ZERO })
         .insert_resource(Below(scene.is_below))

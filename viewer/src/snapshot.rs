@@ -73,7 +73,7 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         tiles_drawn: streaming.shown.len(),
         triangles: streaming.shown_triangles,
         points: streaming.shown_points,
-        damaged_tiles: streaming.damaged.clone(),
+        damaged_tiles: streaming.damaged(),
         frames,
         seconds: started.elapsed().as_secs_f64(),
         gpu: studio.gpu(),
@@ -117,7 +117,7 @@ pub fn film(
         let (_, pixels) = studio.shoot(options.timeout_s)?;
         write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
     }
-    let damaged_tiles = studio.app.world().resource::<Streaming>().damaged.clone();
+    let damaged_tiles = studio.app.world().resource::<Streaming>().damaged();
     Ok(FilmReport {
         folder: folder.to_owned(),
         pictures: count as u32,
