@@ -26,9 +26,9 @@ pub fn choice() -> Result<()> {
     println!("| loaded | p50, ms | p99, ms | longest, ms | drawn, median | drawn, most | wanted, most |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     let half = |tile: TileId| tile.index() % 3 != 0;
-    for (what, loaded) in
-        [("all", &(|_: TileId| true) as &dyn Fn(TileId) -> bool), ("two of three", &half), ("none", &|_| false)]
-    {
+    let shares: [(&str, &dyn Fn(TileId) -> bool); 3] =
+        [("all", &|_| true), ("two of three", &half), ("none", &|_| false)];
+    for (what, loaded) in shares {
         row(&tree, what, loaded)?;
     }
     Ok(())
