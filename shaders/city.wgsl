@@ -38,6 +38,9 @@ const HIGHLIGHT: i32 = 12;
 const FURNITURE: i32 = 13;
 const SOIL: i32 = 14;
 const CAP: i32 = 15;
+const SLEEVE: i32 = 16;
+const GHOST: i32 = 17;
+const ROOM: i32 = 18;
 
 struct Vertex {
     @builtin(instance_index) instance: u32,
@@ -191,6 +194,17 @@ fn soil_colour(place: vec2<f32>, along: f32, below: f32, normal: vec3<f32>, dist
     }
     return tone(look, colour * face_light(look));
 }
+// A dark model's faces are as quiet as the rest of it; pipes keep their colour.
+fn face_shade(kind: i32) -> vec3<f32> {
+#ifdef DARK
+    if kind == SOIL {
+        return vec3(0.22, 0.25, 0.30);
+    }
+    return select(vec3(0.40, 0.44, 0.50), vec3(0.85), kind == PIPE);
+#else
+    return vec3(1.0);
+#endif
+}
 #endif
 
 fn shade(in: Varying) -> vec4<f32> {
@@ -211,14 +225,34 @@ fn shade(in: Varying) -> vec4<f32> {
     var albedo = select(surface.base.rgb, vec3(1.0), is_classed) * in.colour.rgb;
 #ifdef CUT
     if kind == CAP {
-        return vec4(cut_colour(i32(in.uv.x + 0.5), in.colour.rgb, in.world, n, distance), 1.0);
+        return vec4(cut_colour(i32(in.uv.x + 0.5), in.colour.rgb, in.world, n, distance) * face_shade(i32(in.uv.x + 0.5)), 1.0);
     }
     if kind == SOIL {
         // The floor of a trench lies in its own shade.
         let own = select(1.0, 0.62, n.y > 0.7 && look.cut.counts.x < 0.5);
-        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own, 1.0);
+        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own * face_shade(SOIL), 1.0);
     }
 #endif
+    if kind == ROOM {
+        // A breath of colour on floor and walls; a class has its own.
+        let grey = vec3(dot(albedo, vec3(0.3, 0.59, 0.11)));
+        let tint = mix(mix(grey, albedo, 0.5), vec3(0.55, 0.66, 0.74), 0.45);
+        let film = select(0.05, 0.14, abs(n.y) > 0.7);
+        return vec4(select(tint, albedo, is_classed), select(film, 0.55, is_classed));
+    }
+    if kind == GHOST {
+        let outline = pow(1.0 - abs(dot(n, v)), 2.0);
+        let pale = mix(albedo, vec3(0.42, 0.56, 0.66), 0.7);
+        return vec4(mix(pale, vec3(0.80, 0.88, 0.92), outline), 0.06 + 0.16 * outline);
+    }
+    if kind == SLEEVE {
+        // A film that thickens towards its outline; in rings where its width was assumed.
+        let rim = 1.0 - abs(dot(n, v));
+        let ring = smoothstep(0.20, 0.26, abs(fract(in.uv.x) - 0.5));
+        let broken = mix(1.0, 0.25 + 0.75 * mix(0.5, ring, exp(-distance / 90.0)), in.uv.y);
+        let film = (0.10 + 0.42 * pow(rim, 1.6)) * broken * exp(-distance / 900.0);
+        return vec4(mix(albedo, vec3(1.0), 0.22), film);
+    }
 #ifdef GLASS
     return glass(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
 #else
@@ -343,6 +377,10 @@ fn shade(in: Varying) -> vec4<f32> {
             }
         }
         case PIPE, STRUCTURE: {
+#ifdef CUT
+            // Down in a cut no sun comes, but what was dug for must be seen.
+            light = light * 1.5 + 0.30;
+#endif
             light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
             let half_way = normalize(look.sun.xyz + v);
             shine = look.sun_colour.rgb * pow(max(dot(n, half_way), 0.0), 40.0) * 0.25 * shadow * look.sun.w;
@@ -421,6 +459,14 @@ fn glass(
             let facing = 0.65 + 0.35 * max(dot(n, v), 0.0);
             let shine = pow(max(dot(n, normalize(key + v)), 0.0), 32.0) * 0.30;
             var colour = albedo * diffuse * facing * 1.15 + shine;
+            if kind == STRUCTURE && look.style.z > 0.5 {
+                // Concrete in the light of a lamp that is carried, dimmer down the tunnel.
+                let grain = 0.86 + 0.28 * (noise2(place * 2.3 + height) * 0.6 + noise2(place * 9.0 - height * 3.0) * 0.4);
+                let concrete = mix(vec3(0.40, 0.40, 0.39), albedo, 0.35) * grain;
+                let lamp = (0.30 + 0.70 * abs(dot(n, v))) / (1.0 + distance * distance * 0.0022);
+                let roomy = 0.16 + 0.10 * n.y;
+                return vec4(concrete * (roomy + 1.05 * lamp), 1.0);
+            }
             if kind == STRUCTURE {
                 colour = albedo * diffuse * 0.75 + pow(rim, 3.0) * 0.12;
             }

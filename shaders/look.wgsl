@@ -32,7 +32,7 @@ struct Look {
     // xy: highest corner; z: 1 = below ground is shown; w: height of the ground, render y
     high: vec4<f32>,
     cut: CutLook,
-    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray; y: 1 = objects are coloured by an attribute
+    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray; y: 1 = objects are coloured by an attribute; z: 1 = the eye is within a structure below ground
     style: vec4<f32>,
 }
 

@@ -19,6 +19,7 @@ mod resume;
 mod run;
 mod scale;
 mod serve;
+mod viewer;
 
 use std::path::{Path, PathBuf};
 
@@ -94,6 +95,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("resume") {
         resume::resume(&bench.groundline, work.path())?;
+    }
+    if is_wanted("viewer") {
+        viewer::viewer(&bench.groundline, work.path())?;
     }
     if is_wanted("serve") {
         serve::serve(&bench.groundline, work.path())?;

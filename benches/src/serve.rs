@@ -78,9 +78,9 @@ pub fn serve(groundline: &Path, work: &Path) -> Result<()> {
 }
 
 /// A server that runs until it is dropped.
-struct Served {
+pub struct Served {
     name: &'static str,
-    address: SocketAddr,
+    pub address: SocketAddr,
     child: Child,
 }
 
@@ -100,7 +100,8 @@ impl Drop for Served {
 }
 
 impl Served {
-    fn ours(groundline: &Path, city: &Path) -> Result<Self> {
+    /// A city served on a free port until this is dropped.
+    pub fn ours(groundline: &Path, city: &Path) -> Result<Self> {
         let mut child = Command::new(groundline)
             .args(["serve", text(city)?, "--listen", "127.0.0.1:0", "--json"])
             .stdout(Stdio::piped())

@@ -3,8 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use groundline_engine::{model::CimLevel, store::City};
-use groundline_viewer::{Cut, Cuts, Language, SceneOptions, Style, ViewOptions, bookmark, view_string};
+use groundline_engine::{
+    model::{CimLevel, ObjectId, PipeKind},
+    store::City,
+};
+use groundline_viewer::{
+    Cut, Cuts, Labels, Language, Peel, Profile, SceneOptions, Style, Theme, ViewOptions, bookmark,
+    peel::{self, Focus, Storeys},
+    view_string,
+};
 
 use crate::{
     live::{Feeds, Live},
@@ -35,9 +42,33 @@ pub struct Scene {
     #[arg(long, value_name = "LEVEL")]
     pub detail: Option<CimLevel>,
     /// Cut a part away: section:X,Y,HEADING (what lies before an upright plane, looking along HEADING), level:Z (what lies
-    /// above), box:X,Y,Z,X,Y,Z (what lies outside) or trench:X,Y,X,Y,…;width=8;depth=6 (the ground along a path). Several are cut together.
+    /// above), box:X,Y,Z,X,Y,Z (what lies outside), trench:X,Y,X,Y,…;width=8;depth=6 (the ground along a path) or trench:ID (along
+    /// the pipe of that id, as deep as it lies). Several are cut together.
     #[arg(long, value_name = "CUT", allow_hyphen_values = true)]
-    pub cut: Vec<Cut>,
+    pub cut: Vec<String>,
+    /// Write on the pipes in view: pipes (labels with class, size, material, depth and level), flow (arrows), sleeves (as wide as
+    /// the survey may be wrong; where it does not say, the limits of CJJ 61).
+    #[arg(long, value_name = "LIST")]
+    pub labels: Option<Labels>,
+    /// Of the networks, pipes of this class alone: water, storm, sewage, combined, gas, heat, power, telecom, industrial, other.
+    #[arg(long, value_name = "CLASS", value_parser = peel::network)]
+    pub network: Option<PipeKind>,
+    /// Take off so many of the uppermost strata.
+    #[arg(long, value_name = "N")]
+    pub strata_off: Option<u8>,
+    /// Storeys of the building in a layer: LAYER:fan=3 (drawn apart by so many metres), LAYER:2 (one alone, the lowest is 1),
+    /// LAYER:eye=2 (the city cut 1.2 m above that floor).
+    #[arg(long, value_name = "STOREYS")]
+    pub storeys: Option<Storeys>,
+    /// Hide these objects, by id.
+    #[arg(long, value_name = "ID")]
+    pub hide: Vec<String>,
+    /// Of its layer, show this object alone.
+    #[arg(long, value_name = "ID", conflicts_with = "ghosts_around")]
+    pub isolate: Option<String>,
+    /// Show the others of this object's layer as ghosts.
+    #[arg(long, value_name = "ID")]
+    pub ghosts_around: Option<String>,
     /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
     #[arg(long)]
     pub at: Option<String>,
@@ -85,9 +116,40 @@ impl Scene {
         scene.style = self.style.unwrap_or(scene.style);
         scene.colour_by = self.colour_by.clone().or(scene.colour_by);
         if !self.cut.is_empty() {
-            scene.cuts = Cuts::new(self.cut.clone()).map_err(|e| UsageError(format!("--cut: {e}")))?;
+            let cuts = self.cut.iter().map(|text| read_cut(text, city)).collect::<Result<_>>()?;
+            scene.cuts = Cuts::new(cuts).map_err(|e| UsageError(format!("--cut: {e}")))?;
         }
+        scene.labels = self.labels.unwrap_or(scene.labels);
+        self.peel(&mut scene.peel);
         Ok(scene)
+    }
+}
+
+impl Scene {
+    /// Takes off what was asked for beside the view.
+    fn peel(&self, peel: &mut Peel) {
+        peel.network = self.network.or(peel.network);
+        peel.strata = self.strata_off.unwrap_or(peel.strata);
+        peel.storeys = self.storeys.clone().or(peel.storeys.take());
+        if !self.hide.is_empty() {
+            peel.hidden.clone_from(&self.hide);
+        }
+        let focus = |id: &Option<String>, has_ghosts| id.clone().map(|id| Focus { id, has_ghosts });
+        peel.focus = focus(&self.isolate, false).or(focus(&self.ghosts_around, true)).or(peel.focus.take());
+    }
+}
+
+/// A cut as it is written; a trench may name the pipe that it lays bare.
+fn read_cut(text: &str, city: &Path) -> Result<Cut> {
+    let wrong = |error: String| UsageError(format!("--cut {text}: {error}"));
+    let read = text.parse::<Cut>();
+    let (Err(error), Some(id)) = (&read, text.strip_prefix("trench:")) else {
+        return read.map_err(|error| wrong(error.to_string()).into());
+    };
+    let city = City::open(city)?;
+    match city.object(&ObjectId(id.to_owned()))? {
+        Some(object) => Ok(groundline_viewer::trench::along(&object, &city.ground()?).map_err(wrong)?),
+        None => Err(wrong(format!("{error}, or the id of a pipe")).into()),
     }
 }
 
@@ -117,6 +179,15 @@ pub struct Args {
     feeds: Feeds,
     #[command(flatten)]
     shelf: Shelf,
+    /// How mouse, trackpad and fingers move the camera: earth, cesium, cad or walk; else as last chosen in the window.
+    #[arg(long, value_name = "PROFILE")]
+    navigation: Option<Profile>,
+    /// Panels light or dark; else as last chosen.
+    #[arg(long)]
+    theme: Option<Theme>,
+    /// Size of text and panels, percent; else as last chosen.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(100..=300))]
+    scale: Option<u16>,
     /// Memory for tiles, MB.
     #[arg(long, default_value_t = 2048)]
     memory_limit: usize,
@@ -128,6 +199,14 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let scene = args.scene.options(&args.city, &live, ask)?;
     let bookmarks = args.shelf.file(&city);
     let tile_memory = args.memory_limit << 20;
-    groundline_viewer::view(ViewOptions { scene, tile_memory, bookmarks, ..ViewOptions::default() })?;
+    groundline_viewer::view(ViewOptions {
+        scene,
+        tile_memory,
+        bookmarks,
+        navigation: args.navigation,
+        theme: args.theme,
+        scale_percent: args.scale,
+        ..ViewOptions::default()
+    })?;
     Ok(Outcome::Done)
 }

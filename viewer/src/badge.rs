@@ -10,7 +10,10 @@ use groundline_engine::{
 
 use crate::{
     text::Texts,
-    theme::{self, MUTED, QUIET, TEXT},
+    theme::{
+        self,
+        dark::{MUTED, QUIET, TEXT},
+    },
 };
 
 /// What a badge reports, worst first.

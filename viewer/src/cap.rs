@@ -3,7 +3,10 @@
 //! Of the triangles that are drawn, those that a plane crosses give a segment each; the segments of one object close to rings, and rings within
 //! rings are holes. Surfaces that do not close have no face, but for houses without a floor. It does not matter to which side a surface looks.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use bevy::{
     camera::{primitives::Aabb, visibility::NoFrustumCulling},
@@ -35,7 +38,8 @@ const MOST_SEGMENTS: usize = 200_000;
 #[derive(Resource, Default)]
 pub struct Caps {
     of: Cuts,
-    tiles: HashMap<TileKey, Option<Entity>>,
+    /// With what the mouse saw of the tile: another one has other faces.
+    tiles: HashMap<TileKey, (Option<Entity>, Arc<PickTile>)>,
 }
 
 /// Fills what the planes cut, tile by tile as they are shown.
@@ -54,8 +58,9 @@ pub fn lay_caps(
     let caps = &mut *caps;
     let is_other = caps.of != *cuts;
     let shown: HashMap<TileKey, ()> = streaming.shown.iter().map(|key| (*key, ())).collect();
-    caps.tiles.retain(|key, face| {
-        let stays = !is_other && shown.contains_key(key);
+    caps.tiles.retain(|key, (face, of)| {
+        let is_same = streaming.pick_of(*key).is_some_and(|pick| Arc::ptr_eq(pick, of));
+        let stays = !is_other && is_same && shown.contains_key(key);
         if let Some(face) = face.filter(|_| !stays) {
             commands.entity(face).despawn();
         }
@@ -84,7 +89,7 @@ pub fn lay_caps(
             let drawn = (Mesh3d(meshes.add(gpu_mesh(&mesh))), MeshMaterial3d(material), place, bounds);
             commands.spawn((drawn, NoFrustumCulling, NotShadowCaster, entity)).id()
         });
-        caps.tiles.insert(key, face);
+        caps.tiles.insert(key, (face, Arc::clone(tile)));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     measure::MeasureKind,
     overlay::{OverlayState, shortened},
     panel::{EDGE, Seen, area, framed},
+    profile::Profile,
     shelf::{Shelf, ShelfWish},
     text::Texts,
     theme::{self, ACCENT, MUTED, TEXT},
@@ -264,7 +265,7 @@ pub fn message(ctx: &egui::Context, desk: &mut Desk, seen: &Seen<'_>) {
 }
 
 /// What the hands and keys can do: the table of keys, as it is handled.
-pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
+pub fn help(ctx: &egui::Context, state: &mut OverlayState, profile: Profile, seen: &Seen<'_>) {
     if !state.is_help_open {
         return;
     }
@@ -280,7 +281,7 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
                 is_closed = ui.small_button("×").on_hover_text(texts.get("close")).clicked();
             });
             ui.add_space(4.0);
-            let mouse = key::GESTURES.iter().map(|(gesture, does)| (texts.get(gesture), *does));
+            let mouse = profile.gestures().iter().map(|(gesture, does)| (texts.get(gesture), *does));
             let rows: Vec<(String, &str)> = mouse.chain(key::help()).collect();
             let room = seen.screen.height() - 140.0;
             ScrollArea::vertical().max_height(room).min_scrolled_height(room).show(ui, |ui| {
@@ -306,7 +307,7 @@ pub fn help(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) {
 
 /// A key as it looks.
 fn key_cap(ui: &mut Ui, keys: &str) {
-    let galley = ui.painter().layout_no_wrap(keys.to_owned(), theme::font(11.5), ACCENT);
+    let galley = ui.painter().layout_no_wrap(keys.to_owned(), theme::font(11.5), ACCENT.into());
     let (rect, _) = ui.allocate_exact_size(galley.size() + vec2(12.0, 5.0), egui::Sense::hover());
     ui.painter().rect_filled(rect, CornerRadius::same(4), Color32::from_white_alpha(14));
     ui.painter().rect_stroke(
@@ -315,7 +316,7 @@ fn key_cap(ui: &mut Ui, keys: &str) {
         Stroke::new(1.0, Color32::from_white_alpha(34)),
         StrokeKind::Inside,
     );
-    ui.painter().galley(rect.min + vec2(6.0, 2.5), galley, ACCENT);
+    ui.painter().galley(rect.min + vec2(6.0, 2.5), galley, ACCENT.into());
 }
 
 #[cfg(test)]
@@ -384,7 +385,7 @@ mod tests {
             written(|ctx, seen| {
                 let mut state = OverlayState::new(&city, &SceneOptions { language, ..SceneOptions::default() });
                 state.is_help_open = true;
-                help(ctx, &mut state, seen);
+                help(ctx, &mut state, Profile::Earth, seen);
             })
         };
         for (language, word) in [(crate::Language::Zh, "量测长度"), (crate::Language::En, "Measure length")] {

@@ -153,7 +153,7 @@ fn take(mesh: &mut DrawMesh, fates: &[Fate], blocks: &mut DrawMesh) {
 }
 
 impl DrawMesh {
-    fn copy_vertex(&mut self, from: &DrawMesh, vertex: usize) {
+    pub(crate) fn copy_vertex(&mut self, from: &DrawMesh, vertex: usize) {
         self.positions.push(from.positions[vertex]);
         self.normals.push(from.normals[vertex]);
         self.uvs.push(from.uvs[vertex]);

@@ -97,7 +97,7 @@ fn class_title(class: &str, texts: &Texts) -> String {
 }
 
 /// The name of a key with its unit, where either is known.
-fn key_title(key: &str, texts: &Texts) -> String {
+pub fn key_title(key: &str, texts: &Texts) -> String {
     if let Some(title) = texts.maybe(&format!("key-{key}")) {
         return title;
     }

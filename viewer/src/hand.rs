@@ -2,7 +2,10 @@
 
 use bevy::{
     ecs::system::SystemParam,
-    input::mouse::{MouseScrollUnit, MouseWheel},
+    input::{
+        gestures::{PinchGesture, RotationGesture},
+        mouse::{MouseScrollUnit, MouseWheel},
+    },
     prelude::*,
     window::{PrimaryWindow, RequestRedraw},
 };
@@ -14,33 +17,40 @@ use crate::{
     attribute::Picked,
     camera::CameraPose,
     colouring::Colouring,
+    cut::{Cut, Cuts},
     desk::Desk,
-    history::History,
     key::{self, Action},
+    label::Labels,
     lookup::Lookup,
     material::Kind,
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
     palette::Palette,
+    peel_panel::peel_by_hand,
+    preference::{Preferences, keep_preferences},
+    profile::{Motion, Profile, STEP_M, WALK_M_S, drag_factor, look, standing, walk},
     scene::{Below, CityScene, SceneSet, Viewed},
     shelf::{fly_tour, serve_views},
+    sift::Sift,
     snap::snap,
     stream::{Ahead, Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
+    touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
+    trail::Trail,
 };
 
 /// A press that moves less than this before release is a click, pixels.
 const CLICK_RADIUS_PX: f32 = 4.0;
-/// Two clicks within this are a double click, seconds.
-const DOUBLE_CLICK_S: f32 = 0.35;
 /// Degrees of turn for dragging across one pixel.
-const TURN_A_PIXEL: f64 = 0.22;
+pub const TURN_A_PIXEL: f64 = 0.22;
+/// Who sinks to this height over the ground goes through it, metres: a little less than an eye's.
+const SINKS_AT_M: f64 = 1.7;
+/// Who rises to this one has come out of it, metres.
+const RISES_AT_M: f64 = 2.2;
 /// How fast the camera follows its goal, 1/s.
-const FOLLOW: f64 = 14.0;
+pub const FOLLOW: f64 = 14.0;
 /// How fast it flies, 1/s.
 const FLY: f64 = 3.2;
-/// The camera has come to a place when it rests there for this long, seconds: then it can come back to it.
-const REST_S: f32 = 0.8;
 
 /// Mouse and keys.
 pub struct HandPlugin {
@@ -48,75 +58,34 @@ pub struct HandPlugin {
     pub home: CameraPose,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum DragKind {
-    Pan,
-    Orbit,
-}
-
 struct Drag {
-    kind: DragKind,
+    motion: Motion,
+    button: MouseButton,
     anchor: DVec3,
     pressed_at: Vec2,
     last: Vec2,
     has_moved: bool,
 }
 
+/// Where the hands lead the camera.
 #[derive(Resource)]
-struct Hands {
+pub struct Hands {
     home: CameraPose,
-    goal: CameraPose,
-    pace: f64,
+    /// Where it goes.
+    pub goal: CameraPose,
+    /// How fast it follows, 1/s.
+    pub pace: f64,
     drag: Option<Drag>,
-    last_click: Option<(f32, Vec2)>,
+    /// When and where the last click was.
+    pub last_click: Option<(f32, Vec2)>,
     trail: Trail,
-}
-
-/// Where the camera has rested, to go back there and forth again.
-#[derive(Default)]
-struct Trail {
-    history: History<CameraPose>,
-    /// The last place of rest, and since when the goal is what it is.
-    rest: Option<CameraPose>,
-    last: Option<(CameraPose, f32)>,
-}
-
-impl Trail {
-    /// Watches where the camera is going; `now` in seconds.
-    fn watch(&mut self, goal: &CameraPose, now: f32) {
-        let is_same = self.last.is_some_and(|(last, _)| last == *goal);
-        if !is_same {
-            self.last = Some((*goal, now));
-        }
-        let Some((_, since)) = self.last else { return };
-        if now - since >= REST_S
-            && self.rest != Some(*goal)
-            && let Some(before) = self.rest.replace(*goal)
-        {
-            self.history.remember(before);
-        }
-    }
-
-    /// The place before (`is_back`) or after.
-    fn step(&mut self, goal: &CameraPose, is_back: bool) -> Option<CameraPose> {
-        let now = self.rest.unwrap_or(*goal);
-        // From a place where the camera does not rest yet, back is where it rested last.
-        let to = if is_back && now != *goal {
-            self.history.remember(now);
-            self.history.undo(*goal)
-        } else if is_back {
-            self.history.undo(now)
-        } else {
-            self.history.redo(now)
-        }?;
-        self.rest = Some(to);
-        Some(to)
-    }
+    /// The camera went through the ground by itself, and comes out by itself.
+    has_sunk: bool,
 }
 
 /// A place on the screen to look at closer.
 #[derive(Message, Clone, Copy)]
-struct Click(Vec2);
+pub struct Click(pub Vec2);
 
 impl Plugin for HandPlugin {
     fn build(&self, app: &mut App) {
@@ -127,17 +96,22 @@ impl Plugin for HandPlugin {
             drag: None,
             last_click: None,
             trail: Trail::default(),
+            has_sunk: false,
         };
         app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
-        let systems = (move_by_mouse, ask_by_keys, act, serve_views, fly_tour, fulfil, move_by_keys, pick, aim, follow);
-        app.add_systems(Update, systems.chain().in_set(SceneSet::Hands));
+        app.init_resource::<Sift>().init_resource::<Preferences>().init_resource::<Fingers>();
+        app.add_message::<PinchGesture>().add_message::<RotationGesture>();
+        let by_hand = (move_by_mouse, move_by_touch, move_by_gestures, ask_by_keys).chain();
+        let wishes = (act, peel_by_hand, serve_views, fly_tour, fulfil, move_by_keys, keep_preferences).chain();
+        app.add_systems(Update, (by_hand, wishes, pick, aim, follow).chain().in_set(SceneSet::Hands));
     }
 }
 
 /// What is on the screen.
 #[derive(SystemParam)]
-struct Seen<'w> {
-    viewed: Res<'w, Viewed>,
+pub struct Seen<'w> {
+    /// Camera and size.
+    pub viewed: Res<'w, Viewed>,
     city: Res<'w, CityScene>,
     streaming: Res<'w, Streaming>,
     below: Res<'w, Below>,
@@ -157,7 +131,7 @@ impl Seen<'_> {
 /// What the mouse can meet: below ground the ghosts do not count.
 fn is_met(kind: Kind, is_below: bool) -> bool {
     match kind {
-        Kind::Lines | Kind::Highlight => false,
+        Kind::Lines | Kind::Highlight | Kind::Ghost => false,
         Kind::Pipe | Kind::Structure | Kind::Points => true,
         _ => !is_below,
     }
@@ -180,11 +154,11 @@ fn cast(
 }
 
 /// The place that a hand at `pixel` takes hold of.
-fn grabbed(pixel: Vec2, viewed: &Viewed, city: &CityScene, streaming: &Streaming, is_below: bool) -> DVec3 {
-    let ray = viewed.ray(pixel);
-    cast(streaming, &ray, |kind| is_met(kind, is_below))
+pub fn grabbed(pixel: Vec2, seen: &Seen) -> DVec3 {
+    let ray = seen.viewed.ray(pixel);
+    cast(&seen.streaming, &ray, |kind| is_met(kind, seen.below.0))
         .map(|(_, hit)| hit.place)
-        .or_else(|| meet_ground(&city.0, &ray))
+        .or_else(|| meet_ground(&seen.city.0, &ray))
         .unwrap_or_else(|| ray.from + ray.direction * 1000.0)
 }
 
@@ -199,41 +173,49 @@ fn move_by_mouse(
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     seen: Seen,
-    (desk, mut actions): (Res<Desk>, MessageWriter<Action>),
+    (desk, mut actions, preferences): (Res<Desk>, MessageWriter<Action>, Res<Preferences>),
     time: Res<Time<Real>>,
 ) {
-    let Seen { viewed, city, streaming, below, .. } = seen;
+    let (viewed, city) = (&seen.viewed, &seen.city.0);
+    let profile = preferences.navigation;
     let Ok(window) = windows.single() else { return };
-    let scroll: f32 = wheel
-        .read()
-        .map(|event| match event.unit {
-            MouseScrollUnit::Line => event.y,
-            MouseScrollUnit::Pixel => event.y / 60.0,
-        })
-        .sum();
+    // A wheel turns by lines, fingers on a trackpad move by pixels.
+    let (mut lines, mut pixels) = (0.0, Vec2::ZERO);
+    for event in wheel.read() {
+        match event.unit {
+            MouseScrollUnit::Line => lines += event.y,
+            MouseScrollUnit::Pixel => pixels += Vec2::new(event.x, event.y),
+        }
+    }
     let Some(cursor) = window.physical_cursor_position() else {
         hands.drag = None;
         state.pointed = None;
         return;
     };
-    state.pointed = meet_ground(&city.0, &viewed.ray(cursor));
+    state.pointed = meet_ground(city, &viewed.ray(cursor));
     let is_over_panel = egui.is_some_and(|egui| egui.is_pointer_over_area() || egui.is_using_pointer());
-    if scroll != 0.0 && !is_over_panel {
-        let target = grabbed(cursor, &viewed, &city, &streaming, below.0);
-        hands.goal = zoom(&hands.goal, target, 0.84_f64.powf(f64::from(scroll.clamp(-6.0, 6.0))));
+    let has_control = keys.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
+    let has_shift = keys.any_pressed([KeyCode::ShiftLeft, KeyCode::ShiftRight]);
+    if has_control {
+        lines += std::mem::take(&mut pixels).y / 60.0;
+    }
+    if !is_over_panel && (lines != 0.0 || pixels != Vec2::ZERO) {
+        let goal = hands.goal;
+        hands.goal = if profile == Profile::Walk {
+            let turned = look(&goal, -f64::from(pixels.x) * TURN_A_PIXEL, 0.0);
+            walk(&turned, 0.0, f64::from(lines + pixels.y / 60.0) * STEP_M, 0.0, city, seen.below.0)
+        } else if lines != 0.0 {
+            zoom(&goal, grabbed(cursor, &seen), 0.84_f64.powf(f64::from(lines.clamp(-6.0, 6.0))))
+        } else {
+            pan(&goal, grabbed(cursor, &seen), &Viewed { pose: goal, ..**viewed }.ray(cursor + pixels))
+        };
         hands.pace = FOLLOW;
     }
-    let has_control = keys.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
-    let pressed = if buttons.just_pressed(MouseButton::Left) && !has_control {
-        Some(DragKind::Pan)
-    } else if buttons.any_just_pressed([MouseButton::Right, MouseButton::Left, MouseButton::Middle]) {
-        Some(DragKind::Orbit)
-    } else {
-        None
-    };
-    if let Some(kind) = pressed.filter(|_| !is_over_panel) {
-        let anchor = grabbed(cursor, &viewed, &city, &streaming, below.0);
-        hands.drag = Some(Drag { kind, anchor, pressed_at: cursor, last: cursor, has_moved: false });
+    let all = [MouseButton::Left, MouseButton::Right, MouseButton::Middle];
+    if let Some(button) = all.into_iter().find(|button| buttons.just_pressed(*button)).filter(|_| !is_over_panel) {
+        let motion = profile.motion(button, has_control, has_shift);
+        let anchor = grabbed(cursor, &seen);
+        hands.drag = Some(Drag { motion, button, anchor, pressed_at: cursor, last: cursor, has_moved: false });
     }
     let goal = hands.goal;
     let mut moved = None;
@@ -242,41 +224,40 @@ fn move_by_mouse(
         let step = (cursor - drag.last).as_dvec2();
         drag.last = cursor;
         if drag.has_moved && step != glam::DVec2::ZERO {
-            moved = Some(match drag.kind {
+            moved = match drag.motion {
                 // The ray of where the camera is going to be, so that the point stays under the cursor.
-                DragKind::Pan => pan(&goal, drag.anchor, &Viewed { pose: goal, ..*viewed }.ray(cursor)),
-                DragKind::Orbit => orbit(&goal, drag.anchor, step.x * TURN_A_PIXEL, -step.y * TURN_A_PIXEL),
-            });
+                Motion::Pan => Some(pan(&goal, drag.anchor, &Viewed { pose: goal, ..**viewed }.ray(cursor))),
+                Motion::Orbit => Some(orbit(&goal, drag.anchor, step.x * TURN_A_PIXEL, -step.y * TURN_A_PIXEL)),
+                Motion::Zoom => Some(zoom(&goal, drag.anchor, drag_factor(step.y))),
+                Motion::Look => Some(look(&goal, -step.x * TURN_A_PIXEL, step.y * TURN_A_PIXEL)),
+                Motion::Nothing => None,
+            };
         }
     }
     if let Some(moved) = moved {
         hands.goal = moved;
         hands.pace = FOLLOW * 1.8;
     }
-    if !buttons.any_pressed([MouseButton::Left, MouseButton::Right, MouseButton::Middle])
+    if !buttons.any_pressed(all)
         && let Some(drag) = hands.drag.take()
         && !drag.has_moved
     {
-        if drag.kind == DragKind::Orbit {
+        if drag.button != MouseButton::Left || has_control {
             if desk.tool.is_some() {
                 actions.write(Action::Finish);
             }
             return;
         }
-        let now = time.elapsed_secs();
-        let is_double = hands
-            .last_click
-            .is_some_and(|(at, place)| now - at < DOUBLE_CLICK_S && place.distance(cursor) < CLICK_RADIUS_PX * 2.0);
-        if is_double && desk.tool.is_some() {
+        if !is_twice(&mut hands.last_click, time.elapsed_secs(), cursor, CLICK_RADIUS_PX * 2.0) {
+            clicks.write(Click(cursor));
+        } else if desk.tool.is_some() {
             actions.write(Action::Finish);
-            hands.last_click = None;
-        } else if is_double {
+        } else if profile == Profile::Walk {
+            let place = drag.anchor.truncate();
+            state.wish = Some(Wish::Go(standing(place, viewed.pose.heading_deg, city)));
+        } else {
             let distance = viewed.pose.place.distance(drag.anchor) * 0.4;
             state.wish = Some(Wish::FlyTo(drag.anchor, distance.max(30.0)));
-            hands.last_click = None;
-        } else {
-            hands.last_click = Some((now, cursor));
-            clicks.write(Click(cursor));
         }
     }
 }
@@ -304,10 +285,25 @@ fn act(
     mut palette: ResMut<Palette>,
     (mut below, mut detail, mut layers): (ResMut<Below>, ResMut<Detail>, ResMut<ShownLayers>),
     (mut style, mut colouring): (ResMut<Style>, ResMut<Colouring>),
-    viewed: Res<Viewed>,
+    (mut cuts, mut labels, mut preferences): (ResMut<Cuts>, ResMut<Labels>, ResMut<Preferences>),
+    (viewed, city): (Res<Viewed>, Res<CityScene>),
 ) {
     for action in actions.read() {
         let hands = &mut *hands;
+        if preferences.bypass_change_detection().act(*action) {
+            preferences.set_changed();
+            if matches!(action, Action::Navigate(_) | Action::NextNavigation) {
+                let name = state.texts.get(preferences.navigation.text_key());
+                desk.tell(state.texts.with("navigation-is", "name", name));
+            }
+            if matches!(action, Action::Navigate(Profile::Walk)) {
+                // Down to what stands in the middle of the picture.
+                let ray = viewed.ray(viewed.size * 0.5);
+                let place = meet_ground(&city.0, &ray).unwrap_or(viewed.pose.place).truncate();
+                (hands.goal, hands.pace) = (standing(place, viewed.pose.heading_deg, &city.0), FLY);
+            }
+            continue;
+        }
         match *action {
             Action::Home => (hands.goal, hands.pace) = (hands.home, FLY),
             Action::North => (hands.goal.heading_deg, hands.pace) = (0.0, FLY * 2.0),
@@ -332,7 +328,22 @@ fn act(
             Action::Style => *style = style.next(),
             Action::Colours => colouring.is_open = !colouring.is_open,
             Action::Cuts => state.is_cuts_open = !state.is_cuts_open,
+            Action::TrenchAlong => match dig(&state, &city, &cuts) {
+                Ok(dug) => *cuts = dug,
+                Err(reason) => desk.tell(reason),
+            },
+            Action::PipeLabels => {
+                let is_on = !labels.pipes;
+                (labels.pipes, labels.flow) = (is_on, is_on);
+            }
+            Action::Sleeves => labels.sleeves = !labels.sleeves,
             Action::Layers => state.is_layers_open = !state.is_layers_open,
+            Action::Table => state.is_table_open = !state.is_table_open,
+            Action::Settings => state.is_settings_open = !state.is_settings_open,
+            Action::Language => {
+                let other = state.texts.language.other();
+                state.speak(other);
+            }
             Action::AllLayers => layers.0.fill(true),
             Action::Help => state.is_help_open = !state.is_help_open,
             Action::Palette => palette.toggle(),
@@ -341,6 +352,10 @@ fn act(
                 let was_begun = desk.leave();
                 if !was_begun && state.is_help_open {
                     state.is_help_open = false;
+                } else if !was_begun && state.is_settings_open {
+                    state.is_settings_open = false;
+                } else if !was_begun && !preferences.has_read_tips {
+                    preferences.has_read_tips = true;
                 } else if !was_begun {
                     state.picked = None;
                 }
@@ -348,6 +363,17 @@ fn act(
             action => desk.act(action),
         }
     }
+}
+
+/// The cuts with a trench along the picked pipe in place of the one before.
+fn dig(state: &OverlayState, city: &CityScene, cuts: &Cuts) -> Result<Cuts, String> {
+    let object = match state.picked.as_ref().map(|picked| &picked.object) {
+        Some(Lookup::Here(Ok(Some(object)))) => object,
+        _ => return Err(state.texts.get("trench-pick")),
+    };
+    let trench = crate::trench::along(object, &city.0.ground).map_err(|_| state.texts.get("trench-pick"))?;
+    let others = cuts.list().iter().filter(|cut| !matches!(cut, Cut::Trench { .. })).cloned();
+    Cuts::new(others.chain([trench]).collect()).map_err(|error| error.to_string())
 }
 
 /// Moves the camera as panels, bookmarks and tours wish.
@@ -372,8 +398,9 @@ fn move_by_keys(
     mut hands: ResMut<Hands>,
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
-    viewed: Res<Viewed>,
-    city: Res<CityScene>,
+    (viewed, city): (Res<Viewed>, Res<CityScene>),
+    mut below: ResMut<Below>,
+    preferences: Res<Preferences>,
     time: Res<Time<Real>>,
 ) {
     if egui.is_some_and(|egui| egui.wants_keyboard_input()) {
@@ -385,9 +412,33 @@ fn move_by_keys(
     let up = held(Action::Rise) - held(Action::Sink);
     if forward != 0.0 || right != 0.0 || up != 0.0 {
         let height = (viewed.pose.place.z - city.0.ground_m(viewed.pose.place.truncate())).abs().max(8.0);
-        let metres = height * 1.1 * f64::from(time.delta_secs().min(0.1));
-        hands.goal = shift(&hands.goal, right * metres, forward * metres, up * metres);
+        let seconds = f64::from(time.delta_secs().min(0.1));
+        let metres = height * 1.1 * seconds;
+        hands.goal = if preferences.navigation == Profile::Walk {
+            let metres = if height < 40.0 { WALK_M_S * seconds } else { metres };
+            walk(&hands.goal, right * metres, forward * metres, up * metres, &city.0, below.0)
+        } else {
+            shift(&hands.goal, right * metres, forward * metres, up * metres)
+        };
         hands.pace = FOLLOW;
+    }
+    // Who keeps sinking goes through the ground, and sees through it; who rises comes out of it.
+    let above = |pose: &CameraPose| pose.place.z - city.0.ground_m(pose.place.truncate());
+    let passed = through_ground(above(&hands.goal), up, below.0, hands.has_sunk);
+    if passed != (below.0, hands.has_sunk) {
+        (below.0, hands.has_sunk) = passed;
+    }
+}
+
+/// Whether below ground is shown, and whether the camera sank there by itself, after it moved `up` to `above_m` over the ground.
+fn through_ground(above_m: f64, up: f64, is_below: bool, has_sunk: bool) -> (bool, bool) {
+    match (is_below, has_sunk) {
+        (false, _) => {
+            let sinks = up < 0.0 && above_m < SINKS_AT_M;
+            (sinks, sinks)
+        }
+        (true, true) if up > 0.0 && above_m > RISES_AT_M => (false, false),
+        as_it_is => as_it_is,
     }
 }
 
@@ -526,6 +577,24 @@ mod tests {
     }
 
     #[test]
+    fn who_sinks_goes_through_the_ground_and_comes_out_again() {
+        let (mut above_m, mut state) = (9.0, (false, false));
+        let mut shown = Vec::new();
+        for up in [-1.0, 1.0] {
+            for _ in 0..40 {
+                above_m += up * 0.5;
+                state = through_ground(above_m, up, state.0, state.1);
+                if shown.last() != Some(&state.0) {
+                    shown.push(state.0);
+                }
+            }
+        }
+        assert_eq!(shown, [false, true, false]);
+        assert_eq!(through_ground(50.0, 1.0, true, false), (true, false), "who asked for it keeps it");
+        assert_eq!(through_ground(1.8, 0.0, false, false), (false, false), "who only stands there does not sink");
+    }
+
+    #[test]
     fn keys_reach_scene_desk_and_palette() {
         let mut app = app();
         press(&mut app, &[KeyCode::KeyU]);
@@ -545,6 +614,23 @@ mod tests {
         assert!(app.world().resource::<Palette>().is_open);
         press(&mut app, &[KeyCode::KeyM]);
         assert_eq!(desk(&app), None, "what is typed into the palette is no command");
+    }
+
+    #[test]
+    fn navigation_language_and_scale_change_while_it_runs() {
+        let mut app = app();
+        press(&mut app, &[KeyCode::KeyG]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::Equal]);
+        press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyL]);
+        let liked = app.world().resource::<Preferences>();
+        assert_eq!((liked.navigation, liked.scale_percent), (Profile::Cesium, 110));
+        assert!(!app.world().resource::<OverlayState>().is_chinese());
+        app.world_mut().resource_mut::<Viewed>().size = Vec2::new(1280.0, 720.0);
+        app.world_mut().write_message(Action::Navigate(Profile::Walk));
+        app.update();
+        let goal = app.world().resource::<Hands>().goal;
+        assert!((goal.place.z - crate::profile::EYE_M).abs() < 0.2 && goal.pitch_deg == 0.0, "{goal:?}");
+        assert!(goal.place.y > 100.0, "where the picture's middle was: {goal:?}");
     }
 
     #[test]
@@ -572,29 +658,5 @@ mod tests {
         assert!(app.world().resource::<Hands>().goal.place.distance(pose(0.0).place) < 1e-3);
         press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
         assert!(app.world().resource::<Desk>().notes.measurements.is_empty(), "even that can be undone");
-    }
-
-    #[test]
-    fn the_camera_goes_back_to_where_it_rested() {
-        let mut trail = Trail::default();
-        let mut now = 0.0;
-        let mut rest = |trail: &mut Trail, x: f64, seconds: f32| {
-            let end = now + seconds;
-            while now < end {
-                trail.watch(&pose(x), now);
-                now += 0.1;
-            }
-        };
-        rest(&mut trail, 0.0, 2.0);
-        rest(&mut trail, 3.0, 0.3);
-        rest(&mut trail, 5.0, 2.0);
-        rest(&mut trail, 9.0, 2.0);
-        assert_eq!(trail.step(&pose(9.0), true), Some(pose(5.0)));
-        rest(&mut trail, 5.0, 2.0);
-        assert_eq!(trail.step(&pose(5.0), true), Some(pose(0.0)), "it only passed by 3");
-        assert_eq!(trail.step(&pose(0.0), true), None);
-        assert_eq!(trail.step(&pose(0.0), false), Some(pose(5.0)));
-        assert_eq!(trail.step(&pose(5.0), false), Some(pose(9.0)));
-        assert_eq!(trail.step(&pose(11.0), true), Some(pose(9.0)), "from where it does not rest yet");
     }
 }

@@ -3,7 +3,7 @@
 
 use bevy::prelude::{ButtonInput, KeyCode, Message};
 
-use crate::measure::MeasureKind;
+use crate::{measure::MeasureKind, profile::Profile};
 
 /// Something that a person can ask for by a key, a button or the palette.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,28 @@ pub enum Action {
     Colours,
     /// Sections, boxes and trenches.
     Cuts,
+    /// A trench along the picked pipe.
+    TrenchAlong,
+    /// Labels of pipes and arrows of flow.
+    PipeLabels,
+    /// Sleeves of the survey's error around pipes.
+    Sleeves,
+    /// Networks, strata and storeys that are taken off.
+    Peel,
+    /// Hides the picked object.
+    Hide,
+    /// Shows the picked object alone, or all again.
+    Isolate,
+    /// Makes ghosts of what is around the picked object, or bodies again.
+    Ghosts,
+    /// Draws the storeys of the building apart, or together again.
+    FanStoreys,
+    /// Shows the storey of the picked object alone, or all again.
+    OneStorey,
+    /// Cuts at eye height above the floor of the picked object's storey; again: of the next one.
+    EyeSection,
+    /// Puts back all that was taken off.
+    PutBack,
     /// List of layers.
     Layers,
     /// Shows every layer.
@@ -72,6 +94,24 @@ pub enum Action {
     PlayAll,
     /// Commands, layers, bookmarks and objects by name.
     Palette,
+    /// Moves as in a profile.
+    Navigate(Profile),
+    /// Moves as in the next profile.
+    NextNavigation,
+    /// Light or dark panels.
+    Theme,
+    /// Larger text and panels.
+    Larger,
+    /// Smaller text and panels.
+    Smaller,
+    /// Text and panels in their usual size.
+    UsualSize,
+    /// The other language.
+    Language,
+    /// Panel of how the window behaves.
+    Settings,
+    /// Table of a layer's objects.
+    Table,
     /// Help.
     Help,
     /// Leaves what was begun.
@@ -141,6 +181,17 @@ pub const LINES: &[Line] = &[
     line(Action::Style, "do-style", &[(No, K::KeyV)]),
     line(Action::Colours, "do-colours", &[(No, K::KeyC)]),
     line(Action::Cuts, "do-cuts", &[(No, K::KeyX)]),
+    line(Action::TrenchAlong, "do-trench-along", &[(No, K::KeyR)]),
+    line(Action::PipeLabels, "do-pipe-labels", &[(No, K::KeyP)]),
+    line(Action::Sleeves, "do-sleeves", &[(No, K::KeyY)]),
+    line(Action::Peel, "do-peel", &[(No, K::KeyG)]),
+    line(Action::Hide, "do-hide", &[(No, K::KeyH)]),
+    line(Action::Isolate, "do-isolate", &[(No, K::KeyI)]),
+    line(Action::Ghosts, "do-ghosts", &[(No, K::KeyO)]),
+    line(Action::FanStoreys, "do-fan", &[(No, K::KeyZ)]),
+    line(Action::OneStorey, "do-one-storey", &[]),
+    line(Action::EyeSection, "do-eye", &[]),
+    line(Action::PutBack, "do-put-back", &[]),
     line(Action::Layers, "do-layers", &[(No, K::KeyL)]),
     line(Action::AllLayers, "do-all-layers", &[]),
     line(Action::Measure(MeasureKind::Length), "do-measure-length", &[(No, K::KeyM)]),
@@ -163,18 +214,21 @@ pub const LINES: &[Line] = &[
     line(Action::KeepView, "do-keep-view", &[(Ctrl, K::KeyD)]),
     line(Action::Bookmarks, "do-bookmarks", &[(No, K::KeyK)]),
     line(Action::PlayAll, "do-play-all", &[]),
+    line(Action::Table, "do-table", &[(No, K::KeyR)]),
+    line(Action::Settings, "do-settings", &[(No, K::KeyP)]),
+    line(Action::NextNavigation, "do-next-navigation", &[(No, K::KeyG)]),
+    line(Action::Navigate(Profile::Earth), "do-navigate-earth", &[]),
+    line(Action::Navigate(Profile::Cesium), "do-navigate-cesium", &[]),
+    line(Action::Navigate(Profile::Cad), "do-navigate-cad", &[]),
+    line(Action::Navigate(Profile::Walk), "do-navigate-walk", &[]),
+    line(Action::Larger, "do-larger", &[(Ctrl, K::Equal), (CtrlShift, K::Equal), (Ctrl, K::NumpadAdd)]),
+    line(Action::Smaller, "do-smaller", &[(Ctrl, K::Minus), (Ctrl, K::NumpadSubtract)]),
+    line(Action::UsualSize, "do-usual-size", &[(Ctrl, K::Digit0), (Ctrl, K::Numpad0)]),
+    line(Action::Language, "do-language", &[(Ctrl, K::KeyL)]),
+    line(Action::Theme, "do-theme", &[]),
     line(Action::Palette, "do-palette", &[(Ctrl, K::KeyK)]),
     line(Action::Help, "do-help", &[(No, K::Slash), (No, K::F1)]),
     line(Action::Escape, "do-escape", &[(No, K::Escape)]),
-];
-
-/// What the mouse does, for the help: texts of gesture and of what it does.
-pub const GESTURES: &[(&str, &str)] = &[
-    ("mouse-left-drag", "do-pan"),
-    ("mouse-right-drag", "do-orbit"),
-    ("mouse-wheel", "do-zoom"),
-    ("mouse-click", "do-pick"),
-    ("mouse-double", "do-fly"),
 ];
 
 /// What goes with a key now.
@@ -226,6 +280,9 @@ fn key_name(key: KeyCode) -> &'static str {
         K::Escape => "Esc",
         K::Slash => "?",
         K::F1 => "F1",
+        K::Equal => "+",
+        K::Minus => "-",
+        K::Digit0 => "0",
         K::Digit1 => "1",
         K::Digit2 => "2",
         K::Digit3 => "3",
@@ -335,7 +392,10 @@ mod tests {
     fn every_line_has_a_text_in_both_languages() {
         for language in [Language::Zh, Language::En] {
             let texts = Texts::new(language);
-            let keys = LINES.iter().map(|line| line.text).chain(GESTURES.iter().flat_map(|(a, b)| [*a, *b]));
+            let keys = LINES
+                .iter()
+                .map(|line| line.text)
+                .chain(Profile::ALL.iter().flat_map(|one| one.gestures().iter().flat_map(|(a, b)| [*a, *b])));
             let keys = keys.chain(MeasureKind::ALL.iter().map(|kind| kind.text_key()));
             for key in keys {
                 assert!(texts.maybe(key).is_some(), "{key}");

@@ -30,10 +30,13 @@ mod edges;
 mod feature_table;
 mod field;
 mod finder;
+mod flag;
 pub mod glb;
 mod hand;
 mod history;
+mod indoors;
 mod key;
+mod label;
 mod legend;
 mod loader;
 mod look;
@@ -43,18 +46,27 @@ mod material;
 pub mod measure;
 mod mesh;
 mod navigation;
+mod network;
 pub mod options;
 pub mod origin;
 mod overlay;
 mod palette;
 mod panel;
+pub mod peel;
+mod peel_panel;
 pub mod pick;
 mod plane;
+mod preference;
+mod profile;
 pub mod ramp;
+mod ruler;
 mod scene;
 mod sea;
 mod selection;
+mod settings_panel;
 mod shelf;
+mod sift;
+mod sleeve;
 mod snap;
 mod snapshot;
 mod soil;
@@ -62,9 +74,14 @@ pub mod solid;
 mod stream;
 mod style;
 pub mod sun;
+mod table;
+mod table_panel;
 mod text;
 mod theme;
+mod touch;
 pub mod tour;
+mod trail;
+pub mod trench;
 mod view_state;
 pub mod view_string;
 mod window;
@@ -74,10 +91,14 @@ use std::path::PathBuf;
 pub use camera::{CameraChoice, CameraPose};
 pub use cut::{Cut, CutError, Cuts};
 pub use driver::check as check_driver;
+pub use label::Labels;
 pub use options::{FilmReport, Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
+pub use peel::Peel;
+pub use profile::Profile;
 pub use snapshot::{film, picture, snapshot};
 pub use style::Style;
 pub use sun::Moment;
+pub use theme::Theme;
 pub use window::view;
 
 /// Why there is no picture.
@@ -122,6 +143,9 @@ pub enum ViewError {
     /// Objects cannot be coloured by what was asked for.
     #[error("colour by attribute: {0}")]
     Colours(String),
+    /// What was to be taken off is not there.
+    #[error("peel: {0}")]
+    Peel(String),
     /// A shader does not compile on this driver.
     #[error("a shader does not compile on this driver: {0}")]
     Shader(String),

@@ -1,7 +1,9 @@
 //! Reading tiles from the disk on worker threads, the most urgent first.
 
-use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError, mpsc::SyncSender};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc::SyncSender},
+};
 
 use bevy::{camera::primitives::Aabb, prelude::*};
 use groundline_engine::{model::CimLevel, store::read_file};
@@ -13,6 +15,7 @@ use crate::{
     material::Kind,
     mesh::{gpu_mesh, points_mesh},
     pick::PickTile,
+    sift::{LayerSift, part_rooms},
     stream::TileKey,
 };
 
@@ -50,10 +53,14 @@ pub struct Job {
     pub detail: CimLevel,
     /// Whether blocks stand for components in it.
     pub has_blocks: bool,
+    pub sift: SiftOf,
 }
 
-/// What a worker hands over: for which level of detail it was made, too.
-pub type Finished = (TileKey, CimLevel, Result<LoadedTile, String>);
+/// What was sifted out of a tile.
+pub type SiftOf = Option<Arc<LayerSift>>;
+
+/// What a worker hands over: for which level of detail it was made and what was sifted out, too.
+pub type Finished = (TileKey, CimLevel, SiftOf, Result<LoadedTile, String>);
 
 #[derive(Default)]
 pub struct Queue {
@@ -84,7 +91,7 @@ pub fn work(queue: &Queue, sender: &SyncSender<Finished>) {
             }
         };
         let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
-        if sender.send((job.key, job.detail, loaded)).is_err() {
+        if sender.send((job.key, job.detail, job.sift, loaded)).is_err() {
             return;
         }
     }
@@ -94,6 +101,10 @@ pub fn read_tile(job: &Job) -> Result<LoadedTile, String> {
     let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
     let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
     detail::limit(&mut tile, job.detail, job.has_blocks);
+    if let Some(sift) = &job.sift {
+        sift.apply(&mut tile);
+    }
+    part_rooms(&mut tile);
     let (triangles, points) = (tile.triangles(), tile.points.positions.len());
     let mut meshes = Vec::new();
     let mut kinds = Vec::new();

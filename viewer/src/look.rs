@@ -45,7 +45,7 @@ pub struct Look {
     pub high: Vec4,
     /// What is cut away.
     pub cut: CutLook,
-    /// Number of the style; whether objects are coloured by an attribute.
+    /// Number of the style; whether objects are coloured by an attribute; whether the eye is within a structure.
     pub style: Vec4,
 }
 

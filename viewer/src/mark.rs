@@ -14,7 +14,10 @@ use crate::{
     panel::Seen,
     snap::Catch,
     text::Texts,
-    theme::{self, ACCENT, MUTED, TEXT},
+    theme::{
+        self,
+        dark::{ACCENT, MUTED, TEXT},
+    },
 };
 
 /// Lines of a measurement.
@@ -37,19 +40,19 @@ const MIN_LEG_POINTS: f32 = 54.0;
 const MAX_TEXT_WIDTH: f32 = 220.0;
 
 /// Where things of the city are on the screen.
-struct Screen<'a> {
-    seen: &'a Seen<'a>,
-    painter: Painter,
+pub(crate) struct Screen<'a> {
+    pub(crate) seen: &'a Seen<'a>,
+    pub(crate) painter: Painter,
 }
 
 impl Screen<'_> {
-    fn point(&self, place: DVec3) -> Option<Pos2> {
+    pub(crate) fn point(&self, place: DVec3) -> Option<Pos2> {
         let (pixel, _) = self.seen.viewed.pixel(place)?;
         Some(pos2(pixel.x, pixel.y) / self.seen.point_px).filter(|point| point.x.abs() < 1e5 && point.y.abs() < 1e5)
     }
 
     /// The part of a line that is before the eye.
-    fn segment(&self, a: DVec3, b: DVec3) -> Option<[Pos2; 2]> {
+    pub(crate) fn segment(&self, a: DVec3, b: DVec3) -> Option<[Pos2; 2]> {
         let pose = &self.seen.viewed.pose;
         let depth = |place: DVec3| (place - pose.place).dot(pose.direction()) - NEAR_M;
         let (depth_a, depth_b) = (depth(a), depth(b));

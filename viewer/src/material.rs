@@ -71,13 +71,21 @@ pub enum Kind {
     Soil = 14,
     /// Face that fills a solid where a plane cuts it.
     Cap = 15,
+    /// Where a pipe may lie as far as the survey knows.
+    Sleeve = 16,
+    /// What stands back behind the one object that is looked at.
+    Ghost = 17,
+    /// Air of a room: seen once the building is open.
+    Room = 18,
 }
 
 impl Kind {
     /// The shading for a material of this name, in a layer whose objects are mostly of this class.
     pub fn of(material: &str, class: &str) -> Self {
         let name = material.to_ascii_lowercase();
-        const BY_NAME: [(&str, Kind); 35] = [
+        const BY_NAME: [(&str, Kind); 37] = [
+            ("ghost", Kind::Ghost),
+            ("room_air", Kind::Room),
             // What lies below comes first: `pipe_water` is a pipe.
             ("pipe", Kind::Pipe),
             ("manhole", Kind::Pipe),
@@ -155,6 +163,9 @@ impl Kind {
                 | Kind::Highlight
                 | Kind::Soil
                 | Kind::Cap
+                | Kind::Sleeve
+                | Kind::Ghost
+                | Kind::Room
         )
     }
 
@@ -177,7 +188,7 @@ impl Kind {
             Kind::Facade | Kind::Roof => Some(if is_above { 0.085 } else { 0.045 }),
             Kind::Other => Some(if is_above { 0.05 } else { 0.025 }),
             Kind::Water | Kind::Road | Kind::Green => Some(0.2),
-            Kind::Pipe | Kind::Lines | Kind::Soil | Kind::Cap => Some(1.0),
+            Kind::Pipe | Kind::Lines | Kind::Soil | Kind::Cap | Kind::Sleeve | Kind::Ghost | Kind::Room => Some(1.0),
             Kind::Structure => Some(0.62),
             Kind::Highlight => Some(0.85),
             Kind::Tree | Kind::Furniture | Kind::Points => None,
@@ -258,9 +269,13 @@ impl CityMaterial {
         let opacity = if drawing.is_glass() { self.kind.opacity_as_glass(drawing).unwrap_or(0.0) } else { 1.0 };
         self.surface.look = *look;
         self.surface.what.w = if self.kind == Kind::Highlight { 0.8 } else { opacity };
-        let is_seen_through = drawing.is_glass() && !matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
+        // Who walks in a gallery sees walls.
+        let is_wall = self.kind == Kind::Structure && look.style.z > 0.5;
+        let is_solid = is_wall || matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
+        let is_seen_through = drawing.is_glass() && !is_solid;
         self.is_cut = look.cut.counts.x > 0.5 || look.cut.counts.y > 0.5;
-        self.is_blended = self.kind == Kind::Highlight || self.kind == Kind::Lines || is_seen_through;
+        self.is_blended = matches!(self.kind, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room)
+            || is_seen_through;
         self.shading = drawing.shading();
     }
 }
@@ -286,6 +301,9 @@ impl Material for CityMaterial {
             Kind::Water => -2.5e5,
             Kind::Road => -2.0e5,
             Kind::Structure => -5.0e5,
+            Kind::Room => 0.1e5,
+            Kind::Ghost => 0.2e5,
+            Kind::Sleeve => 0.5e5,
             Kind::Lines => 1.0e5,
             Kind::Highlight => 2.0e5,
             _ => 0.0,

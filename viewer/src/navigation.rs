@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Steepest and flattest views that hands can reach, degrees.
-const PITCH_RANGE: (f64, f64) = (-89.0, 60.0);
+pub const PITCH_RANGE: (f64, f64) = (-89.0, 60.0);
 /// Room between the eye and the ground, metres.
 const EYE_HEIGHT_M: f64 = 1.8;
 /// Farthest that the camera may go from the city's middle, in sizes of the city.

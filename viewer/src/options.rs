@@ -6,8 +6,8 @@ use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, cut::Cuts, measure::Measurement, style::Style, sun::Moment,
-    view_string::Selection,
+    annotation::Annotation, camera::CameraChoice, cut::Cuts, label::Labels, measure::Measurement, peel::Peel,
+    profile::Profile, style::Style, sun::Moment, theme::Theme, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -77,6 +77,10 @@ pub struct SceneOptions {
     pub detail: Option<CimLevel>,
     /// What is cut away.
     pub cuts: Cuts,
+    /// What is written on pipes.
+    pub labels: Labels,
+    /// What is taken off.
+    pub peel: Peel,
     /// Language.
     pub language: Language,
     /// Time of day for the sun.
@@ -107,13 +111,27 @@ pub struct ViewOptions {
     pub size: (u32, u32),
     /// Memory for tiles, bytes.
     pub tile_memory: usize,
-    /// File of the bookmarks; without it none are kept.
+    /// File of the bookmarks; without it none are kept. Preferences are kept beside it.
     pub bookmarks: Option<PathBuf>,
+    /// How the hands move the camera, where it is not as the person last chose.
+    pub navigation: Option<Profile>,
+    /// Light or dark panels, likewise.
+    pub theme: Option<Theme>,
+    /// Size of text and panels, percent, likewise.
+    pub scale_percent: Option<u16>,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { scene: SceneOptions::default(), size: (1600, 900), tile_memory: 2 << 30, bookmarks: None }
+        Self {
+            scene: SceneOptions::default(),
+            size: (1600, 900),
+            tile_memory: 2 << 30,
+            bookmarks: None,
+            navigation: None,
+            theme: None,
+            scale_percent: None,
+        }
     }
 }
 
@@ -189,6 +207,8 @@ pub struct FilmReport {
     pub damaged_tiles: Vec<String>,
     /// Seconds from call to the last file.
     pub seconds: f64,
+    /// Seconds of one frame, without its file: the middle one of all pictures.
+    pub frame_seconds: f64,
     /// Driver that rendered.
     pub gpu: String,
 }

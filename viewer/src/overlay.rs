@@ -16,17 +16,26 @@ use crate::{
     colouring::Colouring,
     cut::Cuts,
     desk::Desk,
-    desk_panel,
+    desk_panel, flag,
     key::Action,
+    label::Labels,
     legend, mark,
+    network::{Network, Pipe},
     options::{Language, SceneOptions},
     palette::{Known, Palette, Target},
     panel,
+    peel::Peel,
+    peel_panel,
+    preference::Preferences,
+    ruler,
     scene::{Below, CityScene, Clock, Viewed},
     selection::SelectionPlugin,
+    settings_panel,
     shelf::{Shelf, ShelfWish},
+    sift::Sift,
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
+    table_panel::{self, TableDesk},
     text::Texts,
     theme,
     view_string::Selection,
@@ -54,6 +63,10 @@ pub struct OverlayState {
     pub is_cuts_open: bool,
     /// Help.
     pub is_help_open: bool,
+    /// Table of a layer.
+    pub is_table_open: bool,
+    /// Panel of how the window behaves.
+    pub is_settings_open: bool,
     /// What was clicked on.
     pub picked: Option<Picked>,
     /// What is to be picked, by its id.
@@ -90,6 +103,8 @@ impl OverlayState {
             is_layers_open: false,
             is_cuts_open: false,
             is_help_open: false,
+            is_table_open: false,
+            is_settings_open: false,
             picked: None,
             to_pick: options.selected.clone(),
             pointed: None,
@@ -117,6 +132,12 @@ impl OverlayState {
         }
     }
 
+    /// Speaks another language from now on.
+    pub fn speak(&mut self, language: Language) {
+        self.texts = Texts::new(language);
+        self.other_texts = None;
+    }
+
     /// Whether something that it shows is not there yet.
     pub fn is_waiting(&self) -> bool {
         let is_reading = |picked: &Picked| matches!(picked.object, crate::lookup::Lookup::Waiting(_));
@@ -138,7 +159,8 @@ pub struct OverlayPlugin {
 impl Plugin for OverlayPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(SelectionPlugin).add_message::<Action>();
-        app.init_resource::<Shelf>().init_resource::<Palette>();
+        app.init_resource::<Shelf>().init_resource::<Palette>().init_resource::<Preferences>();
+        app.init_resource::<TableDesk>();
         if self.is_hidden {
             return;
         }
@@ -164,6 +186,7 @@ fn draw_overlay(
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
     mut desk: ResMut<Desk>,
+    (network, mut labels, mut peel, mut sift): (Res<Network>, ResMut<Labels>, ResMut<Peel>, ResMut<Sift>),
     mut window: WindowOnly,
 ) -> Result {
     let ctx = contexts.ctx_mut()?;
@@ -174,6 +197,9 @@ fn draw_overlay(
         ctx.request_repaint();
         return Ok(());
     }
+    let liked = (*window.preferences).clone();
+    theme::colour(ctx, liked.theme);
+    ctx.set_zoom_factor(f32::from(liked.scale_percent) / 100.0);
     let screen = ctx.content_rect();
     let state = &mut *state;
     let now = now_ms();
@@ -204,8 +230,16 @@ fn draw_overlay(
         taken.push(rect);
         top = rect.bottom() + 10.0;
     }
+    // How far the table reaches up.
+    let mut lift = 0.0;
+    let mut asked = Vec::new();
     if state.is_interactive {
-        let mut asked = Vec::new();
+        let table = table_panel::show(ctx, window.table.bypass_change_detection(), &city.0, state, &seen);
+        if let Some((rect, told)) = table {
+            taken.push(rect);
+            lift = seen.screen.bottom() - rect.top();
+            told.into_iter().for_each(|text| desk.tell(text));
+        }
         let tools = desk_panel::tools(ctx, &desk, &window.shelf, &seen, &state.texts, &mut asked);
         taken.push(tools);
         taken.extend(desk_panel::notes(ctx, &mut desk, &seen, &state.texts, tools.bottom()));
@@ -213,7 +247,6 @@ fn draw_overlay(
         taken.extend(desk_panel::bookmarks(ctx, &mut window.shelf, &seen, &state.texts, below_alarms));
         desk_panel::writing(ctx, &mut desk, &seen, &state.texts);
         desk_panel::message(ctx, &mut desk, &seen);
-        window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
         if state.is_cuts_open {
             let mut changed = cuts.clone();
             let rect = crate::cut_panel::show(ctx, &mut changed, &seen, &state.texts, top);
@@ -221,19 +254,51 @@ fn draw_overlay(
             taken.push(rect);
             top = rect.bottom() + 10.0;
         }
+        if sift.is_open {
+            let mut changed = (peel.clone(), *labels);
+            let rect = peel_panel::show(ctx, (&mut changed.0, &mut changed.1), &sift, &seen, &state.texts, top);
+            peel.set_if_neq(changed.0);
+            labels.set_if_neq(changed.1);
+            taken.push(rect);
+            top = rect.bottom() + 10.0;
+        }
         if state.is_layers_open {
-            taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top));
+            taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top, lift));
         }
         panel::status(ctx, state, &streaming, &seen);
-        desk_panel::help(ctx, state, &seen);
+        settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
+        settings_panel::show(ctx, state, &mut window.preferences, &seen, &mut asked);
+        window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
+        desk_panel::help(ctx, state, liked.navigation, &seen);
         let (mut level, mut drawn) = (detail.0, *style);
         let is_open = &mut colouring.bypass_change_detection().is_open;
-        panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open), &seen);
+        let is_peel_open = &mut sift.bypass_change_detection().is_open;
+        taken.push(panel::buttons(ctx, state, &mut below.0, &mut level, (&mut drawn, is_open, is_peel_open), &seen));
         detail.set_if_neq(Detail(level));
         style.set_if_neq(drawn);
     }
-    taken.extend(panel::attributes(ctx, state, &seen));
+    taken.extend(panel::attributes(ctx, state, &seen, &mut asked, lift));
+    asked.drain(..).for_each(|action| {
+        window.actions.write(action);
+    });
+    if below.0 || ruler::is_wanted(&cuts, &seen) {
+        taken.extend(ruler::draw(ctx, &cuts, &seen, &state.texts, &taken));
+        ruler::draw_faces(ctx, &cuts, &seen, &taken);
+    }
     taken.extend(mark::draw(ctx, &desk, &seen, &state.texts, &taken));
+    if labels.is_any() {
+        let shown = &layers.0;
+        let told = flag::Told {
+            pipes: &network.pipes,
+            labels: *labels,
+            cuts: &cuts,
+            is_glass: Drawing { style: *style, is_below: below.0 }.is_glass(),
+            is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel),
+            picked: state.picked.as_ref().map(|picked| picked.id.as_str()),
+        };
+        taken.extend(flag::draw(ctx, &told, &seen, &state.texts, &taken));
+        flag::sleeve_note(ctx, &told, &seen, &state.texts);
+    }
     draw_badges(ctx, state, &seen, &taken);
     Ok(())
 }
@@ -244,6 +309,8 @@ struct WindowOnly<'w> {
     shelf: ResMut<'w, Shelf>,
     palette: ResMut<'w, Palette>,
     actions: MessageWriter<'w, Action>,
+    preferences: ResMut<'w, Preferences>,
+    table: ResMut<'w, TableDesk>,
 }
 
 impl WindowOnly<'_> {

@@ -250,7 +250,7 @@ fn rows(ui: &mut Ui, list: &[Entry], chosen: &mut usize, is_moved: bool) -> Opti
                 Align2::RIGHT_CENTER,
                 shortened(&entry.note, 30),
                 theme::font(11.5),
-                MUTED,
+                MUTED.into(),
             );
             let clip = Rect::from_min_max(rect.min, pos2(note.left() - 10.0, rect.bottom()));
             ui.painter().with_clip_rect(clip.intersect(ui.clip_rect())).text(
@@ -258,7 +258,7 @@ fn rows(ui: &mut Ui, list: &[Entry], chosen: &mut usize, is_moved: bool) -> Opti
                 Align2::LEFT_CENTER,
                 shortened(&entry.title, 60),
                 theme::font(13.5),
-                TEXT,
+                TEXT.into(),
             );
             if response.clicked() {
                 taken = Some(entry.target.clone());

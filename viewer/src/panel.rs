@@ -12,6 +12,7 @@ use groundline_engine::{
 use crate::{
     badge::{self, Condition},
     city::CityModel,
+    key::Action,
     overlay::{OverlayState, Wish, haloed, shortened},
     scene::{Clock, Viewed},
     stream::Streaming,
@@ -63,6 +64,8 @@ pub fn framed(ctx: &egui::Context, area: Area, add: impl FnOnce(&mut Ui)) -> Rec
 pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect {
     let texts = &state.texts;
     framed(ctx, area("title", pos2(EDGE, EDGE), Align2::LEFT_TOP), |ui| {
+        // As wide as the text is in another language, too.
+        ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
         ui.label(RichText::new(&seen.city.name).size(21.0).color(TEXT));
         let moment = &seen.clock.moment;
         let minutes = (moment.hour * 60.0).round() as i64;
@@ -133,7 +136,7 @@ pub fn scale_bar(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> 
     } else {
         format!("{} m", badge::number(length_m))
     };
-    haloed(&painter, left + vec2(length + 8.0, 3.0), Align2::LEFT_CENTER, &text, 12.0, TEXT);
+    haloed(&painter, left + vec2(length + 8.0, 3.0), Align2::LEFT_CENTER, &text, 12.0, theme::dark::TEXT);
     let mut note = state.texts.get("attribution");
     if let Some(pointed) = state.pointed {
         note = format!("E {:.1}  N {:.1}  {} {:.1} m", pointed.x, pointed.y, state.texts.get("height"), pointed.z);
@@ -146,7 +149,7 @@ pub fn scale_bar(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> 
 pub fn compass(ctx: &egui::Context, seen: &Seen<'_>, texts: &Texts) -> Rect {
     let painter = ctx.layer_painter(egui::LayerId::background());
     let centre = seen.screen.right_bottom() - vec2(EDGE + 24.0, EDGE + 24.0);
-    painter.circle_filled(centre, 22.0, theme::PANEL);
+    painter.circle_filled(centre, 22.0, theme::PANEL.colour());
     painter.circle_stroke(centre, 22.0, Stroke::new(1.0, theme::EDGE));
     let angle = -(seen.viewed.pose.heading_deg.to_radians() as f32);
     let turn = |x: f32, y: f32| centre + vec2(x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos());
@@ -154,7 +157,7 @@ pub fn compass(ctx: &egui::Context, seen: &Seen<'_>, texts: &Texts) -> Rect {
     let south = vec![turn(0.0, 13.0), turn(4.6, 2.0), turn(-4.6, 2.0)];
     painter.add(Shape::convex_polygon(south, Color32::from_gray(92), Stroke::NONE));
     painter.add(Shape::convex_polygon(north, Color32::from_rgb(214, 84, 70), Stroke::NONE));
-    painter.text(turn(0.0, -17.5), Align2::CENTER_CENTER, texts.get("north"), theme::font(8.5), TEXT);
+    painter.text(turn(0.0, -17.5), Align2::CENTER_CENTER, texts.get("north"), theme::font(8.5), TEXT.into());
     Rect::from_center_size(centre, vec2(48.0, 48.0))
 }
 
@@ -258,7 +261,7 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
                 groundline_engine::live::Subject::Source(_) => None,
             };
             let name = shortened(&state.name_of_alarm(alarm), 17);
-            painter.text(rect.min + vec2(31.0, 1.0), Align2::LEFT_TOP, name, theme::font(12.0), TEXT);
+            painter.text(rect.min + vec2(31.0, 1.0), Align2::LEFT_TOP, name, theme::font(12.0), TEXT.into());
             let limit_of = |high: bool| {
                 let threshold = sensor.and_then(|sensor| sensor.threshold.as_ref());
                 let limit = threshold.and_then(|t| if high { t.high } else { t.low }).unwrap_or_default();
@@ -273,13 +276,25 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
                 (AlarmState::Acknowledged, None) => texts.get("alarm-acknowledged"),
                 (_, None) => String::new(),
             };
-            painter.text(rect.left_bottom() + vec2(31.0, -1.0), Align2::LEFT_BOTTOM, what, theme::font(10.5), MUTED);
+            painter.text(
+                rect.left_bottom() + vec2(31.0, -1.0),
+                Align2::LEFT_BOTTOM,
+                what,
+                theme::font(10.5),
+                MUTED.into(),
+            );
             let unit = sensor.map_or("", |sensor| sensor.unit.as_str());
             let value = alarm.value.map_or_else(String::new, |value| format!("{} {unit}", badge::number(value)));
             let right = rect.right() - 5.0;
-            painter.text(pos2(right, rect.top() + 1.0), Align2::RIGHT_TOP, value, theme::font(12.0), TEXT);
+            painter.text(pos2(right, rect.top() + 1.0), Align2::RIGHT_TOP, value, theme::font(12.0), TEXT.into());
             let since = texts.with("since", "time", clock_text(alarm.raised_ms));
-            painter.text(pos2(right, rect.bottom() - 1.0), Align2::RIGHT_BOTTOM, since, theme::font(10.5), MUTED);
+            painter.text(
+                pos2(right, rect.bottom() - 1.0),
+                Align2::RIGHT_BOTTOM,
+                since,
+                theme::font(10.5),
+                MUTED.into(),
+            );
             if response.clicked()
                 && let Some(place) = state.place_of_alarm(alarm)
             {
@@ -296,9 +311,16 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
 }
 
 /// The layers: shown or not, what they hold.
-pub fn layers(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>, shown: &mut [bool], top: f32) -> Rect {
+pub fn layers(
+    ctx: &egui::Context,
+    state: &OverlayState,
+    seen: &Seen<'_>,
+    shown: &mut [bool],
+    top: f32,
+    lift: f32,
+) -> Rect {
     let texts = &state.texts;
-    let room = (seen.screen.bottom() - top - 90.0).max(80.0);
+    let room = (seen.screen.bottom() - top - lift.max(38.0) - 52.0).max(80.0);
     framed(ctx, area("layers", pos2(EDGE, top), Align2::LEFT_TOP), |ui| {
         ui.set_width(248.0);
         ui.label(RichText::new(texts.get("layers")).size(13.0).color(TEXT));
@@ -337,17 +359,30 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// The panel of the picked object; `None` when nothing is picked.
-pub fn attributes(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) -> Option<Rect> {
+/// The panel of the picked object, above what reaches up by `lift`; `None` when nothing is picked.
+pub fn attributes(
+    ctx: &egui::Context,
+    state: &mut OverlayState,
+    seen: &Seen<'_>,
+    asked: &mut Vec<Action>,
+    lift: f32,
+) -> Option<Rect> {
     let picked = state.picked.as_ref()?;
-    let at = seen.screen.right_bottom() - vec2(EDGE, EDGE + 60.0);
+    let at = seen.screen.right_bottom() - vec2(EDGE, (lift + 8.0).max(EDGE + 60.0));
     let mut is_closed = false;
     let rect = framed(ctx, area("attributes", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.set_width(330.0);
-        is_closed = crate::attribute::show(ui, picked, &state.texts, seen.screen.height() * 0.55);
+        is_closed = crate::attribute::show(ui, picked, &state.texts, (seen.screen.height() - lift) * 0.55);
+        if state.is_interactive {
+            crate::attribute::actions(ui, picked, &state.texts, asked);
+        }
     });
     if is_closed {
         state.picked = None;
+    }
+    // It is placed by the size that it had before.
+    if (rect.bottom() - at.y).abs() > 1.0 && state.is_interactive {
+        ctx.request_repaint();
     }
     Some(rect)
 }
@@ -359,13 +394,13 @@ pub fn status(ctx: &egui::Context, state: &OverlayState, streaming: &Streaming, 
     let loading = streaming.loading();
     if loading > 0 {
         let text = state.texts.with("loading", "count", loading as i64);
-        haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, TEXT);
+        haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, theme::dark::TEXT);
         return;
     }
     let damaged = streaming.damaged().len();
     if damaged > 0 {
         let text = state.texts.with("damaged", "count", damaged as i64);
-        haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, theme::ASSUMED);
+        haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, theme::dark::ASSUMED);
     }
 }
 
@@ -380,9 +415,9 @@ pub fn buttons(
     state: &mut OverlayState,
     is_below: &mut bool,
     detail: &mut CimLevel,
-    (style, is_colours_open): (&mut Style, &mut bool),
+    (style, is_colours_open, is_peel_open): (&mut Style, &mut bool, &mut bool),
     seen: &Seen<'_>,
-) {
+) -> Rect {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
     framed(ctx, area("buttons", at, Align2::RIGHT_BOTTOM), |ui| {
         ui.horizontal(|ui| {
@@ -406,6 +441,10 @@ pub fn buttons(
             if ui.selectable_label(state.is_cuts_open, RichText::new(cuts).size(12.5)).clicked() {
                 state.is_cuts_open = !state.is_cuts_open;
             }
+            let peel = state.texts.get("peel");
+            if ui.selectable_label(*is_peel_open, RichText::new(peel).size(12.5)).clicked() {
+                *is_peel_open = !*is_peel_open;
+            }
             let colours = state.texts.get("colours");
             if ui.selectable_label(*is_colours_open, RichText::new(colours).size(12.5)).clicked() {
                 *is_colours_open = !*is_colours_open;
@@ -414,11 +453,19 @@ pub fn buttons(
             if ui.selectable_label(state.is_layers_open, RichText::new(layers).size(12.5)).clicked() {
                 state.is_layers_open = !state.is_layers_open;
             }
+            let table = state.texts.get("table");
+            if ui.selectable_label(state.is_table_open, RichText::new(table).size(12.5)).clicked() {
+                state.is_table_open = !state.is_table_open;
+            }
+            let settings = state.texts.get("settings");
+            if ui.selectable_label(state.is_settings_open, RichText::new(settings).size(12.5)).clicked() {
+                state.is_settings_open = !state.is_settings_open;
+            }
             if ui.selectable_label(state.is_help_open, RichText::new("?").size(12.5)).clicked() {
                 state.is_help_open = !state.is_help_open;
             }
         });
-    });
+    })
 }
 
 #[cfg(test)]

@@ -23,12 +23,16 @@ use crate::{
     colouring::{Colouring, colour_tiles, read_colours},
     cut::Cuts,
     desk::Desk,
+    indoors::{Indoors, feel_walls},
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
+    network::{Network, read_network},
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::{drawn_extent, lay_plane},
     sea::{SeaDone, extend_sea},
+    sift::{Sift, resolve_peel},
+    sleeve::lay_sleeves,
     soil::lay_soil,
     stream::{Ahead, Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     style::{Drawing, Style},
@@ -37,6 +41,9 @@ use crate::{
 
 /// Side of a shadow map, pixels.
 const SHADOW_MAP_SIDE: usize = 2048;
+
+/// So far below the ground an eye is in it, metres.
+const SUNK_M: f64 = 0.3;
 
 /// Nearest distance that is drawn, metres.
 const NEAR_M: f32 = 0.5;
@@ -161,6 +168,9 @@ impl Plugin for ScenePlugin {
             .init_resource::<LastLook>()
             .init_resource::<SeaDone>()
             .init_resource::<Caps>()
+            .init_resource::<Indoors>()
+            .init_resource::<Network>()
+            .init_resource::<Sift>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
             .add_systems(Startup, (set_up, know_driver))
@@ -169,16 +179,17 @@ impl Plugin for ScenePlugin {
                 (
                     place_camera,
                     light_scene,
-                    change_detail,
+                    (change_detail, resolve_peel).chain(),
                     take_tiles,
                     rebase_tiles,
                     add_edges,
                     (read_colours, colour_tiles).chain(),
-                    choose_tiles,
+                    (choose_tiles, feel_walls).chain(),
                     extend_sea,
                     lay_plane,
                     lay_soil,
                     lay_caps,
+                    (read_network, lay_sleeves).chain(),
                 )
                     .chain()
                     .in_set(SceneSet::Scene),
@@ -292,7 +303,7 @@ fn light_scene(
     city: Res<CityScene>,
     origin: Res<Origin>,
     (below, style, colouring): (Res<Below>, Res<Style>, Res<Colouring>),
-    (clock, cuts): (Res<Clock>, Res<Cuts>),
+    (clock, cuts, indoors): (Res<Clock>, Res<Cuts>, Res<Indoors>),
     sky: Res<Sky>,
     mut last: ResMut<LastLook>,
     mut shared: ResMut<Materials>,
@@ -305,7 +316,8 @@ fn light_scene(
     let drawing = Drawing { style: *style, is_below: below.0 };
     let is_coloured = colouring.colours().is_some();
     let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), drawing, is_coloured };
-    let look = Look { cut: cuts.in_render(&origin.0), ..Look::new(&clock.sun, &setting, &origin.0) };
+    let mut look = Look { cut: cuts.in_render(&origin.0), ..Look::new(&clock.sun, &setting, &origin.0) };
+    look.style.z = f32::from(u8::from(indoors.0));
     if look == last.0 {
         return;
     }
@@ -331,10 +343,16 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
     let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
     app.init_resource::<Ahead>();
+    // Who stands in the ground sees nothing but through it.
+    let plan = pose.place.truncate();
+    let is_sunk =
+        city.ground.height_at(plan).is_some_and(|ground| pose.place.z < ground - SUNK_M) && scene.cuts.is_empty();
     app.insert_resource(Origin(RenderOrigin::near(pose.place)))
         .insert_resource(Viewed { pose, size: Vec2::ZERO })
-        .insert_resource(Below(scene.is_below))
+        .insert_resource(Below(scene.is_below || is_sunk))
         .insert_resource(scene.cuts.clone())
+        .insert_resource(scene.labels)
+        .insert_resource(scene.peel.clone())
         .insert_resource(scene.style)
         .insert_resource(Colouring::new(scene.colour_by.clone()))
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))

@@ -60,7 +60,7 @@ fn learn(mut state: ResMut<OverlayState>, mut redraw: MessageWriter<RequestRedra
 /// Draws the picked object over the tiles that are shown, whenever it or they change.
 #[allow(clippy::too_many_arguments)]
 fn highlight(
-    mut last: Local<(Option<String>, Vec<TileKey>)>,
+    mut last: Local<(Option<String>, Vec<TileKey>, u64)>,
     mut state: ResMut<OverlayState>,
     mut commands: Commands,
     mut meshes: ResMut<Assets<Mesh>>,
@@ -71,10 +71,10 @@ fn highlight(
     highlighted: Query<Entity, With<Highlighted>>,
 ) {
     let id = state.picked.as_ref().map(|picked| picked.id.clone());
-    if last.0 == id && (id.is_none() || last.1 == streaming.shown) {
+    if last.0 == id && (id.is_none() || (last.1 == streaming.shown && last.2 == streaming.swaps)) {
         return;
     }
-    *last = (id.clone(), streaming.shown.clone());
+    *last = (id.clone(), streaming.shown.clone(), streaming.swaps);
     highlighted.iter().for_each(|entity| commands.entity(entity).despawn());
     let Some(id) = id else { return };
     for (key, tile) in streaming.shown_picks() {

@@ -38,9 +38,12 @@ use crate::{
     city::CityModel,
     colouring::{Colouring, State},
     driver,
+    network::Network,
     options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
     overlay::{OverlayPlugin, OverlayState},
+    peel::Peel,
     scene::{CityCamera, ScenePlugin, Viewed, camera_bundle, insert_state},
+    sift::Sift,
     stream::{ShownLayers, Streaming},
     tour::Flight,
     view_state::{Showing, shown_layers},
@@ -103,6 +106,7 @@ pub fn film(
     }
     let mut studio = Studio::open(city, &options, started)?;
     let mut at_stop = None;
+    let mut frame_times = Vec::new();
     for number in 0..count as u32 {
         let Some((stop, pose)) = flight.at(f64::from(number) / fps) else { break };
         let world = studio.app.world_mut();
@@ -114,10 +118,12 @@ pub fn film(
         }
         world.resource_mut::<Viewed>().pose = pose;
         studio.phases.started = Instant::now();
-        let (_, pixels) = studio.shoot(options.timeout_s)?;
+        let (frames, pixels) = studio.shoot(options.timeout_s)?;
+        frame_times.push(studio.phases.started.elapsed().as_secs_f64() / f64::from(frames));
         write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
     }
     let damaged_tiles = studio.app.world().resource::<Streaming>().damaged();
+    frame_times.sort_by(f64::total_cmp);
     Ok(FilmReport {
         folder: folder.to_owned(),
         pictures: count as u32,
@@ -125,6 +131,7 @@ pub fn film(
         fps,
         damaged_tiles,
         seconds: started.elapsed().as_secs_f64(),
+        frame_seconds: frame_times.get(frame_times.len() / 2).copied().unwrap_or(0.0),
         gpu: studio.gpu(),
     })
 }
@@ -253,7 +260,13 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
         if let State::Failed(reason) = &colouring.state {
             return Err(ViewError::Colours(reason.clone()));
         }
-        let is_known = !app.world().resource::<OverlayState>().is_waiting() && colouring.is_settled();
+        if let Some(reason) = &app.world().resource::<Sift>().trouble {
+            return Err(ViewError::Peel(reason.clone()));
+        }
+        let is_known = !app.world().resource::<OverlayState>().is_waiting()
+            && colouring.is_settled()
+            && app.world().resource::<Network>().is_settled()
+            && app.world().resource::<Sift>().is_settled(app.world().resource::<Peel>());
         let is_complete = app.world().resource::<Streaming>().is_complete && is_known;
         if is_complete && !is_loaded {
             is_loaded = true;

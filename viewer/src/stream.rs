@@ -23,7 +23,7 @@ use crate::{
     camera::CameraPose,
     city::LayerModel,
     cut::Cuts,
-    loader::{FINISHED_WAITING, Finished, Job, Queue, ReadyMesh, edge_meshes, work},
+    loader::{FINISHED_WAITING, Finished, Job, Queue, ReadyMesh, SiftOf, edge_meshes, work},
     material::{CityMaterial, Kind, Materials},
     navigation::ease,
     origin::RenderOrigin,
@@ -89,6 +89,15 @@ struct ReadyTile {
     last_drawn: u64,
     is_shown: bool,
     has_edges: bool,
+    sift: SiftOf,
+}
+
+fn is_same(a: &SiftOf, b: &SiftOf) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
 }
 
 /// The tiles in memory and on their way there.
@@ -109,6 +118,10 @@ pub struct Streaming {
     pub detail: CimLevel,
     /// What is cut away from the picture.
     pub cuts: Cuts,
+    /// What is taken off, by layer; none beyond its end.
+    pub sifts: Vec<SiftOf>,
+    /// Counts tiles that took the place of what they were.
+    pub swaps: u64,
     /// Nothing is shown until everything is there, and coarse tiles are not loaded on the way: for a single picture.
     pub is_single_picture: bool,
     /// Everything the view needs is in memory.
@@ -173,6 +186,8 @@ impl Streaming {
             max_error_px,
             detail: CimLevel::PART,
             cuts: Cuts::default(),
+            sifts: Vec::new(),
+            swaps: 0,
             is_single_picture,
             is_complete: false,
             shown: Vec::new(),
@@ -204,6 +219,17 @@ impl Streaming {
             tile.bytes = tile.bytes.saturating_sub(before) + after;
             self.bytes = self.bytes.saturating_sub(before) + after;
         }
+    }
+
+    /// What is taken off a layer.
+    fn sift(&self, layer: usize) -> SiftOf {
+        self.sifts.get(layer).cloned().flatten()
+    }
+
+    /// Whether a tile shows what is taken off by now.
+    fn is_stale(&self, key: TileKey) -> bool {
+        let sift = self.sift(key.layer);
+        matches!(self.tiles.get(&key), Some(TileState::Ready(tile)) if !is_same(&tile.sift, &sift))
     }
 
     /// Tiles being read.
@@ -239,7 +265,7 @@ impl Streaming {
     fn is_wanting(&self, key: TileKey, now: Instant) -> bool {
         !self.loading.contains(&key)
             && match self.tiles.get(&key) {
-                Some(TileState::Ready(_)) => false,
+                Some(TileState::Ready(_)) => self.is_stale(key),
                 Some(TileState::Failed(failure)) => !self.is_single_picture && failure.again <= now,
                 None => true,
             }
@@ -310,22 +336,37 @@ pub fn choose_tiles(
         if is_covered && cuts.is_empty() || !shown_layers.0.get(index).copied().unwrap_or(true) {
             continue;
         }
+        let sift = streaming.sift(index);
+        if sift.as_ref().is_some_and(|sift| sift.is_hidden) {
+            continue;
+        }
         // What solid ground hides counts as there, and is neither read nor drawn.
         let is_open = |tile: TileId| !is_covered || cuts.opens(&layer.tree.tile(tile).extent);
         let ready = |tile: TileId| !is_open(tile) || streaming.is_ready(TileKey { layer: index, tile });
-        let selection = select(&layer.tree, &[view], &options, &ready);
+        // Storeys drawn apart stand above the boxes of their tiles: as if the eye stood lower.
+        let lift_m = sift.as_ref().map_or(0.0, |sift| sift.lift_m());
+        let lowered = |share: f64| {
+            let pose = CameraPose { place: viewed.pose.place - glam::DVec3::Z * lift_m * share, ..viewed.pose };
+            Viewed { pose, ..*viewed }.view()
+        };
+        let shares: &[f64] = if lift_m > 0.0 { &[0.25, 0.5, 0.75, 1.0] } else { &[] };
+        let views: Vec<_> = std::iter::once(view).chain(shares.iter().filter_map(|share| lowered(*share))).collect();
+        let selection = select(&layer.tree, &views, &options, &ready);
         // What cannot be read now is tried again later; no one waits for it.
         let is_failed =
             |tile: TileId| matches!(streaming.tiles.get(&TileKey { layer: index, tile }), Some(TileState::Failed(_)));
-        is_complete &= selection.is_complete || selection.load.iter().all(|(tile, _)| is_failed(*tile));
+        let waits_for_failed = !selection.load.is_empty() && selection.load.iter().all(|(tile, _)| is_failed(*tile));
+        is_complete &= selection.is_complete || waits_for_failed;
         draw.extend(selection.draw.iter().filter(|tile| is_open(**tile)).map(|&tile| TileKey { layer: index, tile }));
+        let stale = selection.draw.iter().filter(|tile| streaming.is_stale(TileKey { layer: index, tile: **tile }));
+        let stale: Vec<_> = stale.map(|tile| (*tile, f64::MAX)).collect();
         let mut asked: HashSet<TileId> = HashSet::new();
         let later = select(&layer.tree, &views_ahead, &options, &ready).load;
         let later = later.into_iter().map(|(tile, urgency)| (tile, urgency + LATER));
-        for (tile, urgency) in selection.load.into_iter().chain(later) {
+        for (tile, urgency) in selection.load.into_iter().chain(stale).chain(later) {
             let key = TileKey { layer: index, tile };
             if streaming.is_wanting(key, now) && asked.insert(tile) {
-                wanted.extend(job(layer, key, urgency, drawing, streaming.detail));
+                wanted.extend(job(layer, key, urgency, (drawing, streaming.detail, sift.clone())));
             }
         }
     }
@@ -336,7 +377,12 @@ pub fn choose_tiles(
 }
 
 /// The order to read a tile; `None` for one that draws nothing.
-fn job(layer: &LayerModel, key: TileKey, urgency: f64, drawing: Drawing, detail: CimLevel) -> Option<Job> {
+fn job(
+    layer: &LayerModel,
+    key: TileKey,
+    urgency: f64,
+    (drawing, detail, sift): (Drawing, CimLevel, SiftOf),
+) -> Option<Job> {
     let node = layer.tree.tile(key.tile);
     Some(Job {
         key,
@@ -348,6 +394,7 @@ fn job(layer: &LayerModel, key: TileKey, urgency: f64, drawing: Drawing, detail:
         with_edges: drawing.has_edges(),
         detail,
         has_blocks: node.stands_for.is_some(),
+        sift,
     })
 }
 
@@ -421,18 +468,22 @@ pub fn take_tiles(
         let receiver = streaming.finished.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
         while uploaded < limit {
-            let Ok((key, detail, loaded)) = receiver.try_recv() else { break };
+            let Ok((key, detail, sift, loaded)) = receiver.try_recv() else { break };
             uploaded += loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
-            out.push((key, detail, loaded));
+            out.push((key, detail, sift, loaded));
         }
         out
     };
-    for (key, detail, loaded) in finished {
+    for (key, detail, sift, loaded) in finished {
         // Asked for before another level of detail was wanted.
         if detail != streaming.detail {
             continue;
         }
         streaming.loading.remove(&key);
+        // Asked for before something else was taken off: it is asked for again.
+        if !is_same(&sift, &streaming.sift(key.layer)) {
+            continue;
+        }
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(reason) => {
@@ -451,7 +502,7 @@ pub fn take_tiles(
             entities.push(entity);
         }
         streaming.bytes += loaded.bytes;
-        streaming.tiles.insert(
+        let before = streaming.tiles.insert(
             key,
             TileState::Ready(ReadyTile {
                 entities,
@@ -462,8 +513,16 @@ pub fn take_tiles(
                 last_drawn: streaming.frame,
                 is_shown: false,
                 has_edges: loaded.has_edges,
+                sift,
             }),
         );
+        if let Some(TileState::Ready(before)) = before {
+            streaming.bytes = streaming.bytes.saturating_sub(before.bytes);
+            streaming.swaps += 1;
+            for entity in before.entities {
+                commands.entity(entity).despawn();
+            }
+        }
     }
     forget_oldest(streaming, &mut commands, &mut materials);
 }

@@ -7,8 +7,10 @@ use crate::{
     colouring::Colouring,
     cut::Cuts,
     desk::{Desk, Notes},
+    label::Labels,
     options::{LayerChoice, SceneOptions},
     overlay::{OverlayState, Wish},
+    peel::Peel,
     scene::{Below, CityScene, Clock, Viewed},
     stream::{Detail, ShownLayers},
     style::Style,
@@ -30,6 +32,8 @@ pub struct Showing<'w> {
     style: ResMut<'w, Style>,
     colouring: ResMut<'w, Colouring>,
     cuts: ResMut<'w, Cuts>,
+    labels: ResMut<'w, Labels>,
+    peel: ResMut<'w, Peel>,
     /// The overlay.
     pub state: ResMut<'w, OverlayState>,
     /// Measurements and annotations.
@@ -48,6 +52,8 @@ impl Showing<'_> {
             style: *self.style,
             colour_by: self.colouring.wanted().map(str::to_owned),
             cuts: self.cuts.clone(),
+            labels: *self.labels,
+            peel: self.peel.clone(),
             selected: self
                 .state
                 .picked
@@ -97,6 +103,8 @@ impl Showing<'_> {
             self.colouring.ask(scene.colour_by.clone());
         }
         self.cuts.set_if_neq(scene.cuts.clone());
+        self.labels.set_if_neq(scene.labels);
+        self.peel.set_if_neq(scene.peel.clone());
         if let Some(moment) = scene.at {
             let lon_lat = self.city.0.lon_lat;
             *self.clock = Clock { moment, sun: sun_position(&moment, lon_lat.x, lon_lat.y) };

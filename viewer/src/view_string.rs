@@ -14,6 +14,12 @@
 //! st    = "realistic" / "paper" / "dark" / "xray"      how the city is drawn
 //! by    = key                           the attribute that objects are coloured by, as for `--colour-by`
 //! x     = cut                           what is cut away, as for `--cut`, percent-encoded; any number of them
+//! lb    = word *( "," word )            of the pipes: labels "pipes", arrows of "flow", "sleeves" of the survey's error
+//! net   = "water" / "storm" / …         of the networks, this class of pipes alone
+//! pe    = number                        so many of the uppermost strata are taken off
+//! sto   = layer ":" ( "fan=" metres / n / "eye=" n )    storeys of the building in a layer: apart, one alone, cut at eye height
+//! hid   = id *( "," id )                hidden objects
+//! iso   = id                            of its layer, this object alone; xr = id: the others as ghosts
 //! sel   = id [ "@" place ]              the picked object, and where it was clicked on
 //! m     = kind ":" place *( ";" place ) [ ":" level / ":" id ]     a measurement; any number of them
 //! a     = text "@" place                an annotation; any number of them
@@ -37,6 +43,7 @@ use crate::{
     cut::{CutError, Cuts},
     measure::{MeasureKind, Measurement},
     options::SceneOptions,
+    peel::{self, Focus},
     style::Style,
     sun::Moment,
 };
@@ -129,6 +136,40 @@ const KEYS: &[Key] = &[
             set(&mut scene.cuts, Cuts::new(cuts).map_err(|error| error.to_string()))
         },
     ),
+    one(
+        "lb",
+        |scene| scene.labels.is_any().then(|| scene.labels.to_string()).into_iter().collect(),
+        |scene, value| set(&mut scene.labels, value.parse()),
+    ),
+    one(
+        "net",
+        |scene| scene.peel.network.iter().map(|kind| kind.word().to_owned()).collect(),
+        |scene, value| set(&mut scene.peel.network, peel::network(value).map(Some)),
+    ),
+    one(
+        "pe",
+        |scene| (scene.peel.strata > 0).then(|| scene.peel.strata.to_string()).into_iter().collect(),
+        |scene, value| {
+            let count = value.parse().map_err(|_| format!("`{}` is no number up to 255", short(value)));
+            set(&mut scene.peel.strata, count)
+        },
+    ),
+    one(
+        "sto",
+        |scene| scene.peel.storeys.iter().map(|storeys| encoded(&storeys.to_string())).collect(),
+        |scene, value| set(&mut scene.peel.storeys, decoded(value)?.parse().map(Some)),
+    ),
+    one(
+        "hid",
+        |scene| names_text(&scene.peel.hidden),
+        |scene, value| {
+            let hidden = read_names(value)?;
+            let is_few = hidden.len() <= peel::MOST_HIDDEN;
+            set(&mut scene.peel.hidden, is_few.then_some(hidden).ok_or(format!("more than {} ids", peel::MOST_HIDDEN)))
+        },
+    ),
+    one("iso", |scene| focus_text(scene, false), |scene, value| set(&mut scene.peel.focus, read_focus(value, false))),
+    one("xr", |scene| focus_text(scene, true), |scene, value| set(&mut scene.peel.focus, read_focus(value, true))),
     one(
         "sel",
         |scene| scene.selected.iter().map(selection_text).collect(),
@@ -377,6 +418,15 @@ fn read_selection(text: &str) -> Result<Selection, String> {
     })
 }
 
+fn focus_text(scene: &SceneOptions, has_ghosts: bool) -> Vec<String> {
+    let focus = scene.peel.focus.as_ref().filter(|focus| focus.has_ghosts == has_ghosts);
+    focus.map(|focus| encoded(&focus.id)).into_iter().collect()
+}
+
+fn read_focus(text: &str, has_ghosts: bool) -> Result<Option<Focus>, String> {
+    Ok(Some(Focus { id: decoded(text)?, has_ghosts }))
+}
+
 fn measurement_text(measurement: &Measurement) -> String {
     let points: Vec<String> = measurement.points.iter().map(|point| place_text(*point)).collect();
     let mut text = format!("{}:{}", measurement.kind.word(), points.join(";"));
@@ -429,7 +479,10 @@ fn read_annotation(text: &str) -> Result<Annotation, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Language, LayerChoice};
+    use crate::{
+        options::{Language, LayerChoice},
+        peel::Peel,
+    };
 
     fn scene() -> SceneOptions {
         let at = |x: f64| DVec3::new(40_534_000.0 + x, 3_993_000.25, -3.5);
@@ -447,6 +500,14 @@ mod tests {
             at: Some("2026-01-20T09:30".parse().unwrap()),
             style: Style::Paper,
             colour_by: Some("管线:管径 mm".into()),
+            labels: "pipes,sleeves".parse().unwrap(),
+            peel: Peel {
+                network: Some(groundline_engine::model::PipeKind::Gas),
+                strata: 2,
+                storeys: Some("海湾中心:fan=3.5".parse().unwrap()),
+                hidden: vec!["楼/1".into(), "楼/2,3".into()],
+                focus: Some(Focus { id: "楼/7".into(), has_ghosts: true }),
+            },
             cuts: Cuts::new(vec![
                 "trench:40534000.25,3993000,40534050,3993000.5;width=6;depth=4.5".parse().unwrap(),
                 "level:12.25".parse().unwrap(),
@@ -490,6 +551,7 @@ mod tests {
         assert_eq!((back.camera, &back.layers, back.detail), (scene().camera, &scene().layers, scene().detail));
         assert_eq!((&back.selected, &back.measurements), (&scene().selected, &scene().measurements));
         assert_eq!((back.style, &back.colour_by, &back.cuts), (Style::Paper, &scene().colour_by, &scene().cuts));
+        assert_eq!((back.labels, &back.peel), (scene().labels, &scene().peel));
         assert_eq!((&back.annotations, back.at), (&scene().annotations, scene().at));
         assert_eq!((back.city.to_str(), back.language), (Some("x.city"), Language::En), "not of the view");
     }
@@ -546,6 +608,13 @@ mod tests {
             "groundline:?c=1,2,3,4e9,0",
             "groundline:?st=sketch",
             "groundline:?by=",
+            "groundline:?lb=",
+            "groundline:?net=beer",
+            "groundline:?pe=256",
+            "groundline:?sto=FZK",
+            "groundline:?hid=",
+            "groundline:?iso=%0a",
+            "groundline:?lb=pipes,houses",
             "groundline:?x=section%3A1,2",
             "groundline:?x=trench%3A0,0,9,0&x=trench%3A0,0,9,9",
             "groundline:?d=0",

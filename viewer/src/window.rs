@@ -21,6 +21,7 @@ use crate::{
     hand::HandPlugin,
     options::ViewOptions,
     overlay::{OverlayPlugin, OverlayState},
+    preference::{Preferences, checked},
     scene::{ScenePlugin, camera_bundle, insert_state},
     shelf::Shelf,
     stream::{ShownLayers, Streaming},
@@ -83,6 +84,11 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
     app.insert_resource(overlay);
     app.insert_resource(Shelf::of(bookmarks));
+    let mut preferences = Preferences::beside(options.bookmarks.as_deref());
+    preferences.navigation = options.navigation.unwrap_or(preferences.navigation);
+    preferences.theme = options.theme.unwrap_or(preferences.theme);
+    preferences.scale_percent = options.scale_percent.map_or(preferences.scale_percent, checked);
+    app.insert_resource(preferences);
     if let Some(trouble) = trouble {
         app.world_mut().resource_mut::<Desk>().tell(trouble);
     }

@@ -174,6 +174,17 @@ pub struct Found {
     pub footprint_wkb: Vec<u8>,
 }
 
+impl Found {
+    /// The centre line of a pipe, gallery, tunnel or road, of several paths the first; without heights of its own at the middle of its box.
+    /// Empty when it has none.
+    pub fn axis(&self) -> Vec<DVec3> {
+        let Ok(footprint) = crate::store::read_footprint(&self.footprint_wkb) else { return Vec::new() };
+        let level = self.extent.centre().z;
+        let raised = |place: DVec3| if footprint.has_z { place } else { place.with_z(level) };
+        footprint.lines.into_iter().next().unwrap_or_default().into_iter().map(raised).collect()
+    }
+}
+
 impl Query {
     /// The city in `folder` at the version that is asked for.
     pub fn open(&self, folder: &std::path::Path) -> Result<City, StoreError> {

@@ -231,8 +231,8 @@ fn versions_that_are_given_up_are_gone_and_the_rest_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let objects = greens(30);
     let mut city = city(folder.path(), &objects);
-    for round in 0..4 {
-        let mut changed = objects[round].clone();
+    for object in &objects[..4] {
+        let mut changed = object.clone();
         changed.name = Some("改".into());
         city = edited(&city, vec![changed], Vec::new()).unwrap().0;
     }
