@@ -4,6 +4,7 @@
 //! A peer that is not there is named as such, never left out silently. Words after the program's name choose rows:
 //! `groundline-bench gis ifc`.
 
+mod choice;
 mod contest;
 mod crs;
 mod http;
@@ -47,6 +48,9 @@ fn main() -> Result<()> {
     if args == ["index"] {
         return index::index();
     }
+    if args == ["choice"] {
+        return choice::choice();
+    }
     if args == ["rays"] {
         return rays::rays(work.path());
     }
@@ -70,6 +74,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("index") {
         index::index()?;
+    }
+    if is_wanted("choice") {
+        choice::choice()?;
     }
     if is_wanted("rays") {
         rays::rays(work.path())?;

@@ -33,7 +33,7 @@ use crate::{
     shelf::{fly_tour, serve_views},
     sift::Sift,
     snap::snap,
-    stream::{Detail, ShownLayers, Streaming, TileKey},
+    stream::{Ahead, Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
     touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
@@ -516,7 +516,7 @@ fn follow(
     city: Res<CityScene>,
     below: Res<Below>,
     time: Res<Time<Real>>,
-    mut redraw: MessageWriter<RequestRedraw>,
+    (mut ahead, mut redraw): (ResMut<Ahead>, MessageWriter<RequestRedraw>),
 ) {
     hands.goal = constrained(&hands.goal, &city.0, below.0);
     let hands = &mut *hands;
@@ -525,6 +525,7 @@ fn follow(
         return;
     }
     let share = 1.0 - (-hands.pace * f64::from(time.delta_secs().min(0.1))).exp();
+    ahead.follow(&viewed.pose, &hands.goal, hands.pace);
     let eased = ease(&viewed.pose, &hands.goal, share);
     let is_there = eased.place.distance(hands.goal.place) < 0.02
         && (eased.pitch_deg - hands.goal.pitch_deg).abs() < 0.01

@@ -395,8 +395,11 @@ pub fn status(ctx: &egui::Context, state: &OverlayState, streaming: &Streaming, 
     if loading > 0 {
         let text = state.texts.with("loading", "count", loading as i64);
         haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, theme::dark::TEXT);
-    } else if !streaming.damaged.is_empty() {
-        let text = state.texts.with("damaged", "count", streaming.damaged.len() as i64);
+        return;
+    }
+    let damaged = streaming.damaged().len();
+    if damaged > 0 {
+        let text = state.texts.with("damaged", "count", damaged as i64);
         haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, theme::dark::ASSUMED);
     }
 }

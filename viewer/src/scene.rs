@@ -34,7 +34,7 @@ use crate::{
     sift::{Sift, resolve_peel},
     sleeve::lay_sleeves,
     soil::lay_soil,
-    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
+    stream::{Ahead, Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
 };
@@ -342,6 +342,7 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
     app.insert_resource(Desk::of(scene));
     let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
+    app.init_resource::<Ahead>();
     // Who stands in the ground sees nothing but through it.
     let plan = pose.place.truncate();
     let is_sunk =

@@ -5,8 +5,15 @@ use std::time::Instant;
 use bevy::{prelude::*, window::RequestRedraw};
 
 use crate::{
-    bookmark::Bookmarks, clipboard, key::Action, options::SceneOptions, overlay::Wish, tour::Flight,
-    view_state::Showing, view_string,
+    bookmark::Bookmarks,
+    clipboard,
+    key::Action,
+    options::SceneOptions,
+    overlay::Wish,
+    stream::{Ahead, SOON_S},
+    tour::Flight,
+    view_state::Showing,
+    view_string,
 };
 
 /// What the panels ask of the shelf.
@@ -150,14 +157,17 @@ pub fn fly_tour(
     mut showing: Showing,
     keys: Res<ButtonInput<KeyCode>>,
     buttons: Res<ButtonInput<MouseButton>>,
-    mut redraw: MessageWriter<RequestRedraw>,
+    (mut ahead, mut redraw): (ResMut<Ahead>, MessageWriter<RequestRedraw>),
 ) {
+    ahead.0.clear();
     let Some(playing) = &mut shelf.bypass_change_detection().playing else { return };
     let seconds = playing.started.elapsed().as_secs_f64();
     let is_touched =
         seconds > 0.5 && (keys.get_just_pressed().next().is_some() || buttons.get_just_pressed().next().is_some());
     let at = playing.flight.at(seconds);
     if let Some((stop, pose)) = at {
+        ahead.0.extend(playing.flight.at(seconds + SOON_S).map(|(_, pose)| pose));
+        ahead.0.extend(playing.flight.destination(stop + 1));
         if playing.stop != Some(stop) {
             playing.stop = Some(stop);
             showing.apply_all_but_camera(&playing.scenes[stop]);

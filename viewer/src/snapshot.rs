@@ -76,7 +76,7 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         tiles_drawn: streaming.shown.len(),
         triangles: streaming.shown_triangles,
         points: streaming.shown_points,
-        damaged_tiles: streaming.damaged.clone(),
+        damaged_tiles: streaming.damaged(),
         frames,
         seconds: started.elapsed().as_secs_f64(),
         gpu: studio.gpu(),
@@ -122,7 +122,7 @@ pub fn film(
         frame_times.push(studio.phases.started.elapsed().as_secs_f64() / f64::from(frames));
         write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
     }
-    let damaged_tiles = studio.app.world().resource::<Streaming>().damaged.clone();
+    let damaged_tiles = studio.app.world().resource::<Streaming>().damaged();
     frame_times.sort_by(f64::total_cmp);
     Ok(FilmReport {
         folder: folder.to_owned(),

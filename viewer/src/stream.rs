@@ -6,41 +6,54 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::PathBuf,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, sync_channel},
     },
+    time::{Duration, Instant},
 };
 
-use bevy::{camera::primitives::Aabb, light::NotShadowCaster, prelude::*};
+use bevy::{light::NotShadowCaster, prelude::*};
 use groundline_engine::{
     model::CimLevel,
-    store::read_file,
-    tile::{SelectOptions, TileId, select},
+    tile::{SelectOptions, TileId, View, select},
 };
 
 use crate::{
     camera::CameraPose,
-    content::{DrawMaterial, load_tile},
+    city::LayerModel,
     cut::Cuts,
-    detail,
-    edges::edge_mesh,
+    loader::{FINISHED_WAITING, Finished, Job, Queue, ReadyMesh, SiftOf, edge_meshes, work},
     material::{CityMaterial, Kind, Materials},
-    mesh::{gpu_mesh, points_mesh},
+    navigation::ease,
     origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
-    sift::{LayerSift, part_rooms},
     style::{Drawing, Style},
 };
 
-/// Largest content file that is read, bytes.
-const MAX_CONTENT_BYTES: u64 = 512 << 20;
-/// Finished tiles that may wait for the main thread.
-const FINISHED_WAITING: usize = 8;
 /// Triangles handed to the renderer in one frame while a person is watching.
 const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
+
+/// Wait before a tile that could not be read is tried again, at first and at most.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What may be needed soon comes after everything that is needed now: added to its urgency.
+const LATER: f64 = 1e9;
+
+/// Where the camera is on its way to: tiles of these views are read when nothing nearer is wanted.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Ahead(pub Vec<CameraPose>);
+
+/// Tiles are read for where the camera will be so long from now, seconds.
+pub const SOON_S: f64 = 0.5;
+
+impl Ahead {
+    /// Notes that the camera follows a goal, nearing it by `pace` a second.
+    pub fn follow(&mut self, pose: &CameraPose, goal: &CameraPose, pace: f64) {
+        self.0.extend([ease(pose, goal, 1.0 - (-pace * SOON_S).exp()), *goal]);
+    }
+}
 
 /// One tile of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,28 +64,19 @@ pub struct TileKey {
     pub tile: TileId,
 }
 
-/// A mesh ready for the renderer.
-struct ReadyMesh {
-    mesh: Mesh,
-    bounds: Aabb,
-    material: DrawMaterial,
-    kind: Kind,
-}
-
-/// A tile as a worker hands it over.
-struct LoadedTile {
-    meshes: Vec<ReadyMesh>,
-    pick: PickTile,
-    triangles: usize,
-    points: usize,
-    bytes: usize,
-    has_edges: bool,
-}
-
 /// What is known of a tile that was asked for.
 enum TileState {
-    Failed,
+    Failed(Failure),
     Ready(ReadyTile),
+}
+
+/// A tile that could not be read.
+struct Failure {
+    reason: String,
+    /// How often it was tried in vain.
+    tries: u32,
+    /// When it is tried again. Of a clock that no one can set back.
+    again: Instant,
 }
 
 /// A tile that can be drawn.
@@ -88,44 +92,12 @@ struct ReadyTile {
     sift: SiftOf,
 }
 
-/// What a worker is told to read.
-struct Job {
-    key: TileKey,
-    urgency: f64,
-    path: PathBuf,
-    origin: glam::DVec3,
-    class: String,
-    with_edges: bool,
-    detail: CimLevel,
-    /// Whether blocks stand for components in it.
-    has_blocks: bool,
-    sift: SiftOf,
-}
-
-/// What was sifted out of a tile.
-type SiftOf = Option<Arc<LayerSift>>;
-
 fn is_same(a: &SiftOf, b: &SiftOf) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
         _ => false,
     }
-}
-
-/// What a worker hands over: for which level of detail it was made and what was sifted out, too.
-type Finished = (TileKey, CimLevel, SiftOf, Result<LoadedTile, String>);
-
-#[derive(Default)]
-struct Queue {
-    jobs: Mutex<QueueState>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
-struct QueueState {
-    wanted: Vec<Job>,
-    is_closed: bool,
 }
 
 /// The tiles in memory and on their way there.
@@ -160,8 +132,8 @@ pub struct Streaming {
     pub shown_triangles: usize,
     /// Points shown.
     pub shown_points: usize,
-    /// Tiles that could not be read, with the reason.
-    pub damaged: Vec<String>,
+    /// Wait before a tile that could not be read is tried again; doubles with every try.
+    pub first_wait: Duration,
 }
 
 /// The finest level of detail that is wanted (CIM1 to CIM7).
@@ -221,7 +193,7 @@ impl Streaming {
             shown: Vec::new(),
             shown_triangles: 0,
             shown_points: 0,
-            damaged: Vec::new(),
+            first_wait: FIRST_WAIT,
         }
     }
 
@@ -265,9 +237,51 @@ impl Streaming {
         self.loading.len()
     }
 
+    /// Why tiles cannot be read, those that are wanted no more included.
+    pub fn damaged(&self) -> Vec<String> {
+        let mut reasons: Vec<String> = self
+            .tiles
+            .values()
+            .filter_map(|state| match state {
+                TileState::Failed(failure) => Some(failure.reason.clone()),
+                TileState::Ready(_) => None,
+            })
+            .collect();
+        reasons.sort_unstable();
+        reasons
+    }
+
     fn is_ready(&self, key: TileKey) -> bool {
-        // A damaged tile counts as there: it must not keep its neighbours from being refined for ever.
-        self.tiles.contains_key(&key)
+        match self.tiles.get(&key) {
+            Some(TileState::Ready(_)) => true,
+            // The coarser tile stays where a finer one is damaged; a single picture loads none, and a damaged tile must not
+            // keep it from its end.
+            Some(TileState::Failed(_)) => self.is_single_picture,
+            None => false,
+        }
+    }
+
+    /// Whether a tile is to be read now: neither there nor on its way nor tried in vain a moment ago.
+    fn is_wanting(&self, key: TileKey, now: Instant) -> bool {
+        !self.loading.contains(&key)
+            && match self.tiles.get(&key) {
+                Some(TileState::Ready(_)) => self.is_stale(key),
+                Some(TileState::Failed(failure)) => !self.is_single_picture && failure.again <= now,
+                None => true,
+            }
+    }
+
+    /// Notes that a tile could not be read, and when it is tried again.
+    fn fail(&mut self, key: TileKey, reason: String) {
+        let tries = match self.tiles.get(&key) {
+            Some(TileState::Failed(failure)) => failure.tries + 1,
+            _ => 1,
+        };
+        if tries == 1 {
+            tracing::warn!("tile not drawn: {reason}");
+        }
+        let wait = self.first_wait.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST_WAIT);
+        self.tiles.insert(key, TileState::Failed(Failure { reason, tries, again: Instant::now() + wait }));
     }
 }
 
@@ -281,76 +295,6 @@ impl Drop for Streaming {
     }
 }
 
-/// A worker: takes the most urgent job, reads it, hands it over.
-fn work(queue: &Queue, sender: &SyncSender<Finished>) {
-    loop {
-        let job = {
-            let mut state = queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                if state.is_closed {
-                    return;
-                }
-                // Sorted with the most urgent last.
-                if let Some(job) = state.wanted.pop() {
-                    break job;
-                }
-                state = queue.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-        };
-        let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
-        if sender.send((job.key, job.detail, job.sift, loaded)).is_err() {
-            return;
-        }
-    }
-}
-
-fn read_tile(job: &Job) -> Result<LoadedTile, String> {
-    let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
-    let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
-    detail::limit(&mut tile, job.detail, job.has_blocks);
-    if let Some(sift) = &job.sift {
-        sift.apply(&mut tile);
-    }
-    part_rooms(&mut tile);
-    let (triangles, points) = (tile.triangles(), tile.points.positions.len());
-    let mut meshes = Vec::new();
-    let mut kinds = Vec::new();
-    for mesh in &tile.meshes {
-        let material = tile.materials.get(mesh.material).cloned().unwrap_or_default();
-        let kind = Kind::of(&material.name, &job.class);
-        kinds.push(kind);
-        meshes.push(ReadyMesh { mesh: gpu_mesh(mesh), bounds: Aabb::from_min_max(mesh.min, mesh.max), material, kind });
-    }
-    if points > 0 {
-        let (mesh, bounds) = points_mesh(&tile.points.positions, &tile.points.colours);
-        let material = DrawMaterial { name: "points".into(), base_colour: [1.0; 4], ..DrawMaterial::default() };
-        meshes.push(ReadyMesh { mesh, bounds, material, kind: Kind::Points });
-    }
-    let gpu_bytes = tile.bytes();
-    let pick = PickTile::new(job.origin, &mut tile, &kinds);
-    if job.with_edges {
-        meshes.extend(edge_meshes(&pick));
-    }
-    let bytes = gpu_bytes + pick.bytes();
-    Ok(LoadedTile { meshes, pick, triangles, points, bytes, has_edges: job.with_edges })
-}
-
-/// Edges of buildings.
-fn edge_meshes(pick: &PickTile) -> Vec<ReadyMesh> {
-    let ghosts = pick.meshes.iter().filter(|mesh| matches!(mesh.kind, Kind::Facade | Kind::Roof | Kind::Other));
-    ghosts
-        .filter_map(|ghost| {
-            let (min, max) = ghost.bounds();
-            Some(ReadyMesh {
-                mesh: edge_mesh(ghost.positions(), ghost.indices())?,
-                bounds: Aabb::from_min_max(min, max),
-                material: DrawMaterial { name: "edges".into(), base_colour: [1.0; 4], ..DrawMaterial::default() },
-                kind: Kind::Lines,
-            })
-        })
-        .collect()
-}
-
 /// Chooses tiles, asks for missing ones, shows what is chosen.
 #[allow(clippy::too_many_arguments)]
 pub fn choose_tiles(
@@ -358,7 +302,7 @@ pub fn choose_tiles(
     city: Res<crate::scene::CityScene>,
     viewed: Res<Viewed>,
     shown_layers: Res<ShownLayers>,
-    (below, style, cuts): (Res<Below>, Res<Style>, Res<Cuts>),
+    (below, style, cuts, ahead): (Res<Below>, Res<Style>, Res<Cuts>, Res<Ahead>),
     mut visibility: Query<(&TileEntity, &mut Visibility)>,
 ) {
     let streaming = &mut *streaming;
@@ -377,6 +321,13 @@ pub fn choose_tiles(
         detail: streaming.detail,
         ..SelectOptions::default()
     };
+    let has_room = streaming.bytes < streaming.budget / 10 * 9;
+    let views_ahead: Vec<View> = if streaming.is_single_picture || !has_room {
+        Vec::new()
+    } else {
+        ahead.0.iter().filter_map(|pose| Viewed { pose: *pose, ..*viewed }.view()).collect()
+    };
+    let now = Instant::now();
     let mut draw = Vec::new();
     let mut wanted = Vec::new();
     let mut is_complete = true;
@@ -401,37 +352,50 @@ pub fn choose_tiles(
         let shares: &[f64] = if lift_m > 0.0 { &[0.25, 0.5, 0.75, 1.0] } else { &[] };
         let views: Vec<_> = std::iter::once(view).chain(shares.iter().filter_map(|share| lowered(*share))).collect();
         let selection = select(&layer.tree, &views, &options, &ready);
-        is_complete &= selection.is_complete;
+        // What cannot be read now is tried again later; no one waits for it.
+        let is_failed =
+            |tile: TileId| matches!(streaming.tiles.get(&TileKey { layer: index, tile }), Some(TileState::Failed(_)));
+        let waits_for_failed = !selection.load.is_empty() && selection.load.iter().all(|(tile, _)| is_failed(*tile));
+        is_complete &= selection.is_complete || waits_for_failed;
         draw.extend(selection.draw.iter().filter(|tile| is_open(**tile)).map(|&tile| TileKey { layer: index, tile }));
         let stale = selection.draw.iter().filter(|tile| streaming.is_stale(TileKey { layer: index, tile: **tile }));
         let stale: Vec<_> = stale.map(|tile| (*tile, f64::MAX)).collect();
-        for (tile, urgency) in selection.load.into_iter().chain(stale) {
+        let mut asked: HashSet<TileId> = HashSet::new();
+        let later = select(&layer.tree, &views_ahead, &options, &ready).load;
+        let later = later.into_iter().map(|(tile, urgency)| (tile, urgency + LATER));
+        for (tile, urgency) in selection.load.into_iter().chain(stale).chain(later) {
             let key = TileKey { layer: index, tile };
-            let node = layer.tree.tile(tile);
-            let (Some(content), Some(origin)) = (&node.content, node.origin) else { continue };
-            let is_there = streaming.tiles.contains_key(&key) && !streaming.is_stale(key);
-            if streaming.loading.contains(&key) || is_there {
-                continue;
+            if streaming.is_wanting(key, now) && asked.insert(tile) {
+                wanted.extend(job(layer, key, urgency, (drawing, streaming.detail, sift.clone())));
             }
-            // Ground first: nothing looks right without it.
-            let urgency = if layer.is_ground() { urgency * 0.1 } else { urgency };
-            wanted.push(Job {
-                key,
-                urgency,
-                path: layer.folder.join(content),
-                origin,
-                class: layer.main_class().to_owned(),
-                with_edges: drawing.has_edges(),
-                detail: streaming.detail,
-                has_blocks: node.stands_for.is_some(),
-                sift: sift.clone(),
-            });
         }
     }
     wanted.sort_by(|a, b| b.urgency.total_cmp(&a.urgency).then_with(|| b.key.cmp(&a.key)));
     streaming.is_complete = is_complete && wanted.is_empty() && streaming.loading.is_empty();
     ask(streaming, wanted);
     show(streaming, draw, drawing, &mut visibility);
+}
+
+/// The order to read a tile; `None` for one that draws nothing.
+fn job(
+    layer: &LayerModel,
+    key: TileKey,
+    urgency: f64,
+    (drawing, detail, sift): (Drawing, CimLevel, SiftOf),
+) -> Option<Job> {
+    let node = layer.tree.tile(key.tile);
+    Some(Job {
+        key,
+        // Ground first: nothing looks right without it.
+        urgency: if layer.is_ground() { urgency * 0.1 } else { urgency },
+        path: layer.folder.join(node.content.as_ref()?),
+        origin: node.origin?,
+        class: layer.main_class().to_owned(),
+        with_edges: drawing.has_edges(),
+        detail,
+        has_blocks: node.stands_for.is_some(),
+        sift,
+    })
 }
 
 /// Takes back from the queue what no worker has begun: it is asked for anew where it is still wanted.
@@ -523,9 +487,7 @@ pub fn take_tiles(
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(reason) => {
-                tracing::warn!("tile not drawn: {reason}");
-                streaming.damaged.push(reason);
-                streaming.tiles.insert(key, TileState::Failed);
+                streaming.fail(key, reason);
                 continue;
             }
         };
@@ -677,3 +639,7 @@ pub fn rebase_tiles(origin: Res<Origin>, mut tiles: Query<(&TileEntity, &mut Tra
 fn place_of(origin: &RenderOrigin, tile: &TileEntity) -> Vec3 {
     origin.render_from_city(tile.origin)
 }
+
+#[cfg(test)]
+#[path = "stream_test.rs"]
+mod tests;

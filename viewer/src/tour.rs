@@ -22,6 +22,11 @@ impl Flight {
         self.stops.iter().map(|(_, seconds)| seconds).sum()
     }
 
+    /// Where the stop is.
+    pub fn destination(&self, stop: usize) -> Option<CameraPose> {
+        self.stops.get(stop).map(|(pose, _)| *pose)
+    }
+
     /// The stop that the flight is at or on its way to `seconds` after its start, and the camera then.
     pub fn at(&self, seconds: f64) -> Option<(usize, CameraPose)> {
         let mut begun = 0.0;

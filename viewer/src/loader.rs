@@ -1,0 +1,145 @@
+//! Reading tiles from the disk on worker threads, the most urgent first.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc::SyncSender},
+};
+
+use bevy::{camera::primitives::Aabb, prelude::*};
+use groundline_engine::{model::CimLevel, store::read_file};
+
+use crate::{
+    content::{DrawMaterial, load_tile},
+    detail,
+    edges::edge_mesh,
+    material::Kind,
+    mesh::{gpu_mesh, points_mesh},
+    pick::PickTile,
+    sift::{LayerSift, part_rooms},
+    stream::TileKey,
+};
+
+/// Largest content file that is read, bytes.
+const MAX_CONTENT_BYTES: u64 = 512 << 20;
+/// Finished tiles that may wait for the main thread.
+pub const FINISHED_WAITING: usize = 8;
+
+/// A mesh ready for the renderer.
+pub struct ReadyMesh {
+    pub mesh: Mesh,
+    pub bounds: Aabb,
+    pub material: DrawMaterial,
+    pub kind: Kind,
+}
+
+/// A tile as a worker hands it over.
+pub struct LoadedTile {
+    pub meshes: Vec<ReadyMesh>,
+    pub pick: PickTile,
+    pub triangles: usize,
+    pub points: usize,
+    pub bytes: usize,
+    pub has_edges: bool,
+}
+
+/// What a worker is told to read.
+pub struct Job {
+    pub key: TileKey,
+    pub urgency: f64,
+    pub path: PathBuf,
+    pub origin: glam::DVec3,
+    pub class: String,
+    pub with_edges: bool,
+    pub detail: CimLevel,
+    /// Whether blocks stand for components in it.
+    pub has_blocks: bool,
+    pub sift: SiftOf,
+}
+
+/// What was sifted out of a tile.
+pub type SiftOf = Option<Arc<LayerSift>>;
+
+/// What a worker hands over: for which level of detail it was made and what was sifted out, too.
+pub type Finished = (TileKey, CimLevel, SiftOf, Result<LoadedTile, String>);
+
+#[derive(Default)]
+pub struct Queue {
+    pub jobs: Mutex<QueueState>,
+    pub wake: Condvar,
+}
+
+#[derive(Default)]
+pub struct QueueState {
+    pub wanted: Vec<Job>,
+    pub is_closed: bool,
+}
+
+/// A worker: takes the most urgent job, reads it, hands it over.
+pub fn work(queue: &Queue, sender: &SyncSender<Finished>) {
+    loop {
+        let job = {
+            let mut state = queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                if state.is_closed {
+                    return;
+                }
+                // Sorted with the most urgent last.
+                if let Some(job) = state.wanted.pop() {
+                    break job;
+                }
+                state = queue.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
+        if sender.send((job.key, job.detail, job.sift, loaded)).is_err() {
+            return;
+        }
+    }
+}
+
+pub fn read_tile(job: &Job) -> Result<LoadedTile, String> {
+    let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
+    let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
+    detail::limit(&mut tile, job.detail, job.has_blocks);
+    if let Some(sift) = &job.sift {
+        sift.apply(&mut tile);
+    }
+    part_rooms(&mut tile);
+    let (triangles, points) = (tile.triangles(), tile.points.positions.len());
+    let mut meshes = Vec::new();
+    let mut kinds = Vec::new();
+    for mesh in &tile.meshes {
+        let material = tile.materials.get(mesh.material).cloned().unwrap_or_default();
+        let kind = Kind::of(&material.name, &job.class);
+        kinds.push(kind);
+        meshes.push(ReadyMesh { mesh: gpu_mesh(mesh), bounds: Aabb::from_min_max(mesh.min, mesh.max), material, kind });
+    }
+    if points > 0 {
+        let (mesh, bounds) = points_mesh(&tile.points.positions, &tile.points.colours);
+        let material = DrawMaterial { name: "points".into(), base_colour: [1.0; 4], ..DrawMaterial::default() };
+        meshes.push(ReadyMesh { mesh, bounds, material, kind: Kind::Points });
+    }
+    let gpu_bytes = tile.bytes();
+    let pick = PickTile::new(job.origin, &mut tile, &kinds);
+    if job.with_edges {
+        meshes.extend(edge_meshes(&pick));
+    }
+    let bytes = gpu_bytes + pick.bytes();
+    Ok(LoadedTile { meshes, pick, triangles, points, bytes, has_edges: job.with_edges })
+}
+
+/// Edges of buildings.
+pub fn edge_meshes(pick: &PickTile) -> Vec<ReadyMesh> {
+    let ghosts = pick.meshes.iter().filter(|mesh| matches!(mesh.kind, Kind::Facade | Kind::Roof | Kind::Other));
+    ghosts
+        .filter_map(|ghost| {
+            let (min, max) = ghost.bounds();
+            Some(ReadyMesh {
+                mesh: edge_mesh(ghost.positions(), ghost.indices())?,
+                bounds: Aabb::from_min_max(min, max),
+                material: DrawMaterial { name: "edges".into(), base_colour: [1.0; 4], ..DrawMaterial::default() },
+                kind: Kind::Lines,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,176 @@
+use std::{fs, path::Path};
+
+use glam::{DMat4, DVec3};
+use groundline_engine::{
+    model::Extent,
+    tile::{
+        Ground, Refine, Tile, TileTree,
+        glb::{FeatureTable, Material, TileContent, TileMesh, write_glb},
+    },
+};
+
+use super::*;
+use crate::{city::CityModel, options::SceneOptions, scene::insert_state};
+
+const ROOT: TileId = TileId(0);
+const WEST: TileId = TileId(1);
+const EAST: TileId = TileId(2);
+
+/// A street of a coarse tile and two finer ones, west and east, 100 m each.
+fn street(folder: &Path) -> LayerModel {
+    let tile = |parent, name: &str, west: f64, east: f64, geometric_error_m| Tile {
+        parent,
+        children: Vec::new(),
+        extent: Extent { min: DVec3::new(west, 0.0, 0.0), max: DVec3::new(east, 100.0, 10.0) },
+        geometric_error_m,
+        refine: Refine::Replace,
+        content: Some(format!("{name}.glb")),
+        bytes: 1000,
+        origin: Some(DVec3::ZERO),
+        stands_for: None,
+        world_from_tile: DMat4::IDENTITY,
+    };
+    let tiles = vec![
+        tile(None, "root", 0.0, 200.0, 32.0),
+        tile(Some(ROOT), "west", 0.0, 100.0, 0.0),
+        tile(Some(ROOT), "east", 100.0, 200.0, 0.0),
+    ];
+    LayerModel {
+        name: "street".into(),
+        classes: vec![("building".into(), 1)],
+        objects: 1,
+        points: 0,
+        rgb: [0; 3],
+        tree: TileTree::from_tiles(tiles).expect("a tree"),
+        folder: folder.to_owned(),
+    }
+}
+
+fn write(folder: &Path, name: &str) {
+    let mesh = TileMesh {
+        positions: vec![Vec3::ZERO, Vec3::new(20.0, 0.0, 0.0), Vec3::new(0.0, 30.0, 4.0)],
+        normals: vec![Vec3::Z; 3],
+        indices: vec![0, 1, 2],
+        ..TileMesh::default()
+    };
+    let material = Material {
+        name: "facade_office".into(),
+        base_colour: [0.5, 0.4, 0.3, 1.0],
+        metallic: 0.0,
+        roughness: 0.8,
+        texture: None,
+        double_sided: false,
+    };
+    let content = TileContent {
+        materials: vec![material],
+        meshes: vec![mesh],
+        instances: vec![],
+        points: None,
+        features: FeatureTable::default(),
+    };
+    fs::write(folder.join(name), write_glb(&content)).expect("written");
+}
+
+/// North across the middle of the street.
+fn across() -> CameraPose {
+    CameraPose { place: DVec3::new(100.0, -150.0, 20.0), heading_deg: 0.0, pitch_deg: -5.0 }
+}
+
+/// The window's streaming without a window.
+fn app(folder: &Path, pose: CameraPose, size: Vec2) -> App {
+    let mut app = App::new();
+    let city = CityModel::of_layers("street", vec![street(folder)], Ground::default(), vec![]);
+    insert_state(&mut app, city, pose, &SceneOptions::default());
+    app.world_mut().resource_mut::<Viewed>().size = size;
+    let mut streaming = Streaming::start(1 << 20, 8.0, false, 1);
+    streaming.first_wait = Duration::from_millis(20);
+    app.insert_resource(streaming)
+        .init_resource::<Assets<Mesh>>()
+        .init_resource::<Assets<Image>>()
+        .init_resource::<Assets<CityMaterial>>()
+        .init_resource::<Materials>()
+        .add_systems(Update, (take_tiles, choose_tiles).chain());
+    app
+}
+
+/// Updates until it is so, for ten seconds at most.
+fn wait(app: &mut App, what: &str, is_so: impl Fn(&Streaming) -> bool) {
+    let started = Instant::now();
+    while !is_so(app.world().resource::<Streaming>()) {
+        assert!(started.elapsed() < Duration::from_secs(10), "{what}: {:?}", app.world().resource::<Streaming>().shown);
+        app.update();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn shown(streaming: &Streaming) -> Vec<TileId> {
+    let mut tiles: Vec<TileId> = streaming.shown.iter().map(|key| key.tile).collect();
+    tiles.sort();
+    tiles
+}
+
+#[test]
+fn a_damaged_tile_leaves_no_hole_and_comes_when_it_is_whole() {
+    let folder = tempfile::tempdir().expect("folder");
+    write(folder.path(), "root.glb");
+    write(folder.path(), "west.glb");
+    fs::write(folder.path().join("east.glb"), b"glTF\x02\0\0\0 broken").expect("written");
+    let mut app = app(folder.path(), across(), Vec2::new(1600.0, 900.0));
+    wait(&mut app, "it settles", |s| s.damaged().len() == 1 && s.is_complete);
+    assert_eq!(shown(app.world().resource()), [ROOT], "the coarse tile stays where a finer one is damaged");
+    assert!(app.world().resource::<Streaming>().damaged()[0].contains("east.glb"));
+    write(folder.path(), "east.glb");
+    wait(&mut app, "it recovers", |s| s.damaged().is_empty() && s.is_complete);
+    app.update();
+    assert_eq!(shown(app.world().resource()), [WEST, EAST]);
+}
+
+#[test]
+fn tries_come_ever_more_rarely() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut app = app(folder.path(), across(), Vec2::new(1600.0, 900.0));
+    let key = TileKey { layer: 0, tile: EAST };
+    let mut streaming = app.world_mut().resource_mut::<Streaming>();
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        let before = Instant::now();
+        streaming.fail(key, "gone".into());
+        let Some(TileState::Failed(failure)) = streaming.tiles.get(&key) else { panic!("it failed") };
+        waits.push(failure.again.duration_since(before));
+        assert!(!streaming.is_wanting(key, before) && streaming.is_wanting(key, failure.again));
+    }
+    assert!(waits[0] >= Duration::from_millis(20) && waits[3] >= Duration::from_millis(160), "{waits:?}");
+    assert!(waits[19] < LONGEST_WAIT + Duration::from_secs(1), "{waits:?}");
+    assert_eq!(streaming.damaged().len(), 1, "one tile is counted once");
+}
+
+#[test]
+fn tiles_of_the_destination_are_read_before_the_camera_is_there() {
+    let folder = tempfile::tempdir().expect("folder");
+    ["root.glb", "west.glb", "east.glb"].iter().for_each(|name| write(folder.path(), name));
+    let away = CameraPose { heading_deg: 180.0, ..across() };
+    let mut app = app(folder.path(), away, Vec2::new(1600.0, 900.0));
+    for _ in 0..20 {
+        app.update();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(app.world().resource::<Streaming>().tiles.len(), 0, "nothing is seen, nothing is read");
+    app.world_mut().resource_mut::<Ahead>().follow(&away, &across(), 3.0);
+    wait(&mut app, "they come", |s| s.is_ready(TileKey { layer: 0, tile: EAST }) && s.loading.is_empty());
+    assert!(shown(app.world().resource()).is_empty(), "none is drawn yet");
+    app.world_mut().resource_mut::<Viewed>().pose = across();
+    app.update();
+    assert_eq!(shown(app.world().resource()), [WEST, EAST], "sharp in the first frame");
+}
+
+#[test]
+fn windows_of_any_size_settle() {
+    let folder = tempfile::tempdir().expect("folder");
+    ["root.glb", "west.glb", "east.glb"].iter().for_each(|name| write(folder.path(), name));
+    for (size, tiles) in [((1.0, 1.0), vec![ROOT]), ((15_360.0, 4_320.0), vec![WEST, EAST])] {
+        let mut app = app(folder.path(), across(), Vec2::from(size));
+        app.update();
+        wait(&mut app, "whole", |s| s.is_complete && !s.shown.is_empty());
+        assert_eq!(shown(app.world().resource()), tiles, "{size:?}");
+    }
+}
