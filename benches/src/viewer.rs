@@ -1,4 +1,6 @@
 //! The viewer beside CesiumJS in headless Chromium, both on software drivers: the same city, place, size and error on the screen.
+//!
+//! `GROUNDLINE_ROUNDS` takes another number of rounds.
 
 use std::{path::Path, process::Command};
 
@@ -14,7 +16,7 @@ use crate::{
 const ROUNDS: usize = 5;
 const SIZE: (u32, u32) = (1280, 720);
 /// Frames that are timed while the camera turns, and by how much each.
-const FRAMES: u32 = 20;
+const FRAMES: u32 = 10;
 const TURN_DEG: f64 = 0.1;
 /// Smaller angle of view of both.
 const FOV_DEG: f64 = 38.0;
@@ -45,9 +47,10 @@ pub fn viewer(groundline: &Path, work: &Path) -> Result<()> {
     let city = folder.join("haiwan.city");
     let server = Served::ours(groundline, &city)?;
     let address = format!("http://{}", server.address);
+    let rounds = std::env::var("GROUNDLINE_ROUNDS").ok().and_then(|word| word.parse().ok()).unwrap_or(ROUNDS);
     for place in &PLACES {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             ours.push(own(groundline, &city, work, place, round)?);
             theirs.push(cesium(&address, work, place)?);
         }
