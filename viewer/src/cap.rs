@@ -24,7 +24,8 @@ use crate::{
     origin::{axes_from_city, city_from_axes},
     pick::{PickMesh, PickTile},
     scene::Origin,
-    stream::{Streaming, TileEntity, TileKey},
+    stream::{Streaming, TileKey},
+    tile_part::TileEntity,
 };
 
 /// Ends of segments that are nearer than this are one, metres.

@@ -21,7 +21,8 @@ use crate::{
     pick::{PickMesh, PickTile},
     ramp::{NO_VALUE, NOT_ASKED, linear},
     scene::CityScene,
-    stream::{Streaming, TilePart},
+    stream::Streaming,
+    tile_part::TilePart,
 };
 
 /// Triangles coloured in one frame while a person is watching.

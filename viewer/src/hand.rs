@@ -14,6 +14,7 @@ use glam::DVec3;
 use groundline_engine::model::CimLevel;
 
 use crate::{
+    ahead::Ahead,
     attribute::Picked,
     camera::CameraPose,
     colouring::Colouring,
@@ -33,7 +34,7 @@ use crate::{
     shelf::{fly_tour, serve_views},
     sift::Sift,
     snap::snap,
-    stream::{Ahead, Detail, ShownLayers, Streaming, TileKey},
+    stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
     touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,

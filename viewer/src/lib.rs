@@ -9,6 +9,7 @@
 //! [`origin`]. Everything that is drawn goes through one shader (`shaders/city.wgsl`) and the sky's
 //! (`shaders/sky.wgsl`), so that a software driver shows the first whole picture soon.
 
+mod ahead;
 pub mod annotation;
 mod attribute;
 mod badge;
@@ -27,6 +28,7 @@ mod desk_panel;
 mod detail;
 mod driver;
 mod edges;
+mod failure;
 mod feature_table;
 mod field;
 mod finder;
@@ -78,6 +80,7 @@ mod table;
 mod table_panel;
 mod text;
 mod theme;
+mod tile_part;
 mod touch;
 pub mod tour;
 mod trail;

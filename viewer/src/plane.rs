@@ -13,7 +13,7 @@ use crate::{
     mesh::gpu_mesh,
     origin::axes_from_city,
     scene::{CityScene, Origin},
-    stream::TileEntity,
+    tile_part::TileEntity,
 };
 
 /// Cells along a side: light and haze are computed well even over a large plane.

@@ -17,6 +17,7 @@ use bevy::{
 use groundline_engine::{model::CimLevel, tile::View};
 
 use crate::{
+    ahead::Ahead,
     camera::{CameraPose, FIELD_OF_VIEW_DEG},
     cap::{Caps, lay_caps},
     city::CityModel,
@@ -34,7 +35,7 @@ use crate::{
     sift::{Sift, resolve_peel},
     sleeve::lay_sleeves,
     soil::lay_soil,
-    stream::{Ahead, Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
+    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
 };

@@ -18,7 +18,8 @@ use crate::{
     origin::axes_from_city,
     pick::Ray,
     scene::{CityScene, Origin},
-    stream::{Streaming, TileEntity},
+    stream::Streaming,
+    tile_part::TileEntity,
 };
 
 /// Places along the border that are asked for water.

@@ -11,7 +11,8 @@ use crate::{
     overlay::OverlayState,
     scene::{CityScene, Origin, SceneSet},
     solid::{Open, solid},
-    stream::{Streaming, TileEntity, TileKey, choose_tiles},
+    stream::{Streaming, TileKey, choose_tiles},
+    tile_part::TileEntity,
 };
 
 /// Colour of the picked object, linear.

@@ -5,12 +5,12 @@ use std::time::Instant;
 use bevy::{prelude::*, window::RequestRedraw};
 
 use crate::{
+    ahead::{Ahead, SOON_S},
     bookmark::Bookmarks,
     clipboard,
     key::Action,
     options::SceneOptions,
     overlay::Wish,
-    stream::{Ahead, SOON_S},
     tour::Flight,
     view_state::Showing,
     view_string,

@@ -20,8 +20,9 @@ use crate::{
     peel::Peel,
     ramp::linear,
     scene::{Below, Origin},
-    stream::{ShownLayers, TileEntity},
+    stream::ShownLayers,
     style::{Drawing, Style},
+    tile_part::TileEntity,
 };
 
 /// Corners of a sleeve's section.

@@ -21,7 +21,7 @@ use crate::{
     origin::axes_from_city,
     plane::drawn_extent,
     scene::{CityScene, Origin},
-    stream::TileEntity,
+    tile_part::TileEntity,
 };
 
 /// Earth is drawn so far below the lowest thing that lies in it, metres.

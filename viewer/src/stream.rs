@@ -13,47 +13,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bevy::{light::NotShadowCaster, prelude::*};
+use bevy::prelude::*;
 use groundline_engine::{
     model::CimLevel,
     tile::{SelectOptions, TileId, View, select},
 };
 
 use crate::{
+    ahead::Ahead,
     camera::CameraPose,
     city::LayerModel,
     cut::Cuts,
-    loader::{FINISHED_WAITING, Finished, Job, Queue, ReadyMesh, SiftOf, edge_meshes, work},
-    material::{CityMaterial, Kind, Materials},
-    navigation::ease,
+    failure::{FIRST_WAIT, Failure},
+    loader::{FINISHED_WAITING, Finished, Job, Queue, SiftOf, edge_meshes, work},
+    material::{CityMaterial, Materials},
     origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
     style::{Drawing, Style},
+    tile_part::{TileEntity, TilePart, spawn_part},
 };
 
 /// Triangles handed to the renderer in one frame while a person is watching.
 const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
 
-/// Wait before a tile that could not be read is tried again, at first and at most.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What may be needed soon comes after everything that is needed now: added to its urgency.
 const LATER: f64 = 1e9;
-
-/// Where the camera is on its way to: tiles of these views are read when nothing nearer is wanted.
-#[derive(Resource, Clone, Debug, Default)]
-pub struct Ahead(pub Vec<CameraPose>);
-
-/// Tiles are read for where the camera will be so long from now, seconds.
-pub const SOON_S: f64 = 0.5;
-
-impl Ahead {
-    /// Notes that the camera follows a goal, nearing it by `pace` a second.
-    pub fn follow(&mut self, pose: &CameraPose, goal: &CameraPose, pace: f64) {
-        self.0.extend([ease(pose, goal, 1.0 - (-pace * SOON_S).exp()), *goal]);
-    }
-}
 
 /// One tile of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,15 +53,6 @@ pub struct TileKey {
 enum TileState {
     Failed(Failure),
     Ready(ReadyTile),
-}
-
-/// A tile that could not be read.
-struct Failure {
-    reason: String,
-    /// How often it was tried in vain.
-    tries: u32,
-    /// When it is tried again. Of a clock that no one can set back.
-    again: Instant,
 }
 
 /// A tile that can be drawn.
@@ -143,24 +119,6 @@ pub struct Detail(pub CimLevel);
 /// Which layers are shown; by index of the layer in the city.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownLayers(pub Vec<bool>);
-
-/// Which mesh of which tile an entity draws; edges and points have none.
-#[derive(Component, Clone, Copy)]
-pub struct TilePart {
-    /// The tile.
-    pub key: TileKey,
-    /// Index of the mesh among those of its [`PickTile`].
-    pub mesh: usize,
-}
-
-/// Marks an entity of a tile, with the tile's origin for re-basing.
-#[derive(Component)]
-pub struct TileEntity {
-    /// Origin of the tile in the city's frame.
-    pub origin: glam::DVec3,
-    /// What it shades.
-    pub kind: Kind,
-}
 
 impl Streaming {
     /// Starts `workers` threads.
@@ -273,15 +231,15 @@ impl Streaming {
 
     /// Notes that a tile could not be read, and when it is tried again.
     fn fail(&mut self, key: TileKey, reason: String) {
-        let tries = match self.tiles.get(&key) {
-            Some(TileState::Failed(failure)) => failure.tries + 1,
-            _ => 1,
+        let before = match self.tiles.get(&key) {
+            Some(TileState::Failed(failure)) => Some(failure),
+            _ => None,
         };
-        if tries == 1 {
+        if before.is_none() {
             tracing::warn!("tile not drawn: {reason}");
         }
-        let wait = self.first_wait.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST_WAIT);
-        self.tiles.insert(key, TileState::Failed(Failure { reason, tries, again: Instant::now() + wait }));
+        let failure = Failure::after(before, reason, self.first_wait);
+        self.tiles.insert(key, TileState::Failed(failure));
     }
 }
 
@@ -525,28 +483,6 @@ pub fn take_tiles(
         }
     }
     forget_oldest(streaming, &mut commands, &mut materials);
-}
-
-fn spawn_part(
-    commands: &mut Commands,
-    meshes: &mut Assets<Mesh>,
-    part: ReadyMesh,
-    material: Handle<CityMaterial>,
-    origin: glam::DVec3,
-    place: Vec3,
-) -> Entity {
-    let mut entity = commands.spawn((
-        Mesh3d(meshes.add(part.mesh)),
-        MeshMaterial3d(material),
-        Transform::from_translation(place),
-        part.bounds,
-        Visibility::Hidden,
-        TileEntity { origin, kind: part.kind },
-    ));
-    if !part.kind.throws_shadow() {
-        entity.insert(NotShadowCaster);
-    }
-    entity.id()
 }
 
 /// Gives one tile a frame its edges, when a drawing that has them is wanted after the tile was loaded.

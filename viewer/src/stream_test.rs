@@ -10,7 +10,7 @@ use groundline_engine::{
 };
 
 use super::*;
-use crate::{city::CityModel, options::SceneOptions, scene::insert_state};
+use crate::{city::CityModel, failure::LONGEST_WAIT, options::SceneOptions, scene::insert_state};
 
 const ROOT: TileId = TileId(0);
 const WEST: TileId = TileId(1);

@@ -1,0 +1,50 @@
+//! What of a tile the renderer has.
+
+use bevy::{light::NotShadowCaster, prelude::*};
+
+use crate::{
+    loader::ReadyMesh,
+    material::{CityMaterial, Kind},
+    stream::TileKey,
+};
+
+/// Which mesh of which tile an entity draws; edges and points have none.
+#[derive(Component, Clone, Copy)]
+pub struct TilePart {
+    /// The tile.
+    pub key: TileKey,
+    /// Index of the mesh among those of its [`PickTile`].
+    pub mesh: usize,
+}
+
+/// Marks an entity of a tile, with the tile's origin for re-basing.
+#[derive(Component)]
+pub struct TileEntity {
+    /// Origin of the tile in the city's frame.
+    pub origin: glam::DVec3,
+    /// What it shades.
+    pub kind: Kind,
+}
+
+/// Gives a mesh to the renderer, hidden.
+pub fn spawn_part(
+    commands: &mut Commands,
+    meshes: &mut Assets<Mesh>,
+    part: ReadyMesh,
+    material: Handle<CityMaterial>,
+    origin: glam::DVec3,
+    place: Vec3,
+) -> Entity {
+    let mut entity = commands.spawn((
+        Mesh3d(meshes.add(part.mesh)),
+        MeshMaterial3d(material),
+        Transform::from_translation(place),
+        part.bounds,
+        Visibility::Hidden,
+        TileEntity { origin, kind: part.kind },
+    ));
+    if !part.kind.throws_shadow() {
+        entity.insert(NotShadowCaster);
+    }
+    entity.id()
+}
