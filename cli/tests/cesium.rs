@@ -10,7 +10,7 @@ use std::{
     sync::LazyLock,
 };
 
-use common::{Server, run_json, text};
+use common::{Server, run_json, sample_city, text};
 use serde_json::{Value, json};
 
 /// The city's system for proj4, which knows no EPSG codes by itself.
@@ -20,20 +20,7 @@ const PLACES: [&str; 3] = ["534600,3993000", "536300,3994300", "535400,3993600"]
 const ALLOWED_M: f64 = 0.01;
 
 /// The sample city, made once for all tests of this file in a folder that the next run replaces.
-static CITY: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cesium");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-    let files = folder.join("sources");
-    std::fs::create_dir_all(&files).unwrap();
-    groundline_sample::make(&groundline_sample::Recipe::default_city(), &files, &mut |_| {}).unwrap();
-    let city = folder.join("haiwan.city");
-    let crs = ["--crs", "EPSG:4549", "--vertical", "EPSG:5737"];
-    let (code, report) = run_json(&[&["import", text(&files), "--city", text(&city)][..], &crs].concat());
-    assert_eq!(code, 0, "{report:#}");
-    city
-});
+static CITY: LazyLock<PathBuf> = LazyLock::new(|| sample_city(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("cesium")));
 
 /// What CesiumJS finds in the city, asked once.
 static FOUND: LazyLock<Value> = LazyLock::new(|| {

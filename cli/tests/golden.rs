@@ -12,7 +12,7 @@ use std::{
     sync::Mutex,
 };
 
-use common::{run_json, text};
+use common::{run_json, sample_city, text};
 use image::{Rgb32FImage, RgbImage};
 use serde_json::Value;
 
@@ -80,20 +80,6 @@ fn views() -> Vec<(String, Vec<String>)> {
     views
 }
 
-fn city(folder: &Path) -> PathBuf {
-    if folder.exists() {
-        fs::remove_dir_all(folder).unwrap();
-    }
-    let files = folder.join("sources");
-    fs::create_dir_all(&files).unwrap();
-    groundline_sample::make(&groundline_sample::Recipe::default_city(), &files, &mut |_| {}).unwrap();
-    let city = folder.join("haiwan.city");
-    let crs = ["--crs", "EPSG:4549", "--vertical", "EPSG:5737"];
-    let (code, report) = run_json(&[&["import", text(&files), "--city", text(&city)][..], &crs].concat());
-    assert_eq!(code, 0, "{report:#}");
-    city
-}
-
 fn taken(city: &Path, out: &Path, options: &[String]) -> Value {
     let mut args = vec!["snapshot", text(city), "--out", text(out)];
     args.extend(options.iter().map(String::as_str));
@@ -110,7 +96,7 @@ fn taken(city: &Path, out: &Path, options: &[String]) -> Value {
 #[test]
 fn the_city_looks_as_it_was_kept() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
-    let city = city(&folder);
+    let city = sample_city(&folder);
     let keeps = std::env::var_os("GROUNDLINE_GOLDEN").is_some_and(|word| word == "keep");
     let views = views();
     assert!(views.len() >= 20);

@@ -324,47 +324,27 @@ mod tests {
     use groundline_engine::tile::Ground;
 
     use super::*;
-    use crate::{
-        camera::CameraPose,
-        city::CityModel,
-        options::SceneOptions,
-        scene::{Clock, Viewed},
-        sun::{Moment, sun_position},
-    };
+    use crate::{city::CityModel, options::SceneOptions};
 
     /// What is written on the screen by `draw`, after a pass in which sizes settle.
     fn written(draw: impl Fn(&egui::Context, &Seen<'_>)) -> String {
         let city = CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new());
-        let pose = CameraPose { place: glam::DVec3::new(0.0, 0.0, 50.0), heading_deg: 0.0, pitch_deg: -90.0 };
-        let viewed = Viewed { pose, size: bevy::math::Vec2::new(1280.0, 720.0) };
-        let moment = Moment::default();
-        let clock = Clock { moment, sun: sun_position(&moment, 120.0, 36.0) };
-        let screen = Rect::from_min_size(pos2(0.0, 0.0), vec2(1280.0, 720.0));
-        let detail = groundline_engine::model::CimLevel::PART;
-        let seen = Seen {
-            city: &city,
-            viewed: &viewed,
-            clock: &clock,
-            is_below: false,
-            detail,
-            screen,
-            now_ms: 0,
-            point_px: 1.0,
-        };
-        let ctx = egui::Context::default();
-        theme::apply(&ctx);
-        let mut texts = String::new();
-        for _ in 0..3 {
-            ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), ..Default::default() });
-            draw(&ctx, &seen);
-            texts.clear();
-            let mut output = ctx.end_pass();
-            output.textures_delta.clear();
-            for shape in output.shapes {
-                collect(&shape.shape, &mut texts);
+        crate::panel::seen_from_above(&city, |seen| {
+            let ctx = egui::Context::default();
+            theme::apply(&ctx);
+            let mut texts = String::new();
+            for _ in 0..3 {
+                ctx.begin_pass(egui::RawInput { screen_rect: Some(seen.screen), ..Default::default() });
+                draw(&ctx, seen);
+                texts.clear();
+                let mut output = ctx.end_pass();
+                output.textures_delta.clear();
+                for shape in output.shapes {
+                    collect(&shape.shape, &mut texts);
+                }
             }
-        }
-        texts
+            texts
+        })
     }
 
     fn collect(shape: &egui::Shape, texts: &mut String) {

@@ -46,6 +46,27 @@ pub struct Seen<'a> {
     pub point_px: f32,
 }
 
+/// A picture of 1280 × 720 points of `city` from above, for tests of panels.
+#[cfg(test)]
+pub fn seen_from_above<R>(city: &CityModel, then: impl FnOnce(&Seen<'_>) -> R) -> R {
+    let pose =
+        crate::camera::CameraPose { place: glam::DVec3::new(0.0, 0.0, 50.0), heading_deg: 0.0, pitch_deg: -90.0 };
+    let viewed = Viewed { pose, size: bevy::math::Vec2::new(1280.0, 720.0) };
+    let moment = crate::sun::Moment::default();
+    let clock = Clock { moment, sun: crate::sun::sun_position(&moment, 120.0, 36.0) };
+    let screen = Rect::from_min_size(Pos2::ZERO, vec2(1280.0, 720.0));
+    then(&Seen {
+        city,
+        viewed: &viewed,
+        clock: &clock,
+        is_below: false,
+        detail: CimLevel::PART,
+        screen,
+        now_ms: 0,
+        point_px: 1.0,
+    })
+}
+
 /// Where a panel is drawn.
 pub fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
     Area::new(Id::new(name)).fixed_pos(at).pivot(pivot).fade_in(false).constrain(false).movable(false)

@@ -1,11 +1,7 @@
 //! Sleeves around pipes, as wide as the survey may be wrong (探测误差): plain where errors were delivered, in rings where the limits
 //! of CJJ 61 were assumed.
 
-use bevy::{
-    camera::{primitives::Aabb, visibility::NoFrustumCulling},
-    light::NotShadowCaster,
-    prelude::*,
-};
+use bevy::prelude::*;
 use glam::DVec3;
 use groundline_engine::model::Section;
 
@@ -14,7 +10,6 @@ use crate::{
     cut::Cuts,
     label::Labels,
     material::{CityMaterial, Kind, Materials},
-    mesh::gpu_mesh,
     network::{Network, Pipe},
     origin::axes_from_city,
     peel::Peel,
@@ -22,7 +17,7 @@ use crate::{
     scene::{Below, Origin},
     stream::ShownLayers,
     style::{Drawing, Style},
-    tile_part::TileEntity,
+    tile_part::own_mesh,
 };
 
 /// Corners of a sleeve's section.
@@ -71,16 +66,8 @@ pub fn lay_sleeves(
         return;
     }
     let material = shared.plain(Kind::Sleeve, &mut materials);
-    commands.spawn((
-        Mesh3d(meshes.add(gpu_mesh(&mesh))),
-        MeshMaterial3d(material),
-        Transform::from_translation(origin.0.render_from_city(middle)),
-        Aabb::from_min_max(mesh.min, mesh.max),
-        NoFrustumCulling,
-        NotShadowCaster,
-        TileEntity { origin: middle, kind: Kind::Sleeve },
-        Sleeve,
-    ));
+    let drawn = own_mesh(&mesh, &mut meshes, material, (&origin.0, middle), Kind::Sleeve);
+    commands.spawn((drawn, Sleeve));
 }
 
 /// Half of the sleeve across and in height, at start and end of a pipe.

@@ -3,11 +3,7 @@
 //! Terrain is a surface without inside. What lies below it is not known here, so the faces are plain earth with lines of equal depth, and
 //! no strata are made up: those that a city has are drawn by their own layers.
 
-use bevy::{
-    camera::{primitives::Aabb, visibility::NoFrustumCulling},
-    light::NotShadowCaster,
-    prelude::*,
-};
+use bevy::prelude::*;
 use geo::{Buffer, TriangulateEarcut};
 use glam::{DVec2, DVec3};
 use groundline_engine::model::Extent;
@@ -17,11 +13,10 @@ use crate::{
     content::DrawMesh,
     cut::{Cuts, Plane},
     material::{CityMaterial, Kind, Materials},
-    mesh::gpu_mesh,
     origin::axes_from_city,
     plane::drawn_extent,
     scene::{CityScene, Origin},
-    tile_part::TileEntity,
+    tile_part::own_mesh,
 };
 
 /// Earth is drawn so far below the lowest thing that lies in it, metres.
@@ -59,16 +54,8 @@ pub fn lay_soil(
     faces.iter().for_each(|face| commands.entity(face).despawn());
     for (mesh, middle) in faces_of(&cuts, &city.0) {
         let material = held.get_or_insert_with(|| shared.plain(Kind::Soil, &mut materials)).clone();
-        commands.spawn((
-            Mesh3d(meshes.add(gpu_mesh(&mesh))),
-            MeshMaterial3d(material),
-            Transform::from_translation(origin.0.render_from_city(middle)),
-            Aabb::from_min_max(mesh.min, mesh.max),
-            NoFrustumCulling,
-            NotShadowCaster,
-            TileEntity { origin: middle, kind: Kind::Soil },
-            SoilFace,
-        ));
+        let drawn = own_mesh(&mesh, &mut meshes, material, (&origin.0, middle), Kind::Soil);
+        commands.spawn((drawn, SoilFace));
     }
 }
 

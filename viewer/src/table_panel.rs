@@ -457,62 +457,43 @@ mod tests {
     use groundline_engine::tile::Ground;
 
     use super::*;
-    use crate::{
-        camera::CameraPose,
-        options::SceneOptions,
-        scene::{Clock, Viewed},
-        sun::{Moment, sun_position},
-        table::tests::numbered,
-    };
+    use crate::{options::SceneOptions, table::tests::numbered};
 
     /// A window of 1280 × 720 with a table of 1000 rows; each call is a frame with its events.
     fn frames(events: Vec<Vec<egui::Event>>) -> (TableDesk, OverlayState) {
         let city = Arc::new(CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new()));
-        let pose = CameraPose { place: glam::DVec3::new(0.0, 0.0, 50.0), heading_deg: 0.0, pitch_deg: -90.0 };
-        let viewed = Viewed { pose, size: bevy::math::Vec2::new(1280.0, 720.0) };
-        let moment = Moment::default();
-        let clock = Clock { moment, sun: sun_position(&moment, 120.0, 36.0) };
-        let screen = Rect::from_min_size(pos2(0.0, 0.0), vec2(1280.0, 720.0));
-        let detail = groundline_engine::model::CimLevel::PART;
-        let seen = Seen {
-            city: &city,
-            viewed: &viewed,
-            clock: &clock,
-            is_below: false,
-            detail,
-            screen,
-            now_ms: 0,
-            point_px: 1.0,
-        };
-        let mut state = OverlayState::new(&city, &SceneOptions { language: Language::En, ..SceneOptions::default() });
-        state.is_table_open = true;
-        let table = Arc::new(numbered(1000));
-        let mut desk = TableDesk {
-            layer: "l".into(),
-            asked: Some(("l".into(), String::new(), Language::En)),
-            order: table.order(None),
-            table: Some(table),
-            ..TableDesk::default()
-        };
-        let ctx = egui::Context::default();
-        theme::apply(&ctx);
-        for events in events {
-            ctx.begin_pass(egui::RawInput { screen_rect: Some(screen), events, ..Default::default() });
-            show(&ctx, &mut desk, &city, &mut state, &seen);
-            ctx.end_pass().textures_delta.clear();
-            if let Some(wanted) = state.to_pick.clone() {
-                state.picked = Some(crate::attribute::Picked {
-                    object: crate::lookup::Lookup::Here(Ok(None)),
-                    class: String::new(),
-                    name: String::new(),
-                    layer: "l".into(),
-                    place: wanted.place.unwrap_or_default(),
-                    size_m: 1.0,
-                    id: wanted.id,
-                });
+        crate::panel::seen_from_above(&city, |seen| {
+            let mut state =
+                OverlayState::new(&city, &SceneOptions { language: Language::En, ..SceneOptions::default() });
+            state.is_table_open = true;
+            let table = Arc::new(numbered(1000));
+            let mut desk = TableDesk {
+                layer: "l".into(),
+                asked: Some(("l".into(), String::new(), Language::En)),
+                order: table.order(None),
+                table: Some(table),
+                ..TableDesk::default()
+            };
+            let ctx = egui::Context::default();
+            theme::apply(&ctx);
+            for events in events {
+                ctx.begin_pass(egui::RawInput { screen_rect: Some(seen.screen), events, ..Default::default() });
+                show(&ctx, &mut desk, &city, &mut state, seen);
+                ctx.end_pass().textures_delta.clear();
+                if let Some(wanted) = state.to_pick.clone() {
+                    state.picked = Some(crate::attribute::Picked {
+                        object: crate::lookup::Lookup::Here(Ok(None)),
+                        class: String::new(),
+                        name: String::new(),
+                        layer: "l".into(),
+                        place: wanted.place.unwrap_or_default(),
+                        size_m: 1.0,
+                        id: wanted.id,
+                    });
+                }
             }
-        }
-        (desk, state)
+            (desk, state)
+        })
     }
 
     fn click(x: f32, y: f32) -> Vec<Vec<egui::Event>> {

@@ -1,10 +1,17 @@
 //! What of a tile the renderer has.
 
-use bevy::{light::NotShadowCaster, prelude::*};
+use bevy::{
+    camera::{primitives::Aabb, visibility::NoFrustumCulling},
+    light::NotShadowCaster,
+    prelude::*,
+};
 
 use crate::{
+    content::DrawMesh,
     loader::ReadyMesh,
     material::{CityMaterial, Kind},
+    mesh::gpu_mesh,
+    origin::RenderOrigin,
     stream::TileKey,
 };
 
@@ -24,6 +31,25 @@ pub struct TileEntity {
     pub origin: glam::DVec3,
     /// What it shades.
     pub kind: Kind,
+}
+
+/// A mesh of the viewer's own, around `middle` of the city's frame: always drawn, without a shadow.
+pub fn own_mesh(
+    mesh: &DrawMesh,
+    meshes: &mut Assets<Mesh>,
+    material: Handle<CityMaterial>,
+    (origin, middle): (&RenderOrigin, glam::DVec3),
+    kind: Kind,
+) -> impl Bundle {
+    (
+        Mesh3d(meshes.add(gpu_mesh(mesh))),
+        MeshMaterial3d(material),
+        Transform::from_translation(origin.render_from_city(middle)),
+        Aabb::from_min_max(mesh.min, mesh.max),
+        NoFrustumCulling,
+        NotShadowCaster,
+        TileEntity { origin: middle, kind },
+    )
 }
 
 /// Gives a mesh to the renderer, hidden.

@@ -36,6 +36,21 @@ pub fn tiny_sample(folder: &Path) -> PathBuf {
     files
 }
 
+/// The whole sample city, made in `folder`, which the next run replaces.
+pub fn sample_city(folder: &Path) -> PathBuf {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).expect("an old folder");
+    }
+    let files = folder.join("sources");
+    std::fs::create_dir_all(&files).expect("a folder");
+    groundline_sample::make(&groundline_sample::Recipe::default_city(), &files, &mut |_| {}).expect("its files");
+    let city = folder.join("haiwan.city");
+    let crs = ["--crs", "EPSG:4549", "--vertical", "EPSG:5737"];
+    let (code, report) = run_json(&[&["import", text(&files), "--city", text(&city)][..], &crs].concat());
+    assert_eq!(code, 0, "{report:#}");
+    city
+}
+
 /// `groundline serve` on a city, until it is dropped.
 pub struct Server {
     child: Child,
