@@ -34,7 +34,7 @@ const MOST_RULE_BYTES: u64 = 16 << 20;
 pub struct Args {
     /// Files, folders and .zip archives to check; nothing is written.
     sources: Vec<PathBuf>,
-    /// A city to check instead: its folder, or s3://bucket/prefix/name.city.
+    /// A city to check instead: its folder, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     #[arg(long)]
     city: Option<PathBuf>,
     /// Table of rules (TOML) that adds to or overrides the built-in one (repeatable).

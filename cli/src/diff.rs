@@ -10,7 +10,7 @@ use crate::outcome::{Ask, Outcome, grouped, print_json};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, or s3://bucket/prefix/name.city.
+    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     city: PathBuf,
     /// The earlier version.
     from: u64,

@@ -9,7 +9,10 @@ use anyhow::Result;
 use glam::{DVec2, DVec3};
 use groundline_engine::{
     model::{Class, Domain},
-    query::{Coordinates, Filter, Query, Region, Search, Shape, parse_time, run as run_query, write_geojson},
+    query::{
+        Coordinates, Filter, Query, Region, Search, Shape, parse_time, run as run_query, unknown_fields, write_geojson,
+    },
+    store::City,
 };
 
 use crate::outcome::{Ask, Outcome, UsageError};
@@ -19,7 +22,7 @@ const MOST_GEOMETRY_BYTES: u64 = 8 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, or s3://bucket/prefix/name.city.
+    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     city: PathBuf,
     #[command(subcommand)]
     what: What,
@@ -230,9 +233,9 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         let frame = city.frame()?;
         let coordinates = if args.lonlat { Coordinates::Geographic(&frame) } else { Coordinates::City };
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        write_geojson(&mut out, hits, coordinates, city.crs())?;
+        let count = write_geojson(&mut out, hits, coordinates, city.crs())?;
         out.flush()?;
-        return Ok(Outcome::Done);
+        return tell_unknown(&city, &query, count, ask);
     }
     let mut count = 0_u64;
     for found in hits {
@@ -248,6 +251,16 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         count += 1;
     }
     eprintln!("{count} {}", ask.say("objects", "个对象"));
+    tell_unknown(&city, &query, count, ask)
+}
+
+/// Nothing was found: perhaps since the filter names what no object has.
+fn tell_unknown(city: &City, query: &Query, count: u64, ask: &Ask) -> Result<Outcome> {
+    if let Some(filter) = query.filter.as_ref().filter(|_| count == 0) {
+        for name in unknown_fields(city, &query.layers, filter)? {
+            eprintln!("{}: {name}", ask.say("no object has this attribute", "没有任何对象具有此属性"));
+        }
+    }
     Ok(Outcome::Done)
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, or s3://bucket/prefix/name.city.
+    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     city: PathBuf,
     #[command(subcommand)]
     what: What,

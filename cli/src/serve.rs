@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, or s3://bucket/prefix/name.city.
+    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     city: PathBuf,
     /// Address to listen on; port 0 takes a free one. Only this machine's own addresses until users and rights exist.
     #[arg(long, default_value = "127.0.0.1:8080")]

@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, or s3://bucket/prefix/name.city.
+    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     city: PathBuf,
     /// PNG to write.
     #[arg(long, required_unless_present = "tour", conflicts_with = "tour")]

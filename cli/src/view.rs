@@ -171,7 +171,7 @@ impl Shelf {
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, or s3://bucket/prefix/name.city.
+    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
     city: PathBuf,
     #[command(flatten)]
     scene: Scene,

@@ -303,6 +303,20 @@ fn what_changes_in_the_bucket_is_counted_alike_by_groundline_and_duckdb() {
     assert_eq!(freed["freed_bytes"], 2000);
     assert_eq!(s3.files(), before);
     assert_eq!(s3.count("fresh", &["where", "height_m > 0"]), 500);
+
+    // A version that is given up: its files go, what the last one names stays, and every machine is told.
+    let (code, kept) = s3.json("depot", &["gc", CITY, "--keep", "1", "--older-than", "0"]);
+    assert_eq!((code, &kept["versions"]), (0, &json!([2])), "{kept}");
+    assert!(kept["freed_bytes"].as_u64() > Some(0), "{kept}");
+    assert!(!s3.files().keys().any(|name| name.ends_with("versions/000001.json")), "{:?}", s3.files());
+    for machine in ["office", "elsewhere"] {
+        assert_eq!(s3.count(machine, &["where", "height_m > 30"]), 2, "{machine}");
+        let refused = s3.refusal(machine, &["query", CITY, "where", "height_m > 0", "--version", "1"]);
+        assert!(refused.contains("version 1"), "{machine}: {refused}");
+    }
+    houses(&change, [(7, 91.0)].into_iter());
+    let report = s3.import("office", &change, &["--layer", "houses", "--update"]);
+    assert_eq!((&report["version"], &report["changes"]["changed"]), (&json!(3), &json!(1)), "{report}");
 }
 
 #[test]

@@ -270,6 +270,10 @@ fn a_city_is_asked_by_box_place_id_and_attribute() {
     assert_eq!(distances.len(), 3);
     assert!(distances.is_sorted(), "{distances:?}");
 
+    // What no object has is found nowhere, and said.
+    let output = run(&["--lang", "en", "query", text(&city), "where", "hight_m > 20 AND class = 'building'", "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.trim()), (Some(0), "no object has this attribute: hight_m"));
     let output = run(&["query", text(&city), "where", "height_m >"]);
     assert_eq!(output.status.code(), Some(2), "a filter that ends too early is wrong usage");
 }

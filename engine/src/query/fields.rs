@@ -7,6 +7,7 @@ use std::{
 
 use rayon::prelude::*;
 
+use super::{Filter, OWN_FIELDS};
 use crate::{
     model::Value,
     store::{Broken, City, StoreError, join_inside, read_texts, read_values},
@@ -112,6 +113,27 @@ impl LayerFields {
     }
 }
 
+/// What a filter asks for that no object of these layers (of all, where none is named) has: most often a name that is misspelt.
+pub fn unknown_fields(city: &City, layers: &[String], filter: &Filter) -> Result<Vec<String>, StoreError> {
+    let mut unknown: Vec<&str> = filter.fields().into_iter().filter(|name| !OWN_FIELDS.contains(name)).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    for layer in city.layers().iter().filter(|layer| layers.is_empty() || layers.contains(&layer.name)) {
+        if unknown.is_empty() {
+            break;
+        }
+        let fields = LayerFields::read(city, &layer.name)?;
+        let mut left = Vec::new();
+        for name in unknown {
+            if !fields.has(city, &layer.name, name)? {
+                left.push(name);
+            }
+        }
+        unknown = left;
+    }
+    Ok(unknown.into_iter().map(str::to_owned).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +167,13 @@ mod tests {
         use FieldKind::{Int, Mixed, Real};
         assert_eq!(kinds, [("mixed", Mixed), ("number", Real), ("whole", Int), ("管径 \"", Int)]);
         assert!(fields.is_complete);
+        let unknown = |text: &str, layers: &[&str]| {
+            let layers: Vec<String> = layers.iter().map(|name| (*name).to_owned()).collect();
+            unknown_fields(&city, &layers, &Filter::parse(text).unwrap()).unwrap()
+        };
+        assert_eq!(unknown("whole > 1 AND name = 'x' AND class = 'building'", &[]), [""; 0]);
+        assert_eq!(unknown("hole > 1 OR whole > 1 OR hight_m < 2 OR hole < 0", &["a"]), ["hight_m", "hole"]);
+        assert_eq!(unknown("whole > 1", &["b"]), ["whole"], "of another layer");
         // As if it were a large layer of which little was looked at.
         let sampled = LayerFields::default();
         for (key, is_there) in [("whole", true), ("管径 \"", true), ("rare", false), ("hole", false)] {

@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub use column::{Cell, Column};
-pub use fields::{FieldKind, LayerFields};
+pub use fields::{FieldKind, LayerFields, unknown_fields};
 pub use filter::{Filter, FilterError, Subject};
 pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
 pub use geojson::{Coordinates, feature, write_geojson, write_json};

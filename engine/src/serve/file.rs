@@ -48,6 +48,18 @@ pub(super) async fn tile(State(hall): State<Arc<Hall>>, Path(path): Path<String>
     send(hall, format!("tiles/{path}"), FOR_EVER, request).await
 }
 
+/// `GET /files/…`: the files of the city under the names that they have in its folder, for a program that reads it as a whole: another
+/// Groundline. Readings and what the server keeps for itself are none of them.
+pub(super) async fn any(State(hall): State<Arc<Hall>>, Path(path): Path<String>, request: Request) -> Response {
+    let caching = match path.split_once('/') {
+        Some(("objects" | "tiles", _)) => FOR_EVER,
+        Some(("versions" | "reports", _)) => ASK_AGAIN,
+        None if path == "city.json" => ASK_AGAIN,
+        _ => return not_found(),
+    };
+    send(hall, path, caching, request).await
+}
+
 /// Tiles that were found to be as they were written: they are looked at once, and again when they are another file.
 static SOUND: LazyLock<Mutex<HashSet<(PathBuf, u64, Option<SystemTime>)>>> = LazyLock::new(Mutex::default);
 /// So many are held, some 30 MB.

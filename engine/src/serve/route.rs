@@ -35,7 +35,7 @@ const fn plain(
     Route { path, tail: "", about, media, parameters: &[], handler }
 }
 
-pub(super) static ROUTES: [Route; 24] = [
+pub(super) static ROUTES: [Route; 25] = [
     plain("/", "a page for people", &["text/html"], || get(page::page)),
     plain("/health", "whether the server lives", &[JSON], || get(health::health)),
     plain("/ready", "whether the city can be read; 503 and why where not", &[JSON], || get(health::ready)),
@@ -47,6 +47,9 @@ pub(super) static ROUTES: [Route; 24] = [
     plain("/versions/{version}", "the manifest of a version", &[JSON], || get(file::version)),
     plain("/tileset.json", "3D Tiles 1.1 over all layers", &[JSON], || get(root::tileset)),
     plain("/tiles/{*path}", "tilesets and tiles, with ranges", &["model/gltf-binary", JSON], || get(packed::tile)),
+    plain("/files/{*path}", "the files of the city as they lie", &["application/octet-stream", JSON], || {
+        get(file::any)
+    }),
     plain("/objects/{*id}", "an object with attributes, provenance and shape", &[JSON], || get(answer::object)),
     Route {
         parameters: &QUERY,

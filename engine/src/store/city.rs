@@ -69,6 +69,7 @@ impl City {
         let named = folder;
         let folder = &place::settle(named)?;
         let bucket = place::bucket(folder);
+        bucket.as_ref().map_or(Ok(()), |bucket| bucket.check_writable())?;
         fs::create_dir_all(folder).map_err(StoreError::at(folder))?;
         fault::at(Place::CreateFolder);
         if bucket.is_none() && !folder.join("city.json").exists() && is_occupied(folder) {

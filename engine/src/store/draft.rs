@@ -150,6 +150,7 @@ pub fn drop_staging(folder: &Path) {
 impl Draft {
     pub(crate) fn begin(folder: &Path) -> Result<Self, StoreError> {
         if let Some(bucket) = place::bucket(folder) {
+            bucket.check_writable()?;
             bucket.refresh()?;
         }
         // Read twice: no lock file is left in a folder that is no city, and the newest version is the base.

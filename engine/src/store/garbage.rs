@@ -42,6 +42,7 @@ impl City {
     fn collect(&self, keep: Option<NonZeroU64>, age: Duration) -> Result<u64, StoreError> {
         let bucket = place::bucket(&self.folder);
         if let Some(bucket) = &bucket {
+            bucket.check_writable()?;
             bucket.refresh()?;
         }
         let _lock = Lock::take(&self.folder)?;

@@ -120,6 +120,11 @@ impl BucketCity {
         &self.folder
     }
 
+    /// Fails where the city is a server's, which nobody writes through it.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        self.remote.check_writable()
+    }
+
     /// Asks for `city.json`; says whether it is another than it was.
     pub fn refresh(&self) -> Result<bool, StoreError> {
         let _one = lock(&self.asking);

@@ -11,7 +11,8 @@ use std::{
 
 use object_store::{
     BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, RetryConfig, UpdateVersion, aws::AmazonS3Builder, path::Path as Key,
+    PutMultipartOptions, PutOptions, PutPayload, RetryConfig, UpdateVersion, aws::AmazonS3Builder, http::HttpBuilder,
+    path::Path as Key,
 };
 use tokio::runtime::Runtime;
 
@@ -55,19 +56,37 @@ pub(super) struct Listed {
     pub changed_s: i64,
 }
 
-/// The files below one prefix of a bucket.
+/// The files below one prefix of a bucket, or of the city that a Groundline server serves.
 #[derive(Debug)]
 pub(super) struct Remote {
     url: String,
     prefix: String,
     store: Arc<dyn ObjectStore>,
+    is_server: bool,
+}
+
+/// Where a server has the files of its city.
+const SERVED: &str = "files";
+
+/// How often and how long a request is tried.
+fn retry() -> RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 3.0 };
+    RetryConfig { backoff, max_retries: MOST_RETRIES, retry_timeout: RETRY_TIME }
 }
 
 impl Remote {
-    /// Prepares requests to `s3://bucket/prefix`; makes none. Endpoint and credentials are those of the environment.
+    /// Prepares requests to `s3://bucket/prefix`, or to the Groundline server at `http://host:port`; makes none. Endpoint and credentials of
+    /// a bucket are those of the environment.
     pub fn connect(url: &str) -> Result<Self, StoreError> {
+        // Fails where the program has set one already, which does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        if url.starts_with("http://") || url.starts_with("https://") {
+            return Self::of_server(url);
+        }
         let refused = |reason: &str| StoreError::Bucket { url: url.into(), reason: reason.into() };
-        let rest = url.strip_prefix("s3://").ok_or_else(|| refused("only buckets that begin with s3:// are known"))?;
+        let known = "only buckets (s3://) and Groundline servers (http://, https://) are known";
+        let rest = url.strip_prefix("s3://").ok_or_else(|| refused(known))?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -79,15 +98,7 @@ impl Remote {
             |name: &str| given(name).is_some_and(|value| matches!(value.to_lowercase().as_str(), "true" | "1"));
         let options = ClientOptions::new().with_timeout(REQUEST_TIME).with_connect_timeout(CONNECT_TIME);
         let mut builder =
-            AmazonS3Builder::new().with_client_options(options).with_bucket_name(bucket).with_retry(RetryConfig {
-                backoff: BackoffConfig {
-                    init_backoff: Duration::from_millis(100),
-                    max_backoff: Duration::from_secs(2),
-                    base: 3.0,
-                },
-                max_retries: MOST_RETRIES,
-                retry_timeout: RETRY_TIME,
-            });
+            AmazonS3Builder::new().with_client_options(options).with_bucket_name(bucket).with_retry(retry());
         if let Some(region) = given("AWS_REGION").or_else(|| given("AWS_DEFAULT_REGION")) {
             builder = builder.with_region(region);
         }
@@ -118,15 +129,37 @@ impl Remote {
                 ));
             }
         };
-        // Fails where the program has set one already, which does as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let store = builder.build().map_err(|error| refused(&reason_of(&error)))?;
-        Ok(Self { url: url.into(), prefix: prefix.into(), store: Arc::new(store) })
+        Ok(Self { url: url.into(), prefix: prefix.into(), store: Arc::new(store), is_server: false })
+    }
+
+    fn of_server(url: &str) -> Result<Self, StoreError> {
+        let options = ClientOptions::new()
+            .with_timeout(REQUEST_TIME)
+            .with_connect_timeout(CONNECT_TIME)
+            .with_allow_http(url.starts_with("http://"));
+        let builder = HttpBuilder::new().with_url(url.trim_end_matches('/')).with_client_options(options);
+        let store = builder.with_retry(retry()).build();
+        let store = store.map_err(|error| StoreError::Bucket { url: url.into(), reason: reason_of(&error) })?;
+        Ok(Self { url: url.into(), prefix: SERVED.into(), store: Arc::new(store), is_server: true })
+    }
+
+    /// Fails where nothing can be written.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        match self.is_server {
+            true => {
+                let reason =
+                    "a server only shows its city; what changes it goes to the folder or bucket that it serves";
+                Err(StoreError::Bucket { url: self.url.clone(), reason: reason.into() })
+            }
+            false => Ok(()),
+        }
     }
 
     /// The URL of a file.
     pub fn url_of(&self, relative: &str) -> String {
-        format!("{}/{relative}", self.url.trim_end_matches('/'))
+        let url = self.url.trim_end_matches('/');
+        if self.is_server { format!("{url}/{SERVED}/{relative}") } else { format!("{url}/{relative}") }
     }
 
     fn key(&self, relative: &str) -> Result<Key, StoreError> {
@@ -337,7 +370,7 @@ fn reason_of(error: &Error) -> String {
     let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(240).collect();
     match error {
         _ if code.is_some_and(|(code, _)| code == "NoSuchBucket") => "there is no such bucket".into(),
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } if code.is_some() => {
             format!("access is refused ({said}); AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY decide who asks")
         }
         _ => said,
