@@ -210,15 +210,24 @@ fn told(
             }
             Ok(if intake::has_skipped(&report) { Outcome::Skipped } else { Outcome::Done })
         }
-        Err(IntakeError::Nothing(report)) => {
+        Err(error) => Err(told_error(error, request.dry_run, ask)),
+    }
+}
+
+/// What ended an import, for who asked; where nothing could be read, the account is printed.
+pub fn told_error(error: IntakeError, is_dry: bool, ask: &Ask) -> anyhow::Error {
+    match error {
+        IntakeError::Nothing(report) => {
             if ask.json {
-                print_json(&report)?;
+                if let Err(error) = print_json(&report) {
+                    return error;
+                }
             } else {
-                print_report(&report, request.dry_run, ask);
+                print_report(&report, is_dry, ask);
             }
-            Err(anyhow::Error::new(Told).context(ask.say("nothing could be imported", "没有任何数据入库").to_owned()))
+            anyhow::Error::new(Told).context(ask.say("nothing could be imported", "没有任何数据入库").to_owned())
         }
-        Err(IntakeError::Stopped { kept, begun }) => {
+        IntakeError::Stopped { kept, begun } => {
             let text = match (kept + begun, ask.lang.as_str()) {
                 (0, "zh") => "已停止；城市未变".to_owned(),
                 (0, _) => "stopped; the city is as it was".to_owned(),
@@ -230,10 +239,10 @@ fn told(
                      goes on from there"
                 ),
             };
-            Err(StoppedError(text).into())
+            StoppedError(text).into()
         }
-        Err(IntakeError::Usage(text)) => Err(UsageError(text).into()),
-        Err(error) => Err(error.into()),
+        IntakeError::Usage(text) => UsageError(text).into(),
+        error => error.into(),
     }
 }
 

@@ -8,6 +8,7 @@ mod gc;
 mod import;
 mod info;
 mod live;
+mod loose;
 mod outcome;
 mod query;
 mod sensors;

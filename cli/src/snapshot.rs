@@ -8,14 +8,18 @@ use groundline_viewer::{FilmReport, SnapshotOptions, SnapshotReport, bookmark::B
 
 use crate::{
     live::{Feeds, Live},
+    loose::Loose,
     outcome::{Ask, Outcome, UsageError, grouped, print_json},
     view::{Scene, Shelf},
 };
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
+    /// Folder of the city, s3://bucket/prefix/name.city, the URL of a Groundline server, or any file or folder that `import` reads, such as a
+    /// tileset.json of 3D Tiles.
     city: PathBuf,
+    #[command(flatten)]
+    loose: Loose,
     /// PNG to write.
     #[arg(long, required_unless_present = "tour", conflicts_with = "tour")]
     out: Option<PathBuf>,
@@ -57,10 +61,11 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     if !(0.0..=3600.0).contains(&args.wait) {
         return Err(UsageError(format!("--wait {}: 0 to 3600 seconds", args.wait)).into());
     }
-    let city = City::open(&args.city)?;
+    let place = args.loose.city(&args.city, ask)?;
+    let city = City::open(&place)?;
     let live = Live::start(&city, &args.feeds)?;
     std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
-    let scene = args.scene.options(&args.city, &live, ask)?;
+    let scene = args.scene.options(&place, &live, ask)?;
     let mut options = SnapshotOptions { scene, size: args.size, supersample: args.fine, ..SnapshotOptions::default() };
     if let (Some(tour), Some(folder)) = (&args.tour, &args.frames) {
         if !(0.1..=120.0).contains(&args.fps) {
@@ -74,9 +79,9 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         for (view, seconds) in bookmarks.tour(tour).map_err(UsageError)? {
             // Options beside the tour hold for every stop.
             let stop = Scene { view: Some(view), ..args.scene.clone() };
-            stops.push((stop.options(&args.city, &live, ask)?, seconds));
+            stops.push((stop.options(&place, &live, ask)?, seconds));
         }
-        let report = groundline_viewer::film(CityModel::open(&args.city)?, options, stops, folder, args.fps)?;
+        let report = groundline_viewer::film(CityModel::open(&place)?, options, stops, folder, args.fps)?;
         return tell_film(&report, ask);
     }
     options.out = args.out.unwrap_or_default();

@@ -15,6 +15,7 @@ use groundline_viewer::{
 
 use crate::{
     live::{Feeds, Live},
+    loose::Loose,
     outcome::{Ask, Outcome, UsageError},
 };
 
@@ -171,8 +172,11 @@ impl Shelf {
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, s3://bucket/prefix/name.city, or the URL of a Groundline server.
+    /// Folder of the city, s3://bucket/prefix/name.city, the URL of a Groundline server, or any file or folder that `import` reads, such as a
+    /// tileset.json of 3D Tiles.
     city: PathBuf,
+    #[command(flatten)]
+    loose: Loose,
     #[command(flatten)]
     scene: Scene,
     #[command(flatten)]
@@ -194,9 +198,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
-    let city = City::open(&args.city)?;
+    let place = args.loose.city(&args.city, ask)?;
+    let city = City::open(&place)?;
     let live = Live::start(&city, &args.feeds)?;
-    let scene = args.scene.options(&args.city, &live, ask)?;
+    let scene = args.scene.options(&place, &live, ask)?;
     let bookmarks = args.shelf.file(&city);
     let tile_memory = args.memory_limit << 20;
     groundline_viewer::view(ViewOptions {

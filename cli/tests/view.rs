@@ -32,7 +32,7 @@ fn a_city_is_seen_through_its_server_as_in_its_folder() {
         let (code, said) = asked(&cache, &["snapshot", from, "--size", "320x180", "--out", text(&out), "--json"]);
         assert_eq!(code, 0, "{said}");
         let report: Value = serde_json::from_str(&said).unwrap();
-        (image::open(&out).unwrap().to_rgb8(), report["tiles"].clone())
+        (image::open(&out).unwrap().to_rgb8(), report["tiles_drawn"].clone())
     };
     let ((far, tiles), (near, _)) = (shown(&there, "far.png"), shown(text(&city), "near.png"));
     assert!(tiles.as_u64() > Some(0), "{tiles}");
@@ -57,6 +57,51 @@ fn a_city_is_seen_through_its_server_as_in_its_folder() {
     drop(server);
     let (code, said) = asked(&cache, &["info", &there]);
     assert!(code == 1 && said.lines().count() == 1 && said.contains(&there), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_city_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out, cache) =
+        (folder.path().join("hall.geojson"), folder.path().join("a.png"), folder.path().join("cache"));
+    std::fs::write(&source, NEW).unwrap();
+    let look = |more: &[&str]| {
+        let args = ["--lang", "en", "snapshot", text(&source), "--size", "160x90", "--out", text(&out)];
+        asked(&cache, &[&args, more].concat())
+    };
+    let (code, said) = look(&[]);
+    assert!(code == 1 && said.contains("nothing could be imported") && !out.exists(), "{said}");
+    let looked = || {
+        let city =
+            std::fs::read_dir(cache.join("looked")).unwrap().map(|entry| entry.unwrap().path().join("city.json"));
+        let heads: Vec<Value> =
+            city.filter_map(|head| serde_json::from_slice(&std::fs::read(head).ok()?).ok()).collect();
+        heads.iter().map(|head| (head["name"].clone(), head["version"].clone())).collect::<Vec<_>>()
+    };
+    for (version, height) in [(1, 40), (1, 40), (2, 25)] {
+        std::fs::write(&source, NEW.replace("40}", &format!("{height}}}"))).unwrap();
+        let (code, said) = look(&["--crs", "EPSG:4549"]);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(looked(), [("hall".into(), version.into())]);
+        let colours: std::collections::BTreeSet<_> =
+            image::open(&out).unwrap().to_rgb8().pixels().map(|pixel| pixel.0.map(|c| c / 8)).collect();
+        assert!(colours.len() > 20, "a hall, its shadow and the sky: {}", colours.len());
+    }
+}
+
+#[test]
+fn a_file_with_nothing_to_show_is_an_error_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("empty.geojson");
+    std::fs::write(
+        &source,
+        r#"{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"a": 1}}]}"#,
+    )
+    .unwrap();
+    let out = folder.path().join("a.png");
+    let args = ["--lang", "en", "snapshot", text(&source), "--crs", "EPSG:4549", "--out", text(&out)];
+    let (code, said) = asked(&folder.path().join("cache"), &args);
+    assert!(code == 1 && said.contains("nothing in it can be shown") && !out.exists(), "{said}");
 }
 
 const NEW: &str = r#"{"type": "FeatureCollection", "features": [{"type": "Feature", "id": 1, "properties": {"height": 40},

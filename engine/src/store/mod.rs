@@ -58,6 +58,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Extent;
 
 pub(crate) use bucket::BucketCity;
+pub use bucket::cache_folder;
 pub(crate) use bytes::Broken;
 pub use city::{City, Objects, VersionInfo};
 pub use diff::{Change, Changed, LayerDiff, diff};

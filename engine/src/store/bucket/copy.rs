@@ -65,18 +65,28 @@ struct Wanted {
     hash: Option<String>,
 }
 
-/// The folder of the copy of the city at `url`. Another server's bucket of the same name has another one.
-pub(crate) fn copy_folder(url: &str) -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Where this program keeps what it can make again: a folder of its own for each `key`, among those of its `kind`, below
+/// `GROUNDLINE_CACHE`, else the user's cache folder.
+pub fn cache_folder(kind: &str, key: &str) -> PathBuf {
     let cache = match (variable("GROUNDLINE_CACHE"), variable("XDG_CACHE_HOME"), variable("HOME")) {
         (Some(own), ..) => PathBuf::from(own),
         (None, Some(cache), _) => PathBuf::from(cache).join("groundline"),
         (None, None, Some(home)) => PathBuf::from(home).join(".cache/groundline"),
         (None, None, None) => std::env::temp_dir().join("groundline"),
     };
+    cache.join(kind).join(&blake3::hash(key.as_bytes()).to_hex()[..NAME_DIGITS])
+}
+
+/// The folder of the copy of the city at `url`. Another server's bucket of the same name has another one.
+pub(crate) fn copy_folder(url: &str) -> PathBuf {
     let server = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().find_map(|name| variable(name)).unwrap_or_default();
     let key = format!("{} {}", server.to_string_lossy(), url.trim_end_matches('/'));
-    cache.join("cities").join(&blake3::hash(key.as_bytes()).to_hex()[..NAME_DIGITS])
+    cache_folder("cities", &key)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

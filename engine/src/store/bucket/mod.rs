@@ -16,5 +16,6 @@ mod publish;
 mod remote;
 mod room;
 
+pub use copy::cache_folder;
 pub(crate) use copy::{BucketCity, copy_folder};
 pub(crate) use publish::News;
