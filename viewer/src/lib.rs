@@ -26,6 +26,7 @@ mod cut_panel;
 mod desk;
 mod desk_panel;
 mod detail;
+mod draw_count;
 mod driver;
 mod edges;
 mod failure;
@@ -43,6 +44,7 @@ mod legend;
 mod loader;
 mod look;
 mod lookup;
+mod loss;
 mod mark;
 mod material;
 pub mod measure;
@@ -93,6 +95,7 @@ use std::path::PathBuf;
 
 pub use camera::{CameraChoice, CameraPose};
 pub use cut::{Cut, CutError, Cuts};
+pub use draw_count::DrawCount;
 pub use driver::check as check_driver;
 pub use label::Labels;
 pub use options::{FilmReport, Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
@@ -174,6 +177,11 @@ pub enum ViewError {
     /// A tour that cannot be flown.
     #[error("{0}")]
     Tour(String),
+    /// The graphics device draws no more.
+    #[error(
+        "the graphics device is lost: {0}. Nothing of the city is; start again, with a smaller --memory-limit if it recurs"
+    )]
+    Lost(String),
     /// The window ended with an error.
     #[error("the window ended with code {0}")]
     Ended(u8),

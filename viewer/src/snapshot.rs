@@ -37,7 +37,9 @@ use crate::{
     ViewError,
     city::CityModel,
     colouring::{Colouring, State},
+    draw_count::DrawCount,
     driver,
+    loss::{self, Loss},
     network::Network,
     options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
     overlay::{OverlayPlugin, OverlayState},
@@ -65,9 +67,10 @@ pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
 pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> Result<SnapshotReport, ViewError> {
     let mut studio = Studio::open(city, &options, started)?;
     let (frames, pixels) = studio.shoot(options.timeout_s)?;
-    let (width, height) = options.size;
+    let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
     write_png(&options.out, pixels, width, height, studio.scale)?;
     studio.phases.mark("png");
+    let draws = studio.app.get_sub_app(RenderApp).map(DrawCount::of).unwrap_or_default();
     let streaming = studio.app.world().resource::<Streaming>();
     Ok(SnapshotReport {
         out: options.out,
@@ -76,6 +79,9 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         tiles_drawn: streaming.shown.len(),
         triangles: streaming.shown_triangles,
         points: streaming.shown_points,
+        draw_calls: draws.total(),
+        draws,
+        bytes: streaming.bytes,
         damaged_tiles: streaming.damaged(),
         frames,
         seconds: started.elapsed().as_secs_f64(),
@@ -120,7 +126,8 @@ pub fn film(
         studio.phases.started = Instant::now();
         let (frames, pixels) = studio.shoot(options.timeout_s)?;
         frame_times.push(studio.phases.started.elapsed().as_secs_f64() / f64::from(frames));
-        write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
+        let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
+        write_png(&frame_path(folder, number + 1), pixels, width, height, studio.scale)?;
     }
     let damaged_tiles = studio.app.world().resource::<Streaming>().damaged();
     frame_times.sort_by(f64::total_cmp);
@@ -164,6 +171,8 @@ impl Studio {
         phases.mark("driver");
         let mut app = headless_app();
         phases.mark("renderer");
+        let most = app.world().get_resource::<RenderDevice>().map(|device| device.limits().max_texture_dimension_2d);
+        let (width, height) = fitted((width, height), most.unwrap_or(MAX_SIDE) / scale);
         let size = (width * scale, height * scale);
         let target = add_target(&mut app, size.0, size.1);
         let aspect = f64::from(width) / f64::from(height);
@@ -199,6 +208,16 @@ impl Studio {
     }
 }
 
+/// The largest size of the same shape that has no side beyond `most` pixels; at least 1 × 1.
+fn fitted((width, height): (u32, u32), most: u32) -> (u32, u32) {
+    let longest = width.max(height).max(1);
+    if longest <= most {
+        return (width, height);
+    }
+    let part = |side: u32| (u64::from(side) * u64::from(most) / u64::from(longest)).max(1) as u32;
+    (part(width), part(height))
+}
+
 /// Seconds by phase.
 struct Phases {
     started: Instant,
@@ -231,6 +250,7 @@ fn headless_app() -> App {
     // The waves stand still: same city, same picture.
     app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
     app.add_plugins(ScenePlugin);
+    app.insert_resource(loss::handler());
     app
 }
 
@@ -253,6 +273,9 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
     loop {
         app.update();
         frames += 1;
+        if let Some(Loss(reason)) = app.world().get_resource::<Loss>() {
+            return Err(ViewError::Lost(reason.clone()));
+        }
         if phases.started.elapsed().as_secs_f64() > timeout_s {
             return Err(ViewError::Timeout { seconds: timeout_s, waiting: waiting_for(app) });
         }
@@ -406,7 +429,28 @@ fn averaged(pixels: &[u8], width: usize, height: usize, scale: usize) -> Vec<u8>
 
 #[cfg(test)]
 mod tests {
+    use groundline_engine::tile::Ground;
+
     use super::*;
+
+    #[test]
+    fn a_lost_device_ends_the_picture_with_a_word() {
+        let city = CityModel::of_layers("empty", vec![], Ground::default(), vec![]);
+        let options = SnapshotOptions { size: (64, 64), ..SnapshotOptions::default() };
+        let mut studio = Studio::open(city, &options, Instant::now()).expect("a studio");
+        let device = studio.app.sub_app(RenderApp).world().resource::<RenderDevice>().clone();
+        device.wgpu_device().destroy();
+        let ends = studio.shoot(20.0);
+        assert!(matches!(&ends, Err(ViewError::Lost(reason)) if !reason.is_empty()), "{:?}", ends.map(|_| "a picture"));
+    }
+
+    #[test]
+    fn a_picture_beyond_the_driver_keeps_its_shape() {
+        assert_eq!(fitted((15_360, 4_320), 16_384), (15_360, 4_320));
+        assert_eq!(fitted((15_360, 4_320), 8_192), (8_192, 2_304));
+        assert_eq!(fitted((1, 16_384), 2_048), (1, 2_048));
+        assert_eq!(fitted((1, 1), 2_048), (1, 1));
+    }
 
     #[test]
     fn supersampling_averages_blocks() {
