@@ -44,7 +44,6 @@ mod legend;
 mod loader;
 mod look;
 mod lookup;
-mod loss;
 mod mark;
 mod material;
 pub mod measure;
@@ -177,11 +176,6 @@ pub enum ViewError {
     /// A tour that cannot be flown.
     #[error("{0}")]
     Tour(String),
-    /// The graphics device draws no more.
-    #[error(
-        "the graphics device is lost: {0}. Nothing of the city is; start again, with a smaller --memory-limit if it recurs"
-    )]
-    Lost(String),
     /// The window ended with an error.
     #[error("the window ended with code {0}")]
     Ended(u8),

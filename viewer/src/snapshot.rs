@@ -39,7 +39,6 @@ use crate::{
     colouring::{Colouring, State},
     draw_count::DrawCount,
     driver,
-    loss::{self, Loss},
     network::Network,
     options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
     overlay::{OverlayPlugin, OverlayState},
@@ -250,7 +249,6 @@ fn headless_app() -> App {
     // The waves stand still: same city, same picture.
     app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
     app.add_plugins(ScenePlugin);
-    app.insert_resource(loss::handler());
     app
 }
 
@@ -273,9 +271,6 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
     loop {
         app.update();
         frames += 1;
-        if let Some(Loss(reason)) = app.world().get_resource::<Loss>() {
-            return Err(ViewError::Lost(reason.clone()));
-        }
         if phases.started.elapsed().as_secs_f64() > timeout_s {
             return Err(ViewError::Timeout { seconds: timeout_s, waiting: waiting_for(app) });
         }
@@ -429,20 +424,7 @@ fn averaged(pixels: &[u8], width: usize, height: usize, scale: usize) -> Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use groundline_engine::tile::Ground;
-
     use super::*;
-
-    #[test]
-    fn a_lost_device_ends_the_picture_with_a_word() {
-        let city = CityModel::of_layers("empty", vec![], Ground::default(), vec![]);
-        let options = SnapshotOptions { size: (64, 64), ..SnapshotOptions::default() };
-        let mut studio = Studio::open(city, &options, Instant::now()).expect("a studio");
-        let device = studio.app.sub_app(RenderApp).world().resource::<RenderDevice>().clone();
-        device.wgpu_device().destroy();
-        let ends = studio.shoot(20.0);
-        assert!(matches!(&ends, Err(ViewError::Lost(reason)) if !reason.is_empty()), "{:?}", ends.map(|_| "a picture"));
-    }
 
     #[test]
     fn a_picture_beyond_the_driver_keeps_its_shape() {

@@ -19,7 +19,6 @@ use crate::{
     desk::Desk,
     driver,
     hand::HandPlugin,
-    loss,
     options::ViewOptions,
     overlay::{OverlayPlugin, OverlayState},
     preference::{Preferences, checked},
@@ -75,7 +74,6 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
             .disable::<bevy::ui_render::UiRenderPlugin>()
             .disable::<bevy::gizmos_render::GizmoRenderPlugin>(),
     );
-    app.insert_resource(loss::handler());
     app.insert_resource(WinitSettings {
         focused_mode: UpdateMode::reactive(Duration::from_millis(250)),
         unfocused_mode: UpdateMode::reactive_low_power(Duration::from_secs(1)),
@@ -103,7 +101,6 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     }
     match app.run() {
         AppExit::Success => Ok(()),
-        AppExit::Error(code) if code.get() == loss::EXIT_CODE => Err(ViewError::Lost("its driver said so".into())),
         AppExit::Error(code) => Err(ViewError::Ended(code.get())),
     }
 }
