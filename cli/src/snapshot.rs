@@ -50,10 +50,10 @@ pub struct Args {
 }
 
 fn parse_size(text: &str) -> Result<(u32, u32), String> {
-    let wrong = || format!("{text}: WIDTHxHEIGHT is wanted, each 16 to 8192");
+    let wrong = || format!("{text}: WIDTHxHEIGHT is wanted, each 1 to 16384");
     let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
     let size = (width.parse().map_err(|_| wrong())?, height.parse().map_err(|_| wrong())?);
-    let fits = |n: u32| (16..=8192).contains(&n);
+    let fits = |n: u32| (1..=16_384).contains(&n);
     if fits(size.0) && fits(size.1) { Ok(size) } else { Err(wrong()) }
 }
 
@@ -86,6 +86,11 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     }
     options.out = args.out.unwrap_or_default();
     let report = groundline_viewer::snapshot(options)?;
+    if (report.width, report.height) != args.size {
+        let ((width, height), largest) =
+            (args.size, ask.say("the largest that the driver can is", "驱动程序所能的最大尺寸为"));
+        eprintln!("{width}×{height}: {largest} {}×{}", report.width, report.height);
+    }
     tell(&report, ask)
 }
 

@@ -26,6 +26,7 @@ mod cut_panel;
 mod desk;
 mod desk_panel;
 mod detail;
+mod draw_count;
 mod driver;
 mod edges;
 mod failure;
@@ -93,6 +94,7 @@ use std::path::PathBuf;
 
 pub use camera::{CameraChoice, CameraPose};
 pub use cut::{Cut, CutError, Cuts};
+pub use draw_count::DrawCount;
 pub use driver::check as check_driver;
 pub use label::Labels;
 pub use options::{FilmReport, Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};

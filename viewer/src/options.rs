@@ -6,8 +6,9 @@ use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, cut::Cuts, label::Labels, measure::Measurement, peel::Peel,
-    profile::Profile, style::Style, sun::Moment, theme::Theme, view_string::Selection,
+    annotation::Annotation, camera::CameraChoice, cut::Cuts, draw_count::DrawCount, label::Labels,
+    measure::Measurement, peel::Peel, profile::Profile, style::Style, sun::Moment, theme::Theme,
+    view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -180,6 +181,12 @@ pub struct SnapshotReport {
     pub triangles: usize,
     /// Points of these tiles.
     pub points: usize,
+    /// Draw calls of the last frame, shadow maps included.
+    pub draw_calls: usize,
+    /// Of which sort these are.
+    pub draws: DrawCount,
+    /// Memory of all tiles that were read, bytes.
+    pub bytes: usize,
     /// Tiles that could not be read, with the reason.
     pub damaged_tiles: Vec<String>,
     /// Frames rendered.

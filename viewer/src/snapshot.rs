@@ -37,6 +37,7 @@ use crate::{
     ViewError,
     city::CityModel,
     colouring::{Colouring, State},
+    draw_count::DrawCount,
     driver,
     network::Network,
     options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
@@ -65,9 +66,10 @@ pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
 pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> Result<SnapshotReport, ViewError> {
     let mut studio = Studio::open(city, &options, started)?;
     let (frames, pixels) = studio.shoot(options.timeout_s)?;
-    let (width, height) = options.size;
+    let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
     write_png(&options.out, pixels, width, height, studio.scale)?;
     studio.phases.mark("png");
+    let draws = studio.app.get_sub_app(RenderApp).map(DrawCount::of).unwrap_or_default();
     let streaming = studio.app.world().resource::<Streaming>();
     Ok(SnapshotReport {
         out: options.out,
@@ -76,6 +78,9 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         tiles_drawn: streaming.shown.len(),
         triangles: streaming.shown_triangles,
         points: streaming.shown_points,
+        draw_calls: draws.total(),
+        draws,
+        bytes: streaming.bytes,
         damaged_tiles: streaming.damaged(),
         frames,
         seconds: started.elapsed().as_secs_f64(),
@@ -120,7 +125,8 @@ pub fn film(
         studio.phases.started = Instant::now();
         let (frames, pixels) = studio.shoot(options.timeout_s)?;
         frame_times.push(studio.phases.started.elapsed().as_secs_f64() / f64::from(frames));
-        write_png(&frame_path(folder, number + 1), pixels, options.size.0, options.size.1, studio.scale)?;
+        let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
+        write_png(&frame_path(folder, number + 1), pixels, width, height, studio.scale)?;
     }
     let damaged_tiles = studio.app.world().resource::<Streaming>().damaged();
     frame_times.sort_by(f64::total_cmp);
@@ -164,6 +170,8 @@ impl Studio {
         phases.mark("driver");
         let mut app = headless_app();
         phases.mark("renderer");
+        let most = app.world().get_resource::<RenderDevice>().map(|device| device.limits().max_texture_dimension_2d);
+        let (width, height) = fitted((width, height), most.unwrap_or(MAX_SIDE) / scale);
         let size = (width * scale, height * scale);
         let target = add_target(&mut app, size.0, size.1);
         let aspect = f64::from(width) / f64::from(height);
@@ -197,6 +205,16 @@ impl Studio {
         let info = self.app.world().get_resource::<RenderAdapterInfo>();
         info.map_or_else(String::new, |info| format!("{} ({:?}, {})", info.name, info.backend, info.driver_info))
     }
+}
+
+/// The largest size of the same shape that has no side beyond `most` pixels; at least 1 × 1.
+fn fitted((width, height): (u32, u32), most: u32) -> (u32, u32) {
+    let longest = width.max(height).max(1);
+    if longest <= most {
+        return (width, height);
+    }
+    let part = |side: u32| (u64::from(side) * u64::from(most) / u64::from(longest)).max(1) as u32;
+    (part(width), part(height))
 }
 
 /// Seconds by phase.
@@ -407,6 +425,14 @@ fn averaged(pixels: &[u8], width: usize, height: usize, scale: usize) -> Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_beyond_the_driver_keeps_its_shape() {
+        assert_eq!(fitted((15_360, 4_320), 16_384), (15_360, 4_320));
+        assert_eq!(fitted((15_360, 4_320), 8_192), (8_192, 2_304));
+        assert_eq!(fitted((1, 16_384), 2_048), (1, 2_048));
+        assert_eq!(fitted((1, 1), 2_048), (1, 1));
+    }
 
     #[test]
     fn supersampling_averages_blocks() {

@@ -352,6 +352,16 @@ fn mean(image: &image::RgbImage) -> f64 {
 }
 
 #[test]
+fn a_picture_may_be_one_pixel_or_a_wall_of_screens_wide() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    for size in [(1, 1), (15_360, 16)] {
+        let (image, report) = take(folder.path(), "size", |options| options.size = size);
+        assert_eq!((image.width(), image.height(), report.width, report.height), (size.0, size.1, size.0, size.1));
+        assert!(report.damaged_tiles.is_empty() && mean(&image) > 30.0, "{size:?} is not black");
+    }
+}
+
+#[test]
 fn a_city_is_rendered_above_and_below_ground() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let camera: CameraChoice = "look=40534000,3993000,20;distance=900;heading=340;pitch=-12".parse().expect("a camera");
@@ -361,6 +371,9 @@ fn a_city_is_rendered_above_and_below_ground() {
     eprintln!("{}", serde_json::to_string(&report).expect("report is JSON"));
     assert_eq!(report.tiles_drawn, 5, "pipes are not drawn above ground");
     assert!(report.triangles > 12_800 && report.damaged_tiles.is_empty());
+    assert_eq!(report.draw_calls, report.draws.solid + report.draws.clear + report.draws.shadow);
+    assert!(report.draws.solid >= report.tiles_drawn && report.draws.shadow > 0, "{:?}", report.draws);
+    assert!(report.draw_calls <= 200 && report.bytes > report.triangles * 12, "{} {}", report.draw_calls, report.bytes);
     // Sky at the top: bluish, bright.
     assert!(share(&above, [0.4, 0.0, 0.68, 0.08], |[r, _, b]| b > r + 6.0 && b > 90.0) > 0.8, "sky");
     // Roofs: reddish.
