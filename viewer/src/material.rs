@@ -1,6 +1,6 @@
 //! The two materials: every surface of the city, and the sky.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bevy::{
     asset::{RenderAssetUsages, load_internal_asset, uuid_handle},
@@ -169,6 +169,11 @@ impl Kind {
         )
     }
 
+    /// Whether it is seen through in every style.
+    pub fn is_always_blended(self) -> bool {
+        matches!(self, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room)
+    }
+
     /// Whether it encloses something that a plane can cut.
     pub fn is_solid(self) -> bool {
         matches!(self, Kind::Facade | Kind::Roof | Kind::Other | Kind::Pipe | Kind::Structure)
@@ -227,6 +232,7 @@ pub struct CityMaterial {
     is_blended: bool,
     shading: Shading,
     is_cut: bool,
+    is_fading: bool,
 }
 
 /// Which pipeline a material wants.
@@ -234,11 +240,12 @@ pub struct CityMaterial {
 pub struct Wanted {
     shading: Shading,
     is_cut: bool,
+    is_fading: bool,
 }
 
 impl From<&CityMaterial> for Wanted {
     fn from(material: &CityMaterial) -> Self {
-        Self { shading: material.shading, is_cut: material.is_cut }
+        Self { shading: material.shading, is_cut: material.is_cut, is_fading: material.is_fading }
     }
 }
 
@@ -258,6 +265,7 @@ impl CityMaterial {
             is_blended: false,
             shading: Shading::default(),
             is_cut: false,
+            is_fading: false,
         };
         material.set_look(look);
         material
@@ -273,9 +281,8 @@ impl CityMaterial {
         let is_wall = self.kind == Kind::Structure && look.style.z > 0.5;
         let is_solid = is_wall || matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
         let is_seen_through = drawing.is_glass() && !is_solid;
-        self.is_cut = look.cut.counts.x > 0.5 || look.cut.counts.y > 0.5;
-        self.is_blended = matches!(self.kind, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room)
-            || is_seen_through;
+        self.is_cut = look.is_cut();
+        self.is_blended = self.kind.is_always_blended() || is_seen_through;
         self.shading = drawing.shading();
     }
 }
@@ -328,7 +335,8 @@ impl Material for CityMaterial {
             let shading = key.bind_group_data.shading.definition();
             // Leaving pixels out costs the early test of depth, so what is cut has a pipeline of its own.
             let cut = key.bind_group_data.is_cut.then_some("CUT");
-            for definition in shading.into_iter().chain(cut) {
+            let fade = key.bind_group_data.is_fading.then_some("FADE");
+            for definition in shading.into_iter().chain(cut).chain(fade) {
                 descriptor.vertex.shader_defs.push(definition.into());
                 if let Some(fragment) = &mut descriptor.fragment {
                     fragment.shader_defs.push(definition.into());
@@ -396,6 +404,8 @@ impl Material for SkyMaterial {
 pub struct Materials {
     by_key: HashMap<MaterialKey, Handle<CityMaterial>>,
     pictures: HashMap<u64, Option<Handle<Image>>>,
+    /// Of some of them, the twin that fades.
+    fading: HashMap<AssetId<CityMaterial>, Handle<CityMaterial>>,
     /// The light they are drawn in.
     pub look: Look,
     /// Renders in software: anisotropic filtering, which costs a graphics card nothing, can cost minutes there.
@@ -448,10 +458,27 @@ impl Materials {
             .clone()
     }
 
+    /// The twin of a material for what fades.
+    pub fn fading(
+        &mut self,
+        plain: &Handle<CityMaterial>,
+        assets: &mut Assets<CityMaterial>,
+    ) -> Handle<CityMaterial> {
+        if let Some(twin) = self.fading.get(&plain.id()) {
+            return twin.clone();
+        }
+        let Some(material) = assets.get(plain) else { return plain.clone() };
+        let twin = assets.add(CityMaterial { is_fading: true, ..material.clone() });
+        self.fading.insert(plain.id(), twin.clone());
+        twin
+    }
+
     /// Forgets materials and pictures that nothing draws any more.
     pub fn forget_unused(&mut self) {
         // A handle held here and by nobody else has a strong count of one.
         self.by_key.retain(|_, handle| !is_last(handle));
+        let used: HashSet<_> = self.by_key.values().map(Handle::id).collect();
+        self.fading.retain(|plain, _| used.contains(plain));
         self.pictures.retain(|_, handle| !handle.as_ref().is_some_and(is_last));
     }
 }
