@@ -448,7 +448,7 @@ fn shade(in: Varying) -> vec4<f32> {
     let beside = mix(shown, mix(grey, shown, 0.35) * 0.9 + 0.03, look.style.y);
     // Corners keep light from the sky away, not from the sun; haze lies before them.
     let from_sun = look.sun_colour.g * max(sun_cos, 0.0) * shadow * look.sun.w;
-    let open = mix(1.0, 0.55, from_sun / (from_sun + light_from_sky));
+    let open = mix(1.0, 0.65, from_sun / (from_sun + light_from_sky));
     return vec4(beside, relief_alpha(kind, select(open, 0.0, kind == WATER) * (1.0 - veil)));
 #endif
 #endif

@@ -28,7 +28,7 @@ const FARTHEST: f32 = 60000.0;
 // Angle between two places of the spiral.
 const GOLDEN: f32 = 2.3999632;
 // Share of the darkening in the deepest corner.
-const DEEPEST: f32 = 0.78;
+const DEEPEST: f32 = 0.72;
 
 fn distance_at(pixel: vec2<i32>) -> f32 {
     let low = vec2<i32>(relief.part.xy);
@@ -69,7 +69,7 @@ fn gather(in: FullscreenVertexOutput) -> @location(0) vec4<f32> {
     let pixel = half_pixel * 2;
     let z = distance_at(pixel);
     // Near the eye a radius that looks alike at each distance, then one as between houses, from afar as between quarters.
-    let radius = max(clamp(z * 0.07, 0.8, 16.0), z * 0.012);
+    let radius = max(clamp(z * 0.085, 0.8, 20.0), z * 0.014);
     let radius_px = radius * relief.lens.w / z;
     if z >= FARTHEST {
         return vec4(1.0, z, 0.0, 0.0);
@@ -90,8 +90,7 @@ fn gather(in: FullscreenVertexOutput) -> @location(0) vec4<f32> {
         let above = max(dot(v, n) - bias, 0.0) / max(far, 1e-3);
         taken += above * max(1.0 - far * far / (radius * radius), 0.0);
     }
-    let open = 1.0 - clamp(taken / f32(SAMPLES) * 2.6, 0.0, 1.0);
-    return vec4(open, z, 0.0, 0.0);
+    return vec4(exp(-taken / f32(SAMPLES) * 10.0), z, 0.0, 0.0);
 }
 
 // Second pass, at half the size: the mean of four by four on the same surface, so that each turn of the spiral counts once.
@@ -144,9 +143,11 @@ fn dome_at(pixel: vec2<i32>) -> f32 {
         let angle = f32(i) * 0.7853982 + 0.3926991;
         let reach = select(1.0, 2.0, (i & 1) == 1) * radius;
         let other = log2(distance_at(pixel + vec2<i32>(round(vec2(cos(angle), sin(angle)) * reach))));
-        sum += clamp(here - other, 0.0, 0.08);
+        sum += clamp(here - other, 0.0, 0.04);
     }
-    return exp(-sum * 0.125 * 200.0);
+    // From afar points are fewer than pixels and stand before each other everywhere.
+    let strength = 90.0 * clamp(point_px / relief.what.z, 0.25, 1.0);
+    return max(exp(-sum * 0.125 * strength), 0.25);
 }
 
 // Third pass: into the picture.

@@ -59,7 +59,7 @@ fn dark_rise(rise: f32) -> f32 {
 
 // A point of a scan in the dark model: `grey` is how bright the scanner saw it, `rise` metres above the ground of the city.
 fn scan_shade(grey: f32, rise: f32) -> vec3<f32> {
-    let tint = mix(vec3(0.030, 0.075, 0.110), vec3(0.085, 0.190, 0.255), dark_rise(rise * 2.0));
+    let tint = mix(vec3(0.014, 0.038, 0.058), vec3(0.080, 0.170, 0.230), dark_rise(rise * 1.6));
     return tint * (0.35 + 1.1 * sqrt(max(grey, 0.0)));
 }
 

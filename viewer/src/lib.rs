@@ -29,6 +29,7 @@ mod detail;
 mod dissolve;
 mod driver;
 mod edges;
+mod facade_picture;
 mod fade;
 mod failure;
 mod feature_table;

@@ -3,20 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use bevy::{
-    asset::{RenderAssetUsages, load_internal_asset, uuid_handle},
-    image::{ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerDescriptor},
+    asset::{load_internal_asset, uuid_handle},
     mesh::MeshVertexBufferLayoutRef,
     pbr::{MaterialPipeline, MaterialPipelineKey},
     prelude::*,
-    render::render_resource::{
-        AsBindGroup, Extent3d, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError, TextureDimension,
-        TextureFormat,
-    },
+    render::render_resource::{AsBindGroup, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError},
     shader::ShaderRef,
 };
 
 use crate::{
     content::DrawMaterial,
+    facade_picture::decode_picture,
     look::Look,
     style::{Drawing, Shading},
 };
@@ -26,9 +23,6 @@ const WATER_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0
 const CITY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7703");
 const STYLE_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7705");
 const SKY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7704");
-
-/// Largest side of a picture from a tile, pixels; larger ones are scaled down.
-const MAX_PICTURE_SIDE: u32 = 2048;
 
 /// Size of a scan point, metres.
 const POINT_SIZE_M: f32 = 0.35;
@@ -459,11 +453,7 @@ impl Materials {
     }
 
     /// The twin of a material for what fades.
-    pub fn fading(
-        &mut self,
-        plain: &Handle<CityMaterial>,
-        assets: &mut Assets<CityMaterial>,
-    ) -> Handle<CityMaterial> {
+    pub fn fading(&mut self, plain: &Handle<CityMaterial>, assets: &mut Assets<CityMaterial>) -> Handle<CityMaterial> {
         if let Some(twin) = self.fading.get(&plain.id()) {
             return twin.clone();
         }
@@ -490,90 +480,6 @@ fn is_last<A: Asset>(handle: &Handle<A>) -> bool {
     }
 }
 
-/// A picture with its mip levels; `None` when it cannot be decoded.
-fn decode_picture(bytes: &[u8], anisotropy: u16) -> Option<Image> {
-    let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().ok()?;
-    let mut limits = image::Limits::default();
-    limits.max_image_width = Some(16_384);
-    limits.max_image_height = Some(16_384);
-    limits.max_alloc = Some(512 << 20);
-    reader.limits(limits);
-    let decoded = match reader.decode() {
-        Ok(decoded) => decoded,
-        Err(error) => {
-            tracing::warn!("a picture of a tile is not readable: {error}");
-            return None;
-        }
-    };
-    let decoded = if decoded.width().max(decoded.height()) > MAX_PICTURE_SIDE {
-        decoded.resize(MAX_PICTURE_SIDE, MAX_PICTURE_SIDE, image::imageops::FilterType::Triangle)
-    } else {
-        decoded
-    };
-    let rgba = decoded.into_rgba8();
-    let (width, height) = rgba.dimensions();
-    let (data, levels) = mip_chain(rgba.into_raw(), width, height);
-    let mut image = Image::new_uninit(
-        Extent3d { width, height, depth_or_array_layers: 1 },
-        TextureDimension::D2,
-        TextureFormat::Rgba8UnormSrgb,
-        RenderAssetUsages::RENDER_WORLD,
-    );
-    image.data = Some(data);
-    image.texture_descriptor.mip_level_count = levels;
-    image.sampler = ImageSampler::Descriptor(ImageSamplerDescriptor {
-        address_mode_u: ImageAddressMode::Repeat,
-        address_mode_v: ImageAddressMode::Repeat,
-        mag_filter: ImageFilterMode::Linear,
-        min_filter: ImageFilterMode::Linear,
-        mipmap_filter: ImageFilterMode::Linear,
-        anisotropy_clamp: anisotropy,
-        ..default()
-    });
-    Some(image)
-}
-
-/// All levels of a picture one after the other, each half the size of the one before, and their number.
-/// Colours are averaged as light, not as sRGB numbers: far facades keep their brightness.
-fn mip_chain(level: Vec<u8>, width: u32, height: u32) -> (Vec<u8>, u32) {
-    let linear: Vec<f32> = (0..=255u8)
-        .map(|byte| {
-            let s = f32::from(byte) / 255.0;
-            if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) }
-        })
-        .collect();
-    let to_srgb = |light: f32| {
-        let s = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
-        (s * 255.0 + 0.5) as u8
-    };
-    let mut data = level.clone();
-    let (mut current, mut w, mut h, mut levels) = (level, width as usize, height as usize, 1);
-    while w > 1 || h > 1 {
-        let (next_w, next_h) = ((w / 2).max(1), (h / 2).max(1));
-        let mut next = Vec::with_capacity(next_w * next_h * 4);
-        for y in 0..next_h {
-            for x in 0..next_w {
-                for channel in 0..4 {
-                    let at = |dx: usize, dy: usize| {
-                        let (sx, sy) = ((x * 2 + dx).min(w - 1), (y * 2 + dy).min(h - 1));
-                        current[(sy * w + sx) * 4 + channel]
-                    };
-                    let four = [at(0, 0), at(1, 0), at(0, 1), at(1, 1)];
-                    next.push(if channel == 3 {
-                        (four.iter().map(|&a| u32::from(a)).sum::<u32>() / 4) as u8
-                    } else {
-                        to_srgb(four.iter().map(|&c| linear[usize::from(c)]).sum::<f32>() * 0.25)
-                    });
-                }
-            }
-        }
-        data.extend_from_slice(&next);
-        (current, w, h) = (next, next_w, next_h);
-        levels += 1;
-    }
-    (data, levels)
-}
-
 /// Puts the shaders and materials into the app.
 pub struct CityMaterialPlugin;
 
@@ -592,16 +498,6 @@ impl Plugin for CityMaterialPlugin {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mips_average_light_and_end_at_one_pixel() {
-        let checker = [[0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 255], [0, 0, 0, 255]].concat();
-        let (data, levels) = mip_chain(checker, 2, 2);
-        assert_eq!((levels, data.len()), (2, 20));
-        assert_eq!(data[16], 188, "half the light is 188 in sRGB, not 128");
-        let (data, levels) = mip_chain(vec![9; 5 * 3 * 4], 5, 3);
-        assert_eq!((levels, data.len()), (3, (15 + 2 + 1) * 4));
-    }
 
     #[test]
     fn kinds_follow_material_names_then_classes() {

@@ -61,10 +61,7 @@ impl Plugin for ReliefPlugin {
             )
             .add_systems(
                 Core3d,
-                lay_relief
-                    .after(main_opaque_pass_3d)
-                    .before(main_transparent_pass_3d)
-                    .in_set(Core3dSystems::MainPass),
+                lay_relief.after(main_opaque_pass_3d).before(main_transparent_pass_3d).in_set(Core3dSystems::MainPass),
             );
     }
 }
@@ -183,11 +180,7 @@ fn prepare_textures(
                 &device,
                 TextureDescriptor {
                     label: Some(label),
-                    size: Extent3d {
-                        width: size.x.div_ceil(2),
-                        height: size.y.div_ceil(2),
-                        depth_or_array_layers: 1,
-                    },
+                    size: Extent3d { width: size.x.div_ceil(2), height: size.y.div_ceil(2), depth_or_array_layers: 1 },
                     mip_level_count: 1,
                     sample_count: 1,
                     dimension: TextureDimension::D2,
@@ -259,7 +252,6 @@ fn lay_relief(
         draw("relief_soften", softened, soften, rough);
     }
     let picture = target.post_process_write();
-    let all =
-        group(Pass::Apply, &BindGroupEntries::sequential((uniform, depth.view(), softened, picture.source)));
+    let all = group(Pass::Apply, &BindGroupEntries::sequential((uniform, depth.view(), softened, picture.source)));
     draw("relief_apply", picture.destination, apply, all);
 }

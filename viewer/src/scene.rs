@@ -38,9 +38,10 @@ use crate::{
     sift::{Sift, resolve_peel},
     sleeve::lay_sleeves,
     soil::lay_soil,
-    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
+    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, take_tiles},
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
+    tile_part::rebase_tiles,
 };
 
 /// Side of a shadow map, pixels.

@@ -28,7 +28,6 @@ use crate::{
     failure::{FIRST_WAIT, Failure},
     loader::{FINISHED_WAITING, Finished, Job, Queue, SiftOf, edge_meshes, work},
     material::{CityMaterial, Materials},
-    origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
     style::{Drawing, Style},
@@ -587,20 +586,6 @@ fn forget_oldest(streaming: &mut Streaming, commands: &mut Commands, materials: 
         }
     }
     materials.forget_unused();
-}
-
-/// Moves everything when the render origin has moved.
-pub fn rebase_tiles(origin: Res<Origin>, mut tiles: Query<(&TileEntity, &mut Transform)>) {
-    if !origin.is_changed() {
-        return;
-    }
-    for (tile, mut transform) in &mut tiles {
-        transform.translation = place_of(&origin.0, tile);
-    }
-}
-
-fn place_of(origin: &RenderOrigin, tile: &TileEntity) -> Vec3 {
-    origin.render_from_city(tile.origin)
 }
 
 #[cfg(test)]

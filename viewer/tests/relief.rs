@@ -106,8 +106,9 @@ fn points_of_a_scan_have_edges_and_the_colour_of_a_dark_model() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let city = stored_city(folder.path());
     let camera = format!("look={},{},3;distance=60;heading=0;pitch=-40", MIDDLE.x, MIDDLE.y);
-    let draw =
-        |name: &str, style: &str, relief: &str| picture(&city, name, &format!("on=scan&st={style}&re={relief}"), &camera);
+    let draw = |name: &str, style: &str, relief: &str| {
+        picture(&city, name, &format!("on=scan&st={style}&re={relief}"), &camera)
+    };
     for style in ["realistic", "paper", "dark"] {
         let without = draw(&format!("scan-{style}-none"), style, "none");
         let with = draw(&format!("scan-{style}"), style, "points");
