@@ -139,14 +139,17 @@ fn dome_at(pixel: vec2<i32>) -> f32 {
     let point_px = 0.35 * relief.lens.w / z;
     let radius = clamp(point_px * 0.8, 1.0 * relief.what.z, 8.0 * relief.what.z);
     var sum = 0.0;
-    for (var i = 0; i < 8; i += 1) {
+    for (var i = 0; i < 4; i += 1) {
         let angle = f32(i) * 0.7853982 + 0.3926991;
         let reach = select(1.0, 2.0, (i & 1) == 1) * radius;
-        let other = log2(distance_at(pixel + vec2<i32>(round(vec2(cos(angle), sin(angle)) * reach))));
-        sum += clamp(here - other, 0.0, 0.04);
+        let along = vec2<i32>(round(vec2(cos(angle), sin(angle)) * reach));
+        // Both sides together: a plane that is seen aslant has as much before it as behind and stays as it is.
+        let before = here - log2(distance_at(pixel + along));
+        let behind = here - log2(distance_at(pixel - along));
+        sum += clamp(max(before, -0.04) + max(behind, -0.04), 0.0, 0.04);
     }
     // From afar points are fewer than pixels and stand before each other everywhere.
-    let strength = 90.0 * clamp(point_px / relief.what.z, 0.25, 1.0);
+    let strength = 110.0 * clamp(point_px / relief.what.z, 0.25, 1.0);
     return max(exp(-sum * 0.125 * strength), 0.25);
 }
 

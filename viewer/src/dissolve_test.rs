@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use bevy::{
+    anti_alias::fxaa::Fxaa,
     camera::{ImageRenderTarget, RenderTarget},
     time::TimeUpdateStrategy,
 };
@@ -100,7 +101,8 @@ fn app(folder: &Path) -> (App, Handle<Image>) {
     app.insert_resource(TimeUpdateStrategy::ManualDuration(FRAME));
     app.add_plugins(OverlayPlugin { is_hidden: true });
     let image = ImageRenderTarget { handle: target.clone(), scale_factor: 1.0 };
-    app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(image))));
+    // Smoothed edges would mix the two colours.
+    app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(image)))).remove::<Fxaa>();
     app.finish();
     app.cleanup();
     (app, target)
