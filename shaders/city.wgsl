@@ -7,7 +7,7 @@
 }
 #import groundline::look::{Look, sky_light, haze_light, haze_share, border_share, is_taken, is_dug, noise2, tone}
 #import groundline::water::water_colour
-#import groundline::style::{class_shade, paper_sky, paper_light, paper_albedo, dark_sky, dark_rise, dark_colour}
+#import groundline::style::{class_shade, paper_sky, paper_light, paper_albedo, dark_sky, dark_rise, dark_colour, scan_shade}
 
 struct Surface {
     base: vec4<f32>,
@@ -56,6 +56,9 @@ struct Varying {
     @location(1) normal: vec3<f32>,
     @location(2) uv: vec2<f32>,
     @location(3) colour: vec4<f32>,
+#ifdef FADE
+    @location(4) @interpolate(flat) fade: u32,
+#endif
 }
 
 @vertex
@@ -74,6 +77,9 @@ fn vertex(in: Vertex) -> Varying {
 #endif
     out.uv = in.uv;
     out.colour = in.colour;
+#ifdef FADE
+    out.fade = mesh_functions::get_tag(in.instance);
+#endif
     out.clip = position_world_to_clip(out.world);
     // Pull ribbons that lie on other surfaces a little towards the eye (reversed depth: larger is nearer).
     out.clip.z *= 1.0 + surface.what.y;
@@ -100,8 +106,13 @@ fn sun_shadow(world: vec3<f32>, n: vec3<f32>, pixel: vec2<f32>) -> f32 {
         return 1.0;
     }
 #endif
-    let depth = (view.view_from_world * vec4(world, 1.0)).z;
-    return shadows::fetch_directional_shadow(0u, vec4(world, 1.0), n, depth, pixel);
+    var lit = world;
+#ifdef FADE
+    // The other tile may lie a little above this one and is no cover (no tile is off by more than two hundredths).
+    lit += surface.look.sun.xyz * distance(world, view.world_position) * 0.02;
+#endif
+    let depth = (view.view_from_world * vec4(lit, 1.0)).z;
+    return shadows::fetch_directional_shadow(0u, vec4(lit, 1.0), n, depth, pixel);
 }
 
 // Lines `width` pixels wide wherever `value` is a multiple of `step`.
@@ -115,6 +126,15 @@ fn rule_lines(value: f32, step: f32, width: f32) -> f32 {
 
 @fragment
 fn fragment(in: Varying) -> @location(0) vec4<f32> {
+#ifdef FADE
+    // Two tiles that take each other's place share the pixels (viewer/src/fade.rs): a fixed pattern without grain, after
+    // J. Jimenez, Next generation post processing in Call of Duty (2014).
+    let pattern = fract(52.9829189 * fract(dot(floor(in.clip.xy), vec2(0.06711056, 0.00583715))));
+    let level = u32(pattern * 256.0);
+    if in.fade > 0u && (level < ((in.fade - 1u) & 255u)) == (in.fade > 256u) {
+        discard;
+    }
+#endif
 #ifdef CUT
     let look = surface.look;
     let kind = i32(surface.what.x);
@@ -207,6 +227,11 @@ fn face_shade(kind: i32) -> vec3<f32> {
 }
 #endif
 
+// The alpha of a solid surface tells relief.wgsl how far corners are darkened, 0 to 1, or that it is a point of a scan.
+fn relief_alpha(kind: i32, share: f32) -> f32 {
+    return select(1.0 - 0.5 * clamp(share, 0.0, 1.0), 0.25, kind == POINTS);
+}
+
 fn shade(in: Varying) -> vec4<f32> {
     let look = surface.look;
     let kind = i32(surface.what.x);
@@ -230,7 +255,7 @@ fn shade(in: Varying) -> vec4<f32> {
     if kind == SOIL {
         // The floor of a trench lies in its own shade.
         let own = select(1.0, 0.62, n.y > 0.7 && look.cut.counts.x < 0.5);
-        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own * face_shade(SOIL), 1.0);
+        return vec4(soil_colour(place, in.uv.x, in.uv.y, n, distance) * own * face_shade(SOIL), relief_alpha(SOIL, 0.7));
     }
 #endif
     if kind == ROOM {
@@ -285,11 +310,17 @@ fn shade(in: Varying) -> vec4<f32> {
         return vec4(0.085, 0.400, 0.560, 0.72 * crowd * tall * (1.0 - veil));
     }
     if is_classed {
-        return vec4(mix(albedo * class_shade(look, n, 1.0) * 0.80, sky, max(haze * 0.4, border)), 1.0);
+        let classed = mix(albedo * class_shade(look, n, 1.0) * 0.80, sky, max(haze * 0.4, border));
+        return vec4(classed, relief_alpha(kind, 0.4 * (1.0 - veil)));
     }
     var dark = dark_colour(look, kind, n, height, in.world.y - look.high.w);
-    if kind == PIPE || kind == STRUCTURE || kind == POINTS {
-        dark = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.5) * (0.12 + 0.06 * n.y);
+    let own_grey = dot(albedo, vec3(0.2126, 0.7152, 0.0722));
+    if kind == PIPE || kind == STRUCTURE {
+        dark = mix(vec3(own_grey), albedo, 0.5) * (0.12 + 0.06 * n.y);
+    }
+    if kind == POINTS {
+        // Light and dark of the scan in the model's own blue, brighter with height as the houses are.
+        dark = scan_shade(own_grey, in.world.y - look.high.w);
     }
     if kind == FACADE && surface.what.z > 0.5 {
         // A few windows burn low, so that houses read as houses; from afar their mean.
@@ -300,7 +331,7 @@ fn shade(in: Varying) -> vec4<f32> {
         let crowd = smoothstep(0.25, 0.70, max(cell_px.x, cell_px.y));
         dark += vec3(0.300, 0.180, 0.075) * mix(window * lit, 0.03, crowd) * (0.6 + 0.4 * look.ambient.w);
     }
-    return vec4(mix(dark, sky, veil), 1.0);
+    return vec4(mix(dark, sky, veil), relief_alpha(kind, select(0.9, 0.0, kind == WATER) * (1.0 - veil)));
 #else
     let shadow = sun_shadow(in.world, n, in.clip.xy);
 #ifdef PAPER
@@ -311,21 +342,25 @@ fn shade(in: Varying) -> vec4<f32> {
         return vec4(0.040, 0.046, 0.055, 0.82 * crowd * (1.0 - veil));
     }
     if is_classed {
-        return vec4(mix(albedo * class_shade(look, n, shadow), sky, max(haze * 0.4, border)), 1.0);
+        let classed = mix(albedo * class_shade(look, n, shadow), sky, max(haze * 0.4, border));
+        return vec4(classed, relief_alpha(kind, 0.4 * (1.0 - veil)));
     }
     var paint = paper_albedo(kind, n, place, height);
     if kind == PIPE || kind == STRUCTURE || kind == POINTS {
         // Some of their own colour, so that pipes and scans can be told apart.
         paint = mix(vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722))), albedo, 0.45) * 0.4 + 0.42;
     }
-    return vec4(mix(paint * paper_light(look, n, shadow), sky, max(haze * 0.75, border)), 1.0);
+    let shown = mix(paint * paper_light(look, n, shadow), sky, max(haze * 0.75, border));
+    return vec4(shown, relief_alpha(kind, select(0.85, 0.0, kind == WATER) * (1.0 - veil)));
 #else
     if is_classed {
         let veiled = tone(look, haze_light(look, -v));
-        return vec4(mix(albedo * class_shade(look, n, shadow), veiled, max(haze * 0.4, border)), 1.0);
+        let classed = mix(albedo * class_shade(look, n, shadow), veiled, max(haze * 0.4, border));
+        return vec4(classed, relief_alpha(kind, 0.4 * (1.0 - veil)));
     }
     let sun_cos = dot(n, look.sun.xyz);
     var light = ambient_light(n);
+    let light_from_sky = light.g;
     var shine = vec3(0.0);
     var out_light = vec3(0.0);
     switch kind {
@@ -410,7 +445,11 @@ fn shade(in: Varying) -> vec4<f32> {
     let shown = tone(look, out_light);
     // Beside coloured objects the rest steps back.
     let grey = vec3(dot(shown, vec3(0.2126, 0.7152, 0.0722)));
-    return vec4(mix(shown, mix(grey, shown, 0.35) * 0.9 + 0.03, look.style.y), 1.0);
+    let beside = mix(shown, mix(grey, shown, 0.35) * 0.9 + 0.03, look.style.y);
+    // Corners keep light from the sky away, not from the sun; haze lies before them.
+    let from_sun = look.sun_colour.g * max(sun_cos, 0.0) * shadow * look.sun.w;
+    let open = mix(1.0, 0.65, from_sun / (from_sun + light_from_sky));
+    return vec4(beside, relief_alpha(kind, select(open, 0.0, kind == WATER) * (1.0 - veil)));
 #endif
 #endif
 #endif

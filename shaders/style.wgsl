@@ -57,6 +57,12 @@ fn dark_rise(rise: f32) -> f32 {
     return 1.0 - exp(-max(rise - 4.0, 0.0) / 60.0);
 }
 
+// A point of a scan in the dark model: `grey` is how bright the scanner saw it, `rise` metres above the ground of the city.
+fn scan_shade(grey: f32, rise: f32) -> vec3<f32> {
+    let tint = mix(vec3(0.014, 0.038, 0.058), vec3(0.080, 0.170, 0.230), dark_rise(rise * 1.6));
+    return tint * (0.35 + 1.1 * sqrt(max(grey, 0.0)));
+}
+
 // Building, tree or ground of the dark model; `rise` is metres above the ground of the city.
 fn dark_colour(look: Look, kind: i32, n: vec3<f32>, height: f32, rise: f32) -> vec3<f32> {
     let key = normalize(vec3(-0.45, 0.80, 0.40));

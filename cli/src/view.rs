@@ -8,7 +8,7 @@ use groundline_engine::{
     store::City,
 };
 use groundline_viewer::{
-    Cut, Cuts, Labels, Language, Peel, Profile, SceneOptions, Style, Theme, ViewOptions, bookmark,
+    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ViewOptions, bookmark,
     peel::{self, Focus, Storeys},
     view_string,
 };
@@ -77,6 +77,10 @@ pub struct Scene {
     /// as glass, with pipes and galleries).
     #[arg(long)]
     pub style: Option<Style>,
+    /// What makes shapes legible: corners (darker where the sky does not reach), points (edges in scans), both with a comma, or
+    /// none; else as last chosen in the window.
+    #[arg(long, value_name = "LIST")]
+    pub relief: Option<Relief>,
     /// Colour objects by an attribute, with a legend: class, stage, height, age, or any key; pipe:diameter_mm or LAYER:KEY for a
     /// class or a layer alone.
     #[arg(long, value_name = "KEY")]
@@ -115,6 +119,7 @@ impl Scene {
         scene.is_below |= self.below;
         scene.detail = self.detail.or(scene.detail);
         scene.style = self.style.unwrap_or(scene.style);
+        scene.relief = self.relief.or(scene.relief);
         scene.colour_by = self.colour_by.clone().or(scene.colour_by);
         if !self.cut.is_empty() {
             let cuts = self.cut.iter().map(|text| read_cut(text, city)).collect::<Result<_>>()?;

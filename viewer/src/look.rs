@@ -168,6 +168,11 @@ impl Look {
         }
     }
 
+    /// Whether anything is cut away.
+    pub fn is_cut(&self) -> bool {
+        self.cut.counts.x > 0.5 || self.cut.counts.y > 0.5
+    }
+
     /// Style, and whether below ground is shown.
     pub fn drawing(&self) -> Drawing {
         let style = Style::ALL.get(self.style.x as usize).copied().unwrap_or_default();

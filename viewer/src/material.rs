@@ -1,22 +1,19 @@
 //! The two materials: every surface of the city, and the sky.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bevy::{
-    asset::{RenderAssetUsages, load_internal_asset, uuid_handle},
-    image::{ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerDescriptor},
+    asset::{load_internal_asset, uuid_handle},
     mesh::MeshVertexBufferLayoutRef,
     pbr::{MaterialPipeline, MaterialPipelineKey},
     prelude::*,
-    render::render_resource::{
-        AsBindGroup, Extent3d, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError, TextureDimension,
-        TextureFormat,
-    },
+    render::render_resource::{AsBindGroup, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError},
     shader::ShaderRef,
 };
 
 use crate::{
     content::DrawMaterial,
+    facade_picture::decode_picture,
     look::Look,
     style::{Drawing, Shading},
 };
@@ -26,9 +23,6 @@ const WATER_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0
 const CITY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7703");
 const STYLE_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7705");
 const SKY_SHADER: Handle<Shader> = uuid_handle!("2f7ef0f6-5d6b-4f11-9a2c-5b1f0a3d7704");
-
-/// Largest side of a picture from a tile, pixels; larger ones are scaled down.
-const MAX_PICTURE_SIDE: u32 = 2048;
 
 /// Size of a scan point, metres.
 const POINT_SIZE_M: f32 = 0.35;
@@ -169,6 +163,11 @@ impl Kind {
         )
     }
 
+    /// Whether it is seen through in every style.
+    pub fn is_always_blended(self) -> bool {
+        matches!(self, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room)
+    }
+
     /// Whether it encloses something that a plane can cut.
     pub fn is_solid(self) -> bool {
         matches!(self, Kind::Facade | Kind::Roof | Kind::Other | Kind::Pipe | Kind::Structure)
@@ -227,6 +226,7 @@ pub struct CityMaterial {
     is_blended: bool,
     shading: Shading,
     is_cut: bool,
+    is_fading: bool,
 }
 
 /// Which pipeline a material wants.
@@ -234,11 +234,12 @@ pub struct CityMaterial {
 pub struct Wanted {
     shading: Shading,
     is_cut: bool,
+    is_fading: bool,
 }
 
 impl From<&CityMaterial> for Wanted {
     fn from(material: &CityMaterial) -> Self {
-        Self { shading: material.shading, is_cut: material.is_cut }
+        Self { shading: material.shading, is_cut: material.is_cut, is_fading: material.is_fading }
     }
 }
 
@@ -258,6 +259,7 @@ impl CityMaterial {
             is_blended: false,
             shading: Shading::default(),
             is_cut: false,
+            is_fading: false,
         };
         material.set_look(look);
         material
@@ -273,9 +275,8 @@ impl CityMaterial {
         let is_wall = self.kind == Kind::Structure && look.style.z > 0.5;
         let is_solid = is_wall || matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
         let is_seen_through = drawing.is_glass() && !is_solid;
-        self.is_cut = look.cut.counts.x > 0.5 || look.cut.counts.y > 0.5;
-        self.is_blended = matches!(self.kind, Kind::Highlight | Kind::Lines | Kind::Sleeve | Kind::Ghost | Kind::Room)
-            || is_seen_through;
+        self.is_cut = look.is_cut();
+        self.is_blended = self.kind.is_always_blended() || is_seen_through;
         self.shading = drawing.shading();
     }
 }
@@ -328,7 +329,8 @@ impl Material for CityMaterial {
             let shading = key.bind_group_data.shading.definition();
             // Leaving pixels out costs the early test of depth, so what is cut has a pipeline of its own.
             let cut = key.bind_group_data.is_cut.then_some("CUT");
-            for definition in shading.into_iter().chain(cut) {
+            let fade = key.bind_group_data.is_fading.then_some("FADE");
+            for definition in shading.into_iter().chain(cut).chain(fade) {
                 descriptor.vertex.shader_defs.push(definition.into());
                 if let Some(fragment) = &mut descriptor.fragment {
                     fragment.shader_defs.push(definition.into());
@@ -396,6 +398,8 @@ impl Material for SkyMaterial {
 pub struct Materials {
     by_key: HashMap<MaterialKey, Handle<CityMaterial>>,
     pictures: HashMap<u64, Option<Handle<Image>>>,
+    /// Of some of them, the twin that fades.
+    fading: HashMap<AssetId<CityMaterial>, Handle<CityMaterial>>,
     /// The light they are drawn in.
     pub look: Look,
     /// Renders in software: anisotropic filtering, which costs a graphics card nothing, can cost minutes there.
@@ -448,10 +452,23 @@ impl Materials {
             .clone()
     }
 
+    /// The twin of a material for what fades.
+    pub fn fading(&mut self, plain: &Handle<CityMaterial>, assets: &mut Assets<CityMaterial>) -> Handle<CityMaterial> {
+        if let Some(twin) = self.fading.get(&plain.id()) {
+            return twin.clone();
+        }
+        let Some(material) = assets.get(plain) else { return plain.clone() };
+        let twin = assets.add(CityMaterial { is_fading: true, ..material.clone() });
+        self.fading.insert(plain.id(), twin.clone());
+        twin
+    }
+
     /// Forgets materials and pictures that nothing draws any more.
     pub fn forget_unused(&mut self) {
         // A handle held here and by nobody else has a strong count of one.
         self.by_key.retain(|_, handle| !is_last(handle));
+        let used: HashSet<_> = self.by_key.values().map(Handle::id).collect();
+        self.fading.retain(|plain, _| used.contains(plain));
         self.pictures.retain(|_, handle| !handle.as_ref().is_some_and(is_last));
     }
 }
@@ -461,90 +478,6 @@ fn is_last<A: Asset>(handle: &Handle<A>) -> bool {
         Handle::Strong(strong) => std::sync::Arc::strong_count(strong) == 1,
         Handle::Uuid(..) => false,
     }
-}
-
-/// A picture with its mip levels; `None` when it cannot be decoded.
-fn decode_picture(bytes: &[u8], anisotropy: u16) -> Option<Image> {
-    let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().ok()?;
-    let mut limits = image::Limits::default();
-    limits.max_image_width = Some(16_384);
-    limits.max_image_height = Some(16_384);
-    limits.max_alloc = Some(512 << 20);
-    reader.limits(limits);
-    let decoded = match reader.decode() {
-        Ok(decoded) => decoded,
-        Err(error) => {
-            tracing::warn!("a picture of a tile is not readable: {error}");
-            return None;
-        }
-    };
-    let decoded = if decoded.width().max(decoded.height()) > MAX_PICTURE_SIDE {
-        decoded.resize(MAX_PICTURE_SIDE, MAX_PICTURE_SIDE, image::imageops::FilterType::Triangle)
-    } else {
-        decoded
-    };
-    let rgba = decoded.into_rgba8();
-    let (width, height) = rgba.dimensions();
-    let (data, levels) = mip_chain(rgba.into_raw(), width, height);
-    let mut image = Image::new_uninit(
-        Extent3d { width, height, depth_or_array_layers: 1 },
-        TextureDimension::D2,
-        TextureFormat::Rgba8UnormSrgb,
-        RenderAssetUsages::RENDER_WORLD,
-    );
-    image.data = Some(data);
-    image.texture_descriptor.mip_level_count = levels;
-    image.sampler = ImageSampler::Descriptor(ImageSamplerDescriptor {
-        address_mode_u: ImageAddressMode::Repeat,
-        address_mode_v: ImageAddressMode::Repeat,
-        mag_filter: ImageFilterMode::Linear,
-        min_filter: ImageFilterMode::Linear,
-        mipmap_filter: ImageFilterMode::Linear,
-        anisotropy_clamp: anisotropy,
-        ..default()
-    });
-    Some(image)
-}
-
-/// All levels of a picture one after the other, each half the size of the one before, and their number.
-/// Colours are averaged as light, not as sRGB numbers: far facades keep their brightness.
-fn mip_chain(level: Vec<u8>, width: u32, height: u32) -> (Vec<u8>, u32) {
-    let linear: Vec<f32> = (0..=255u8)
-        .map(|byte| {
-            let s = f32::from(byte) / 255.0;
-            if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) }
-        })
-        .collect();
-    let to_srgb = |light: f32| {
-        let s = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
-        (s * 255.0 + 0.5) as u8
-    };
-    let mut data = level.clone();
-    let (mut current, mut w, mut h, mut levels) = (level, width as usize, height as usize, 1);
-    while w > 1 || h > 1 {
-        let (next_w, next_h) = ((w / 2).max(1), (h / 2).max(1));
-        let mut next = Vec::with_capacity(next_w * next_h * 4);
-        for y in 0..next_h {
-            for x in 0..next_w {
-                for channel in 0..4 {
-                    let at = |dx: usize, dy: usize| {
-                        let (sx, sy) = ((x * 2 + dx).min(w - 1), (y * 2 + dy).min(h - 1));
-                        current[(sy * w + sx) * 4 + channel]
-                    };
-                    let four = [at(0, 0), at(1, 0), at(0, 1), at(1, 1)];
-                    next.push(if channel == 3 {
-                        (four.iter().map(|&a| u32::from(a)).sum::<u32>() / 4) as u8
-                    } else {
-                        to_srgb(four.iter().map(|&c| linear[usize::from(c)]).sum::<f32>() * 0.25)
-                    });
-                }
-            }
-        }
-        data.extend_from_slice(&next);
-        (current, w, h) = (next, next_w, next_h);
-        levels += 1;
-    }
-    (data, levels)
 }
 
 /// Puts the shaders and materials into the app.
@@ -565,16 +498,6 @@ impl Plugin for CityMaterialPlugin {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mips_average_light_and_end_at_one_pixel() {
-        let checker = [[0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 255], [0, 0, 0, 255]].concat();
-        let (data, levels) = mip_chain(checker, 2, 2);
-        assert_eq!((levels, data.len()), (2, 20));
-        assert_eq!(data[16], 188, "half the light is 188 in sRGB, not 128");
-        let (data, levels) = mip_chain(vec![9; 5 * 3 * 4], 5, 3);
-        assert_eq!((levels, data.len()), (3, (15 + 2 + 1) * 4));
-    }
 
     #[test]
     fn kinds_follow_material_names_then_classes() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     annotation::Annotation, camera::CameraChoice, cut::Cuts, draw_count::DrawCount, label::Labels,
-    measure::Measurement, peel::Peel, profile::Profile, style::Style, sun::Moment, theme::Theme,
+    measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment, theme::Theme,
     view_string::Selection,
 };
 
@@ -90,6 +90,8 @@ pub struct SceneOptions {
     pub live: Option<LiveState>,
     /// How the city is drawn.
     pub style: Style,
+    /// Whether corners are darker and points of a scan have edges; as the person likes it, or both, without one.
+    pub relief: Option<Relief>,
     /// The attribute that objects are coloured by: `class`, `stage`, `height`, `age` or a key; `CLASS:KEY` or `LAYER:KEY` for
     /// those objects alone.
     pub colour_by: Option<String>,

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bevy::prelude::{DetectChanges as _, DetectChangesMut as _, ResMut, Resource};
+use bevy::prelude::{DetectChanges as _, DetectChangesMut as _, Local, Res, ResMut, Resource};
 use serde::{Deserialize, Serialize};
 
-use crate::{key::Action, profile::Profile, theme::Theme};
+use crate::{key::Action, profile::Profile, relief::Relief, theme::Theme};
 
 /// Sizes of text and panels that can be chosen, percent.
 pub const SCALES: [u16; 8] = [100, 110, 125, 150, 175, 200, 250, 300];
@@ -27,6 +27,8 @@ pub struct Preferences {
     pub theme: Theme,
     /// Size of text and panels, percent.
     pub scale_percent: u16,
+    /// Whether corners are darker and points of a scan have edges.
+    pub relief: Relief,
     /// The first tips have been read.
     pub has_read_tips: bool,
     #[serde(skip)]
@@ -42,6 +44,7 @@ impl Default for Preferences {
             navigation: Profile::default(),
             theme: Theme::default(),
             scale_percent: 100,
+            relief: Relief::default(),
             has_read_tips: false,
             path: None,
             kept: None,
@@ -114,6 +117,14 @@ fn stepped(percent: u16, is_larger: bool) -> u16 {
     next.unwrap_or(checked(percent))
 }
 
+/// Shows the relief that was chosen in the settings.
+pub fn apply_relief(preferences: Res<Preferences>, mut relief: ResMut<Relief>, mut last: Local<Option<Relief>>) {
+    let before = last.replace(preferences.relief);
+    if before.is_some_and(|before| before != preferences.relief) {
+        relief.set_if_neq(preferences.relief);
+    }
+}
+
 /// Keeps what was changed.
 pub fn keep_preferences(mut preferences: ResMut<Preferences>) {
     if preferences.is_changed()
@@ -137,10 +148,12 @@ mod tests {
         assert!(first.act(Action::Navigate(Profile::Cad)) && first.act(Action::Theme) && first.act(Action::Larger));
         assert!(!first.act(Action::Home), "not theirs");
         first.has_read_tips = true;
+        first.relief.corners = false;
         first.keep().unwrap();
         let second = Preferences::beside(Some(&bookmarks));
         assert_eq!((second.navigation, second.theme), (Profile::Cad, Theme::Light));
         assert_eq!((second.scale_percent, second.has_read_tips), (110, true));
+        assert_eq!(second.relief, Relief { corners: false, points: true });
         let names: Vec<_> = std::fs::read_dir(folder.path().join("deeper")).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing half is left");
     }

@@ -12,7 +12,7 @@ use bevy::{
     core_pipeline::tonemapping::{DebandDither, Tonemapping},
     light::{CascadeShadowConfig, DirectionalLightShadowMap, NotShadowCaster, cluster::ClusterConfig},
     prelude::*,
-    render::{renderer::RenderAdapterInfo, view::NoIndirectDrawing},
+    render::{render_resource::TextureUsages, renderer::RenderAdapterInfo, view::NoIndirectDrawing},
 };
 use groundline_engine::{model::CimLevel, tile::View};
 
@@ -24,6 +24,7 @@ use crate::{
     colouring::{Colouring, colour_tiles, read_colours},
     cut::Cuts,
     desk::Desk,
+    dissolve::{DissolvePlugin, dissolve, rehearse},
     indoors::{Indoors, feel_walls},
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
@@ -31,13 +32,16 @@ use crate::{
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::{drawn_extent, lay_plane},
+    relief::{ReliefView, set_relief},
+    relief_pass::ReliefPlugin,
     sea::{SeaDone, extend_sea},
     sift::{Sift, resolve_peel},
     sleeve::lay_sleeves,
     soil::lay_soil,
-    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, rebase_tiles, take_tiles},
+    stream::{Detail, ShownLayers, add_edges, change_detail, choose_tiles, take_tiles},
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
+    tile_part::rebase_tiles,
 };
 
 /// Side of a shadow map, pixels.
@@ -47,7 +51,7 @@ const SHADOW_MAP_SIDE: usize = 2048;
 const SUNK_M: f64 = 0.3;
 
 /// Nearest distance that is drawn, metres.
-const NEAR_M: f32 = 0.5;
+pub const NEAR_M: f32 = 0.5;
 
 /// The city that is shown.
 #[derive(Resource, Clone)]
@@ -163,7 +167,7 @@ struct LastLook(Look);
 
 impl Plugin for ScenePlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins(CityMaterialPlugin)
+        app.add_plugins((CityMaterialPlugin, ReliefPlugin, DissolvePlugin))
             .insert_resource(DirectionalLightShadowMap { size: SHADOW_MAP_SIDE })
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))
             .init_resource::<LastLook>()
@@ -178,14 +182,14 @@ impl Plugin for ScenePlugin {
             .add_systems(
                 Update,
                 (
-                    place_camera,
+                    (place_camera, set_relief).chain(),
                     light_scene,
                     (change_detail, resolve_peel).chain(),
                     take_tiles,
                     rebase_tiles,
                     add_edges,
                     (read_colours, colour_tiles).chain(),
-                    (choose_tiles, feel_walls).chain(),
+                    (rehearse, choose_tiles, dissolve, feel_walls).chain(),
                     extend_sea,
                     lay_plane,
                     lay_soil,
@@ -201,9 +205,13 @@ impl Plugin for ScenePlugin {
 /// The camera's components that window and snapshot share; the target is added by each.
 pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
     (
-        Camera3d::default(),
+        // The relief reads the depths.
+        Camera3d {
+            depth_texture_usages: (TextureUsages::RENDER_ATTACHMENT | TextureUsages::TEXTURE_BINDING).into(),
+            ..default()
+        },
         target.unwrap_or_default(),
-        CityCamera,
+        (CityCamera, ReliefView::default()),
         Projection::Perspective(PerspectiveProjection {
             fov: FIELD_OF_VIEW_DEG.to_radians() as f32,
             near: NEAR_M,
@@ -355,6 +363,7 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(scene.labels)
         .insert_resource(scene.peel.clone())
         .insert_resource(scene.style)
+        .insert_resource(scene.relief.unwrap_or_default())
         .insert_resource(Colouring::new(scene.colour_by.clone()))
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
         .insert_resource(Clock { moment, sun })

@@ -70,6 +70,18 @@ pub fn show(
                 if let Some(scale) = choice(ui, texts.get("settings-scale"), preferences.scale_percent, &scales) {
                     preferences.scale_percent = scale;
                 }
+                ui.label(RichText::new(texts.get("settings-relief")).size(12.0).color(MUTED));
+                ui.horizontal_wrapped(|ui| {
+                    // What is shown is what a view may have asked for; what is liked is what the person last chose here.
+                    let mut liked = preferences.bypass_change_detection().relief;
+                    let name = |key| RichText::new(texts.get(key)).size(12.5);
+                    let corners = ui.toggle_value(&mut liked.corners, name("settings-corners")).clicked();
+                    let points = ui.toggle_value(&mut liked.points, name("settings-points")).clicked();
+                    if corners || points {
+                        preferences.relief = liked;
+                    }
+                });
+                ui.end_row();
                 let languages = [(Language::Zh, "中文".to_owned()), (Language::En, "English".to_owned())];
                 if choice(ui, texts.get("settings-language"), texts.language, &languages).is_some() {
                     asked.push(Action::Language);

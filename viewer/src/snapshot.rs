@@ -232,7 +232,7 @@ impl Phases {
 }
 
 /// Bevy without a window, without its own log and without what is not used here.
-fn headless_app() -> App {
+pub fn headless_app() -> App {
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
@@ -252,7 +252,7 @@ fn headless_app() -> App {
     app
 }
 
-fn add_target(app: &mut App, width: u32, height: u32) -> Handle<Image> {
+pub fn add_target(app: &mut App, width: u32, height: u32) -> Handle<Image> {
     let mut image = Image::new_uninit(
         Extent3d { width, height, depth_or_array_layers: 1 },
         TextureDimension::D2,
@@ -315,7 +315,7 @@ fn set_camera_active(app: &mut App, is_active: bool) {
 }
 
 /// Pipelines that are being compiled; an error when one of ours cannot be.
-fn pending_pipelines(app: &App) -> Result<usize, ViewError> {
+pub fn pending_pipelines(app: &App) -> Result<usize, ViewError> {
     let Some(render_app) = app.get_sub_app(RenderApp) else { return Ok(0) };
     let Some(cache) = render_app.world().get_resource::<PipelineCache>() else { return Ok(0) };
     let mut pending = 0;
@@ -344,7 +344,7 @@ fn waiting_for(app: &App) -> String {
 }
 
 /// Pixels of the target, RGBA row by row.
-fn read_back(app: &mut App, target: &Handle<Image>, width: u32, height: u32) -> Result<Vec<u8>, ViewError> {
+pub fn read_back(app: &mut App, target: &Handle<Image>, width: u32, height: u32) -> Result<Vec<u8>, ViewError> {
     let fail = |reason: &str| ViewError::ReadBack(reason.to_owned());
     let render_app = app.get_sub_app(RenderApp).ok_or_else(|| fail("there is no renderer"))?;
     let world = render_app.world();

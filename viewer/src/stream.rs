@@ -24,10 +24,10 @@ use crate::{
     camera::CameraPose,
     city::LayerModel,
     cut::Cuts,
+    fade::{Fades, Part},
     failure::{FIRST_WAIT, Failure},
     loader::{FINISHED_WAITING, Finished, Job, Queue, SiftOf, edge_meshes, work},
     material::{CityMaterial, Materials},
-    origin::RenderOrigin,
     pick::PickTile,
     scene::{Below, Origin, Viewed},
     style::{Drawing, Style},
@@ -36,6 +36,9 @@ use crate::{
 
 /// Triangles handed to the renderer in one frame while a person is watching.
 const UPLOAD_TRIANGLES_A_FRAME: usize = 200_000;
+
+/// Slower frames than this do not show a fade, seconds.
+const SLOWEST_FADING_FRAME_S: f32 = 0.12;
 
 /// What may be needed soon comes after everything that is needed now: added to its urgency.
 const LATER: f64 = 1e9;
@@ -110,6 +113,10 @@ pub struct Streaming {
     pub shown_points: usize,
     /// Wait before a tile that could not be read is tried again; doubles with every try.
     pub first_wait: Duration,
+    /// Tiles that fade into each other.
+    pub fades: Fades,
+    /// Whether the renderer has what fades need.
+    pub can_fade: bool,
 }
 
 /// The finest level of detail that is wanted (CIM1 to CIM7).
@@ -152,6 +159,8 @@ impl Streaming {
             shown_triangles: 0,
             shown_points: 0,
             first_wait: FIRST_WAIT,
+            fades: Fades::default(),
+            can_fade: false,
         }
     }
 
@@ -188,6 +197,14 @@ impl Streaming {
     fn is_stale(&self, key: TileKey) -> bool {
         let sift = self.sift(key.layer);
         matches!(self.tiles.get(&key), Some(TileState::Ready(tile)) if !is_same(&tile.sift, &sift))
+    }
+
+    /// The entities of tiles that fade, and how much of each is drawn.
+    pub fn fading_entities(&self) -> impl Iterator<Item = (Entity, Part)> {
+        self.fades.parts().flat_map(|(key, part)| match self.tiles.get(&key) {
+            Some(TileState::Ready(tile)) => tile.entities.iter().map(|entity| (*entity, part)).collect(),
+            _ => Vec::new(),
+        })
     }
 
     /// Tiles being read.
@@ -262,6 +279,7 @@ pub fn choose_tiles(
     shown_layers: Res<ShownLayers>,
     (below, style, cuts, ahead): (Res<Below>, Res<Style>, Res<Cuts>, Res<Ahead>),
     mut visibility: Query<(&TileEntity, &mut Visibility)>,
+    time: Option<Res<Time<Real>>>,
 ) {
     let streaming = &mut *streaming;
     streaming.frame += 1;
@@ -331,6 +349,13 @@ pub fn choose_tiles(
     wanted.sort_by(|a, b| b.urgency.total_cmp(&a.urgency).then_with(|| b.key.cmp(&a.key)));
     streaming.is_complete = is_complete && wanted.is_empty() && streaming.loading.is_empty();
     ask(streaming, wanted);
+    let clock = time.map_or((0.0, f32::MAX), |time| (time.elapsed_secs_f64(), time.delta_secs()));
+    let may_begin = streaming.can_fade && clock.1 < SLOWEST_FADING_FRAME_S;
+    let parent = |key: TileKey| {
+        let parent = city.0.layers.get(key.layer)?.tree.tile(key.tile).parent?;
+        Some(TileKey { tile: parent, ..key })
+    };
+    let draw = streaming.fades.step(draw, clock.0, may_begin, parent);
     show(streaming, draw, drawing, &mut visibility);
 }
 
@@ -383,7 +408,7 @@ fn show(
     visibility: &mut Query<(&TileEntity, &mut Visibility)>,
 ) {
     let is_held = streaming.is_single_picture && !streaming.is_complete;
-    let chosen: HashSet<TileKey> = draw.iter().copied().collect();
+    let chosen: HashSet<TileKey> = draw.iter().copied().chain(streaming.fades.leaving()).collect();
     let frame = streaming.frame;
     let (mut triangles, mut points) = (0, 0);
     for (key, state) in &mut streaming.tiles {
@@ -528,6 +553,7 @@ pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>, mut 
         }
     }
     streaming.bytes = 0;
+    streaming.fades.stop();
     streaming.shown.clear();
     streaming.is_complete = false;
 }
@@ -560,20 +586,6 @@ fn forget_oldest(streaming: &mut Streaming, commands: &mut Commands, materials: 
         }
     }
     materials.forget_unused();
-}
-
-/// Moves everything when the render origin has moved.
-pub fn rebase_tiles(origin: Res<Origin>, mut tiles: Query<(&TileEntity, &mut Transform)>) {
-    if !origin.is_changed() {
-        return;
-    }
-    for (tile, mut transform) in &mut tiles {
-        transform.translation = place_of(&origin.0, tile);
-    }
-}
-
-fn place_of(origin: &RenderOrigin, tile: &TileEntity) -> Vec3 {
-    origin.render_from_city(tile.origin)
 }
 
 #[cfg(test)]

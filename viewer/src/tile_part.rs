@@ -12,6 +12,7 @@ use crate::{
     material::{CityMaterial, Kind},
     mesh::gpu_mesh,
     origin::RenderOrigin,
+    scene::Origin,
     stream::TileKey,
 };
 
@@ -73,4 +74,14 @@ pub fn spawn_part(
         entity.insert(NotShadowCaster);
     }
     entity.id()
+}
+
+/// Moves everything when the render origin has moved.
+pub fn rebase_tiles(origin: Res<Origin>, mut tiles: Query<(&TileEntity, &mut Transform)>) {
+    if !origin.is_changed() {
+        return;
+    }
+    for (tile, mut transform) in &mut tiles {
+        transform.translation = origin.0.render_from_city(tile.origin);
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
     options::{LayerChoice, SceneOptions},
     overlay::{OverlayState, Wish},
     peel::Peel,
+    relief::Relief,
     scene::{Below, CityScene, Clock, Viewed},
     stream::{Detail, ShownLayers},
     style::Style,
@@ -30,6 +31,7 @@ pub struct Showing<'w> {
     clock: ResMut<'w, Clock>,
     layers: ResMut<'w, ShownLayers>,
     style: ResMut<'w, Style>,
+    relief: ResMut<'w, Relief>,
     colouring: ResMut<'w, Colouring>,
     cuts: ResMut<'w, Cuts>,
     labels: ResMut<'w, Labels>,
@@ -50,6 +52,7 @@ impl Showing<'_> {
             detail: Some(self.detail.0),
             at: Some(self.clock.moment),
             style: *self.style,
+            relief: Some(*self.relief),
             colour_by: self.colouring.wanted().map(str::to_owned),
             cuts: self.cuts.clone(),
             labels: *self.labels,
@@ -99,6 +102,9 @@ impl Showing<'_> {
         let layers = shown_layers(&self.city.0, &scene.layers);
         self.layers.set_if_neq(ShownLayers(layers));
         self.style.set_if_neq(scene.style);
+        if let Some(relief) = scene.relief {
+            self.relief.set_if_neq(relief);
+        }
         if self.colouring.wanted() != scene.colour_by.as_deref() {
             self.colouring.ask(scene.colour_by.clone());
         }

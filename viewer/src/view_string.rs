@@ -12,6 +12,7 @@
 //! d     = "1" … "7"                     finest level of detail, CIM1 to CIM7
 //! t     = date "T" time [ "Z" ]         the sun's time: 2026-09-23T15:00, local time of the city
 //! st    = "realistic" / "paper" / "dark" / "xray"      how the city is drawn
+//! re    = "none" / word *( "," word )   relief: dark "corners", edges of "points"; as the person likes it when left out
 //! by    = key                           the attribute that objects are coloured by, as for `--colour-by`
 //! x     = cut                           what is cut away, as for `--cut`, percent-encoded; any number of them
 //! lb    = word *( "," word )            of the pipes: labels "pipes", arrows of "flow", "sleeves" of the survey's error
@@ -44,6 +45,7 @@ use crate::{
     measure::{MeasureKind, Measurement},
     options::SceneOptions,
     peel::{self, Focus},
+    relief::Relief,
     style::Style,
     sun::Moment,
 };
@@ -121,6 +123,11 @@ const KEYS: &[Key] = &[
         "st",
         |scene| (scene.style != Style::default()).then(|| scene.style.word().to_owned()).into_iter().collect(),
         |scene, value| set(&mut scene.style, value.parse()),
+    ),
+    one(
+        "re",
+        |scene| scene.relief.filter(|one| *one != Relief::default()).iter().map(Relief::to_string).collect(),
+        |scene, value| set(&mut scene.relief, value.parse().map(Some)),
     ),
     one(
         "by",

@@ -19,6 +19,7 @@ fn scene() -> SceneOptions {
         detail: Some(CimLevel::STANDARD),
         at: Some("2026-01-20T09:30".parse().unwrap()),
         style: Style::Paper,
+        relief: Some("corners".parse().unwrap()),
         colour_by: Some("管线:管径 mm".into()),
         labels: "pipes,sleeves".parse().unwrap(),
         peel: Peel {
@@ -66,7 +67,7 @@ fn a_view_comes_back_as_it_was() {
     assert_eq!((back.camera, &back.layers, back.detail), (scene().camera, &scene().layers, scene().detail));
     assert_eq!((&back.selected, &back.measurements), (&scene().selected, &scene().measurements));
     assert_eq!((back.style, &back.colour_by, &back.cuts), (Style::Paper, &scene().colour_by, &scene().cuts));
-    assert_eq!((back.labels, &back.peel), (scene().labels, &scene().peel));
+    assert_eq!((back.labels, &back.peel, back.relief), (scene().labels, &scene().peel, scene().relief));
     assert_eq!((&back.annotations, back.at), (&scene().annotations, scene().at));
     assert_eq!((back.city.to_str(), back.language), (Some("x.city"), Language::En), "not of the view");
 }

@@ -88,6 +88,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     preferences.navigation = options.navigation.unwrap_or(preferences.navigation);
     preferences.theme = options.theme.unwrap_or(preferences.theme);
     preferences.scale_percent = options.scale_percent.map_or(preferences.scale_percent, checked);
+    app.insert_resource(scene.relief.unwrap_or(preferences.relief));
     app.insert_resource(preferences);
     if let Some(trouble) = trouble {
         app.world_mut().resource_mut::<Desk>().tell(trouble);
@@ -119,7 +120,7 @@ fn spare_software_drivers(
 
 /// Asks for the next frame while tiles are on their way; otherwise the window rests until something happens.
 fn keep_drawing(streaming: Res<Streaming>, mut redraw: MessageWriter<RequestRedraw>) {
-    if !streaming.is_complete {
+    if !streaming.is_complete || streaming.fades.is_any() {
         redraw.write(RequestRedraw);
     }
 }
