@@ -330,3 +330,6 @@ table-more = the first { $count } rows
 table-export = Writes the rows as CSV, in this order
 table-written = Written to { $path }
 table-not-written = Not written: { $reason }
+city-renewed = Version { $version } is shown.
+city-away = The city cannot be read; what is shown stays. { $reason }
+city-back = The city can be read again; version { $version } is shown.

@@ -330,3 +330,6 @@ table-more = 前 { $count } 行（后面还有）
 table-export = 将表中各行按当前次序写入 CSV 文件
 table-written = 已写入 { $path }
 table-not-written = 未能写入：{ $reason }
+city-renewed = 已更新到版本 { $version }。
+city-away = 暂时无法读取城市，保留当前画面。{ $reason }
+city-back = 城市已恢复读取，当前为版本 { $version }。

@@ -74,6 +74,20 @@ impl LayerModel {
         })
     }
 
+    /// What is left of a layer in a version that has it no more.
+    fn ended(old: &Self) -> Result<Self, ViewError> {
+        let bad = |error: TreeError| ViewError::Tileset { path: old.folder.clone(), reason: error.to_string() };
+        Ok(Self {
+            name: old.name.clone(),
+            classes: old.classes.iter().map(|(class, _)| (class.clone(), 0)).collect(),
+            objects: 0,
+            points: 0,
+            rgb: old.rgb,
+            tree: TileTree::from_tiles(Vec::new()).map_err(bad)?,
+            folder: old.folder.clone(),
+        })
+    }
+
     /// The class most of its objects have; empty when it has none.
     pub fn main_class(&self) -> &str {
         self.classes.first().map_or("", |(class, _)| class.as_str())
@@ -208,6 +222,24 @@ impl CityModel {
             layers,
             store: None,
         }
+    }
+
+    /// Gives each layer the place that it had in `before`; those that are new come behind, and one that is there no more leaves an empty
+    /// one of its name.
+    pub fn take_places_of(&mut self, before: &Self) -> Result<(), ViewError> {
+        let mut layers: Vec<Option<LayerModel>> = std::mem::take(&mut self.layers).into_iter().map(Some).collect();
+        let mut take =
+            |name: &str| layers.iter_mut().find(|layer| layer.as_ref().is_some_and(|l| l.name == name))?.take();
+        let mut placed = Vec::new();
+        for old in &before.layers {
+            placed.push(match take(&old.name) {
+                Some(layer) => layer,
+                None => LayerModel::ended(old)?,
+            });
+        }
+        self.layers = placed;
+        self.layers.extend(layers.into_iter().flatten());
+        Ok(())
     }
 
     /// One object with its attributes; `None` when the store does not know it.

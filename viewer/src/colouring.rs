@@ -103,6 +103,12 @@ impl Colouring {
         }
     }
 
+    /// Asks anew: the city is another version.
+    pub fn renew(&mut self) {
+        (self.state, self.is_applied, self.fields) = (State::Off, false, None);
+        self.generation += 1;
+    }
+
     /// The colours, when they are known.
     pub fn colours(&self) -> Option<&Arc<Colours>> {
         match &self.state {

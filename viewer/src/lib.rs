@@ -67,6 +67,7 @@ mod profile;
 pub mod ramp;
 mod relief;
 mod relief_pass;
+mod renewal;
 mod ruler;
 mod scene;
 mod sea;

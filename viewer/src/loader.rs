@@ -54,13 +54,21 @@ pub struct Job {
     /// Whether blocks stand for components in it.
     pub has_blocks: bool,
     pub sift: SiftOf,
+    /// Of which version of the city it is: counts versions taken over.
+    pub age: u64,
 }
 
 /// What was sifted out of a tile.
 pub type SiftOf = Option<Arc<LayerSift>>;
 
-/// What a worker hands over: for which level of detail it was made and what was sifted out, too.
-pub type Finished = (TileKey, CimLevel, SiftOf, Result<LoadedTile, String>);
+/// What a worker hands over, with what it was told.
+pub struct Finished {
+    pub key: TileKey,
+    pub detail: CimLevel,
+    pub sift: SiftOf,
+    pub age: u64,
+    pub loaded: Result<LoadedTile, String>,
+}
 
 #[derive(Default)]
 pub struct Queue {
@@ -91,7 +99,8 @@ pub fn work(queue: &Queue, sender: &SyncSender<Finished>) {
             }
         };
         let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
-        if sender.send((job.key, job.detail, job.sift, loaded)).is_err() {
+        let finished = Finished { key: job.key, detail: job.detail, sift: job.sift, age: job.age, loaded };
+        if sender.send(finished).is_err() {
             return;
         }
     }

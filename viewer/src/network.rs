@@ -211,6 +211,11 @@ impl Network {
         self.waiting.is_none()
     }
 
+    /// Asks anew: the city is another version.
+    pub fn renew(&mut self) {
+        (self.wanted, self.waiting) = (None, None);
+    }
+
     fn poll(&mut self) {
         let Some(answer) = &mut self.waiting else { return };
         let answer = match answer.get_mut().unwrap_or_else(PoisonError::into_inner).try_recv() {

@@ -197,6 +197,12 @@ pub struct Sift {
 }
 
 impl Sift {
+    /// Asks anew: the city is another version.
+    pub fn renew(&mut self) {
+        (self.done_for, self.waiting) = (Peel::default(), None);
+        self.storeys.clear();
+    }
+
     /// Whether nothing is on its way.
     pub fn is_settled(&self, peel: &Peel) -> bool {
         self.waiting.is_none() && self.done_for == *peel

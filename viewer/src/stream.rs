@@ -53,22 +53,24 @@ pub struct TileKey {
 }
 
 /// What is known of a tile that was asked for.
-enum TileState {
+pub(crate) enum TileState {
     Failed(Failure),
     Ready(ReadyTile),
 }
 
 /// A tile that can be drawn.
-struct ReadyTile {
-    entities: Vec<Entity>,
-    pick: Arc<PickTile>,
+pub(crate) struct ReadyTile {
+    pub entities: Vec<Entity>,
+    pub pick: Arc<PickTile>,
     triangles: usize,
     points: usize,
-    bytes: usize,
+    pub bytes: usize,
     last_drawn: u64,
     is_shown: bool,
     has_edges: bool,
     sift: SiftOf,
+    /// Of an earlier version of the city: it stays until the newer one has been read.
+    pub is_outdated: bool,
 }
 
 fn is_same(a: &SiftOf, b: &SiftOf) -> bool {
@@ -84,9 +86,11 @@ fn is_same(a: &SiftOf, b: &SiftOf) -> bool {
 pub struct Streaming {
     queue: Arc<Queue>,
     finished: Mutex<Receiver<Finished>>,
-    tiles: HashMap<TileKey, TileState>,
-    loading: HashSet<TileKey>,
+    pub(crate) tiles: HashMap<TileKey, TileState>,
+    pub(crate) loading: HashSet<TileKey>,
     frame: u64,
+    /// Counts versions of the city that were taken over.
+    pub age: u64,
     /// Bytes of tiles kept.
     pub bytes: usize,
     /// Bytes that may be kept.
@@ -146,6 +150,7 @@ impl Streaming {
             tiles: HashMap::new(),
             loading: HashSet::new(),
             frame: 0,
+            age: 0,
             bytes: 0,
             budget,
             max_error_px,
@@ -174,10 +179,8 @@ impl Streaming {
 
     /// What the mouse sees of a tile that is in memory.
     pub fn pick_of(&self, key: TileKey) -> Option<&Arc<PickTile>> {
-        match self.tiles.get(&key) {
-            Some(TileState::Ready(tile)) => Some(&tile.pick),
-            _ => None,
-        }
+        let Some(TileState::Ready(tile)) = self.tiles.get(&key) else { return None };
+        Some(&tile.pick)
     }
 
     /// Counts bytes that a tile takes more or less than it did.
@@ -196,7 +199,7 @@ impl Streaming {
     /// Whether a tile shows what is taken off by now.
     fn is_stale(&self, key: TileKey) -> bool {
         let sift = self.sift(key.layer);
-        matches!(self.tiles.get(&key), Some(TileState::Ready(tile)) if !is_same(&tile.sift, &sift))
+        matches!(self.tiles.get(&key), Some(TileState::Ready(tile)) if tile.is_outdated || !is_same(&tile.sift, &sift))
     }
 
     /// The entities of tiles that fade, and how much of each is drawn.
@@ -342,7 +345,8 @@ pub fn choose_tiles(
         for (tile, urgency) in selection.load.into_iter().chain(stale).chain(later) {
             let key = TileKey { layer: index, tile };
             if streaming.is_wanting(key, now) && asked.insert(tile) {
-                wanted.extend(job(layer, key, urgency, (drawing, streaming.detail, sift.clone())));
+                let told = (drawing, streaming.detail, sift.clone(), streaming.age);
+                wanted.extend(job(layer, key, urgency, told));
             }
         }
     }
@@ -364,7 +368,7 @@ fn job(
     layer: &LayerModel,
     key: TileKey,
     urgency: f64,
-    (drawing, detail, sift): (Drawing, CimLevel, SiftOf),
+    (drawing, detail, sift, age): (Drawing, CimLevel, SiftOf, u64),
 ) -> Option<Job> {
     let node = layer.tree.tile(key.tile);
     Some(Job {
@@ -378,11 +382,12 @@ fn job(
         detail,
         has_blocks: node.stands_for.is_some(),
         sift,
+        age,
     })
 }
 
 /// Takes back from the queue what no worker has begun: it is asked for anew where it is still wanted.
-fn take_back(streaming: &mut Streaming) {
+pub(crate) fn take_back(streaming: &mut Streaming) {
     let mut state = streaming.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
     for job in state.wanted.drain(..) {
         streaming.loading.remove(&job.key);
@@ -451,15 +456,15 @@ pub fn take_tiles(
         let receiver = streaming.finished.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
         while uploaded < limit {
-            let Ok((key, detail, sift, loaded)) = receiver.try_recv() else { break };
-            uploaded += loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
-            out.push((key, detail, sift, loaded));
+            let Ok(finished) = receiver.try_recv() else { break };
+            uploaded += finished.loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
+            out.push(finished);
         }
         out
     };
-    for (key, detail, sift, loaded) in finished {
-        // Asked for before another level of detail was wanted.
-        if detail != streaming.detail {
+    for Finished { key, detail, sift, age, loaded } in finished {
+        // Asked for before another level of detail was wanted, or another version was there.
+        if detail != streaming.detail || age != streaming.age {
             continue;
         }
         streaming.loading.remove(&key);
@@ -470,6 +475,9 @@ pub fn take_tiles(
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(reason) => {
+                if let Some(TileState::Ready(before)) = streaming.tiles.remove(&key) {
+                    drop_tile(streaming, before, &mut commands);
+                }
                 streaming.fail(key, reason);
                 continue;
             }
@@ -497,17 +505,21 @@ pub fn take_tiles(
                 is_shown: false,
                 has_edges: loaded.has_edges,
                 sift,
+                is_outdated: false,
             }),
         );
         if let Some(TileState::Ready(before)) = before {
-            streaming.bytes = streaming.bytes.saturating_sub(before.bytes);
             streaming.swaps += 1;
-            for entity in before.entities {
-                commands.entity(entity).despawn();
-            }
+            drop_tile(streaming, before, &mut commands);
         }
     }
     forget_oldest(streaming, &mut commands, &mut materials);
+}
+
+/// Takes a tile that is in the list no more from the renderer.
+pub(crate) fn drop_tile(streaming: &mut Streaming, tile: ReadyTile, commands: &mut Commands) {
+    streaming.bytes = streaming.bytes.saturating_sub(tile.bytes);
+    tile.entities.into_iter().for_each(|entity| commands.entity(entity).despawn());
 }
 
 /// Gives one tile a frame its edges, when a drawing that has them is wanted after the tile was loaded.
@@ -545,14 +557,11 @@ pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>, mut 
     take_back(streaming);
     // What workers are at is thrown away when it comes.
     streaming.loading.clear();
-    for (_, state) in streaming.tiles.drain() {
+    for (_, state) in std::mem::take(&mut streaming.tiles) {
         if let TileState::Ready(tile) = state {
-            for entity in tile.entities {
-                commands.entity(entity).despawn();
-            }
+            drop_tile(streaming, tile, &mut commands);
         }
     }
-    streaming.bytes = 0;
     streaming.fades.stop();
     streaming.shown.clear();
     streaming.is_complete = false;
@@ -579,10 +588,7 @@ fn forget_oldest(streaming: &mut Streaming, commands: &mut Commands, materials: 
             break;
         }
         if let Some(TileState::Ready(tile)) = streaming.tiles.remove(&key) {
-            streaming.bytes -= tile.bytes;
-            for entity in tile.entities {
-                commands.entity(entity).despawn();
-            }
+            drop_tile(streaming, tile, commands);
         }
     }
     materials.forget_unused();

@@ -9,8 +9,16 @@ use groundline_engine::{
     },
 };
 
+use bevy::ecs::system::RunSystemOnce;
+
 use super::*;
-use crate::{city::CityModel, failure::LONGEST_WAIT, options::SceneOptions, scene::insert_state};
+use crate::{
+    city::CityModel,
+    failure::LONGEST_WAIT,
+    options::SceneOptions,
+    renewal::take_over,
+    scene::{CityScene, insert_state},
+};
 
 const ROOT: TileId = TileId(0);
 const WEST: TileId = TileId(1);
@@ -18,6 +26,11 @@ const EAST: TileId = TileId(2);
 
 /// A street of a coarse tile and two finer ones, west and east, 100 m each.
 fn street(folder: &Path) -> LayerModel {
+    street_of(folder, ["root", "west", "east"])
+}
+
+/// The same of contents with these names.
+fn street_of(folder: &Path, names: [&str; 3]) -> LayerModel {
     let tile = |parent, name: &str, west: f64, east: f64, geometric_error_m| Tile {
         parent,
         children: Vec::new(),
@@ -31,9 +44,9 @@ fn street(folder: &Path) -> LayerModel {
         world_from_tile: DMat4::IDENTITY,
     };
     let tiles = vec![
-        tile(None, "root", 0.0, 200.0, 32.0),
-        tile(Some(ROOT), "west", 0.0, 100.0, 0.0),
-        tile(Some(ROOT), "east", 100.0, 200.0, 0.0),
+        tile(None, names[0], 0.0, 200.0, 32.0),
+        tile(Some(ROOT), names[1], 0.0, 100.0, 0.0),
+        tile(Some(ROOT), names[2], 100.0, 200.0, 0.0),
     ];
     LayerModel {
         name: "street".into(),
@@ -161,6 +174,63 @@ fn tiles_of_the_destination_are_read_before_the_camera_is_there() {
     app.world_mut().resource_mut::<Viewed>().pose = across();
     app.update();
     assert_eq!(shown(app.world().resource()), [WEST, EAST], "sharp in the first frame");
+}
+
+/// The city becomes one of these layers.
+fn renewed(app: &mut App, layers: Vec<LayerModel>) {
+    let mut newer = CityModel::of_layers("street", layers, Ground::default(), vec![]);
+    let take = move |mut streaming: ResMut<Streaming>, mut city: ResMut<CityScene>, mut commands: Commands| {
+        newer.take_places_of(&city.0).expect("places");
+        take_over(&mut streaming, &city.0, &newer, &mut commands);
+        let none = CityModel::of_layers("none", vec![], Ground::default(), vec![]);
+        city.0 = Arc::new(std::mem::replace(&mut newer, none));
+    };
+    app.world_mut().run_system_once(take).expect("it runs");
+}
+
+fn entities(app: &App, tile: TileId) -> Vec<Entity> {
+    match app.world().resource::<Streaming>().tiles.get(&TileKey { layer: 0, tile }) {
+        Some(TileState::Ready(tile)) => tile.entities.clone(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_new_version_keeps_what_is_the_same_and_is_never_blank() {
+    let folder = tempfile::tempdir().expect("folder");
+    ["root.glb", "west.glb", "east.glb", "root2.glb", "east2.glb"].iter().for_each(|name| write(folder.path(), name));
+    let mut app = app(folder.path(), across(), Vec2::new(1600.0, 900.0));
+    wait(&mut app, "it settles", |s| s.is_complete && s.shown.len() == 2);
+    let (west, east) = (entities(&app, WEST), entities(&app, EAST));
+    assert!(!west.is_empty() && !east.is_empty());
+
+    // West as it was, east anew, and another layer in front of the street.
+    let other = LayerModel { name: "other".into(), ..street_of(folder.path(), ["root2", "west", "east"]) };
+    renewed(&mut app, vec![other, street_of(folder.path(), ["root2", "west", "east2"])]);
+    assert_eq!(
+        app.world().resource::<CityScene>().0.layers.iter().map(|l| &*l.name).collect::<Vec<_>>(),
+        ["street", "other"]
+    );
+    let is_new = |s: &Streaming| matches!(s.tiles.get(&TileKey { layer: 0, tile: EAST }), Some(TileState::Ready(t)) if !t.is_outdated);
+    assert!(!is_new(app.world().resource()));
+    let started = Instant::now();
+    while !(is_new(app.world().resource()) && app.world().resource::<Streaming>().is_complete) {
+        assert!(started.elapsed() < Duration::from_secs(10), "the new east is read");
+        app.update();
+        let of_street: Vec<TileId> =
+            app.world().resource::<Streaming>().shown.iter().filter(|key| key.layer == 0).map(|key| key.tile).collect();
+        assert_eq!(of_street, [WEST, EAST], "never blank");
+    }
+    assert_eq!(entities(&app, WEST), west, "what is the same stays");
+    assert_ne!(entities(&app, EAST), east);
+    assert!(app.world().get_entity(east[0]).is_err(), "the old east is gone");
+
+    // The street ends, the other layer stays where it is.
+    renewed(&mut app, vec![LayerModel { name: "other".into(), ..street(folder.path()) }]);
+    wait(&mut app, "it settles again", |s| s.is_complete);
+    let streaming = app.world().resource::<Streaming>();
+    assert!(streaming.tiles.keys().all(|key| key.layer == 1) && !streaming.shown.is_empty());
+    assert!(app.world().get_entity(west[0]).is_err());
 }
 
 #[test]

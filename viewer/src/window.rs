@@ -22,6 +22,7 @@ use crate::{
     options::ViewOptions,
     overlay::{OverlayPlugin, OverlayState},
     preference::{Preferences, checked},
+    renewal::Renewal,
     scene::{ScenePlugin, camera_bundle, insert_state},
     shelf::Shelf,
     stream::{ShownLayers, Streaming},
@@ -48,6 +49,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
     let pose = scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
     let shown = shown_layers(&city, &scene.layers);
+    let version = city.version;
     let (bookmarks, trouble) = Bookmarks::open(options.bookmarks.clone(), &city.name);
     let mut overlay = OverlayState::new(&city, scene);
     overlay.is_interactive = true;
@@ -84,6 +86,10 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
     app.insert_resource(overlay);
     app.insert_resource(Shelf::of(bookmarks));
+    match Renewal::watch(&scene.city, version) {
+        Ok(renewal) => drop(app.insert_resource(renewal)),
+        Err(error) => app.world_mut().resource_mut::<Desk>().tell(error.to_string()),
+    }
     let mut preferences = Preferences::beside(options.bookmarks.as_deref());
     preferences.navigation = options.navigation.unwrap_or(preferences.navigation);
     preferences.theme = options.theme.unwrap_or(preferences.theme);
