@@ -151,7 +151,15 @@ fn fragment(in: Varying) -> @location(0) vec4<f32> {
         discard;
     }
 #endif
-    return shade(in);
+    var shown = shade(in);
+#ifdef FADE
+    // Between pixels of two surfaces corners would be found that are none: the more they mix, the less is darkened.
+    if in.fade > 0u && shown.a >= 0.5 {
+        let mixed = 1.0 - abs(f32((in.fade - 1u) & 255u) / 128.0 - 1.0);
+        shown.a = mix(shown.a, 1.0, clamp(mixed * 2.0, 0.0, 1.0));
+    }
+#endif
+    return shown;
 }
 
 #ifdef CUT

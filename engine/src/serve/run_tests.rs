@@ -128,8 +128,8 @@ async fn the_definition_and_the_routes_are_one() {
     let glb = city.tile_files("建筑").unwrap().into_iter().find(|f| f.ends_with(".glb")).unwrap();
     let filled = |template: &str| {
         let id = if template.starts_with("/sensors") { "sensors/W1" } else { "建筑/3" };
-        let words =
-            [("{layer}", "建筑"), ("{id}", id), ("{version}", "1"), ("{path}", glb.strip_prefix("tiles/").unwrap())];
+        let path = if template.starts_with("/files") { &glb } else { glb.strip_prefix("tiles/").unwrap() };
+        let words = [("{layer}", "建筑"), ("{id}", id), ("{version}", "1"), ("{path}", path)];
         words
             .iter()
             .fold(template.to_owned(), |path, (name, word)| path.replace(name, &super::root::percent_encode(word)))
