@@ -2,7 +2,8 @@
 //! rows warm. The same places are asked of both, by one connection and by eight; every answer is counted, and the counts must be equal.
 //!
 //! PostGIS is asked by `pgbench` with prepared statements and pipelined by nothing; Groundline by a plain HTTP client with a kept
-//! connection. `PATH` must hold `initdb`, `pg_ctl` and `pgbench` of a PostgreSQL with PostGIS (Debian: postgresql-15-postgis-3); as root
+//! connection. Then both are asked a hundred questions at once: PostGIS by one statement that joins its places laterally with the table,
+//! Groundline by a POST. `PATH` must hold `initdb`, `pg_ctl` and `pgbench` of a PostgreSQL with PostGIS (Debian: postgresql-15-postgis-3); as root
 //! they are run as the user `postgres`. Neither sends the shape itself, both the attributes and the corners of its box.
 
 use std::{
@@ -25,13 +26,15 @@ const COUNT: usize = 1_000_000;
 const QUESTIONS: usize = 4_000;
 const ROUNDS: usize = 5;
 const SIDE_M: f64 = 100.0;
+/// Questions of one statement, or of one request, where many are asked at once.
+const AT_ONCE: usize = 100;
 /// Where the city lies in EPSG:4549.
 const CORNER: [f64; 2] = [500_000.0, 3_950_000.0];
 
 /// Prints a row for each kind of question and number of connections.
 pub fn postgis(groundline: &Path, work: &Path) -> Result<()> {
     if program("pgbench").is_none() {
-        println!("| box and nearest over the loopback | PostGIS is not there | | | | | not run |");
+        println!("| box and nearest over the loopback | PostGIS is not there | | | | | | not run |");
         return Ok(());
     }
     let folder = work.join("postgis");
@@ -46,24 +49,24 @@ pub fn postgis(groundline: &Path, work: &Path) -> Result<()> {
     let database = Database::start(&folder.join("pg"), &boxes)?;
 
     println!(
-        "\n| question of {COUNT} boxes with attributes, over the loopback | connections | ours, k/s | PostGIS, k/s | ours over it | p99 ours, ms | rows |"
+        "\n| question of {COUNT} boxes with attributes, over the loopback | connections | questions at once | ours, k/s | PostGIS, k/s | ours over it | p99 ours, ms | rows |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let kinds = [("box of 100 m", Kind::Box), ("nearest", Kind::Nearest)];
     for (name, kind) in kinds {
         let rows = database.count(kind, &places)?;
-        for connections in [1, 8] {
+        for (connections, at_once) in [(1, 1), (8, 1), (1, AT_ONCE), (8, AT_ONCE)] {
             let (mut ours, mut theirs, mut p99) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
-                let asked = server.ask(kind, &places, connections)?;
+                let asked = server.ask(kind, &places, connections, at_once)?;
                 ensure!(asked.rows == rows, "{} rows of ours and {rows} of PostGIS", asked.rows);
                 ours.push(asked.rate / 1e3);
                 p99.push(asked.p99_ms);
-                theirs.push(database.ask(kind, connections)? / 1e3);
+                theirs.push(database.ask(kind, connections, at_once)? / 1e3);
             }
             let ratio = median(ours.iter().zip(&theirs).map(|(a, b)| a / b));
             println!(
-                "| {name} | {connections} | {:.2} | {:.2} | **{ratio:.2}×** | {:.2} | {rows} |",
+                "| {name} | {connections} | {at_once} | {:.2} | {:.2} | **{ratio:.2}×** | {:.2} | {rows} |",
                 median(ours.into_iter()),
                 median(theirs.into_iter()),
                 median(p99.into_iter()),
@@ -143,12 +146,14 @@ impl Server {
         Ok(Self { child, address })
     }
 
-    fn ask(&self, kind: Kind, places: &[[f64; 2]], connections: usize) -> Result<Asked> {
+    fn ask(&self, kind: Kind, places: &[[f64; 2]], connections: usize, at_once: usize) -> Result<Asked> {
         let started = Instant::now();
         let share = places.len().div_ceil(connections);
         let answers = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                places.chunks(share).map(|places| scope.spawn(move || self.ask_in_turn(kind, places))).collect();
+            let threads: Vec<_> = places
+                .chunks(share)
+                .map(|places| scope.spawn(move || self.ask_in_turn(kind, places, at_once)))
+                .collect();
             let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a client failed")));
             joined.collect::<Result<Vec<_>>>()
         })?;
@@ -162,20 +167,36 @@ impl Server {
         })
     }
 
-    fn ask_in_turn(&self, kind: Kind, places: &[[f64; 2]]) -> Result<(u64, Vec<f64>)> {
+    fn ask_in_turn(&self, kind: Kind, places: &[[f64; 2]], at_once: usize) -> Result<(u64, Vec<f64>)> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut answers = BufReader::with_capacity(1 << 16, stream.try_clone()?);
         let (mut rows, mut times) = (0, Vec::with_capacity(places.len()));
-        for [x, y] in places {
+        for places in places.chunks(at_once) {
             let asked = Instant::now();
-            let question = match kind {
-                Kind::Box => format!("box={x},{y},{},{}&limit=1000&f=json", x + SIDE_M, y + SIDE_M),
-                Kind::Nearest => format!("near={x},{y}&limit=1&f=json"),
+            let request = match places {
+                [[x, y]] => {
+                    let question = match kind {
+                        Kind::Box => format!("box={x},{y},{},{}&limit=1000&f=json", x + SIDE_M, y + SIDE_M),
+                        Kind::Nearest => format!("near={x},{y}&limit=1&f=json"),
+                    };
+                    format!("GET /query?{question} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)
+                }
+                places => {
+                    let line = |[x, y]: &[f64; 2]| match kind {
+                        Kind::Box => {
+                            format!("{{\"box\":[{x},{y},{},{}],\"limit\":1000}}\n", x + SIDE_M, y + SIDE_M)
+                        }
+                        Kind::Nearest => format!("{{\"near\":[{x},{y}],\"limit\":1}}\n"),
+                    };
+                    let body: String = places.iter().map(line).collect();
+                    let head =
+                        format!("POST /query HTTP/1.1\r\nHost: {}\r\nContent-Length: {}", self.address, body.len());
+                    format!("{head}\r\n\r\n{body}")
+                }
             };
-            let head = format!("GET /query?{question} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-            stream.write_all(head.as_bytes())?;
+            stream.write_all(request.as_bytes())?;
             rows += count_rows(&read_answer(&mut answers)?);
             times.push(asked.elapsed().as_secs_f64() * 1e3);
         }
@@ -304,17 +325,26 @@ impl Database {
     }
 
     /// Questions a second.
-    fn ask(&self, kind: Kind, connections: usize) -> Result<f64> {
+    fn ask(&self, kind: Kind, connections: usize, at_once: usize) -> Result<f64> {
         let side = (COUNT as f64).sqrt() * 30.0;
         let script = self.folder.join("ask.sql");
         let last = |corner: f64| corner as u64 + side as u64;
-        let lines = [
-            format!("\\set x random({}, {})", CORNER[0], last(CORNER[0])),
-            format!("\\set y random({}, {})", CORNER[1], last(CORNER[1])),
-            format!("{};", self.question(kind, ":x::float8", ":y::float8")),
-        ];
+        let lines = match at_once {
+            1 => vec![
+                format!("\\set x random({}, {})", CORNER[0], last(CORNER[0])),
+                format!("\\set y random({}, {})", CORNER[1], last(CORNER[1])),
+                format!("{};", self.question(kind, ":x::float8", ":y::float8")),
+            ],
+            _ => {
+                // Some of the very places, by their numbers.
+                let inner = self.question(kind, "p.x", "p.y");
+                let begin = format!("\\set n random(0, {})", QUESTIONS - at_once);
+                let places = format!("select * from q where n >= :n and n < :n + {at_once} offset 0");
+                vec![begin, format!("select p.n, found.* from ({places}) p, lateral ({inner}) found;")]
+            }
+        };
         std::fs::write(&script, lines.join("\n"))?;
-        let (clients, each) = (connections.to_string(), (QUESTIONS / connections).to_string());
+        let (clients, each) = (connections.to_string(), (QUESTIONS / connections / at_once).to_string());
         let port = self.port.to_string();
         let output = self.run(
             "pgbench",
@@ -340,7 +370,8 @@ impl Database {
             ],
         )?;
         let line = output.lines().find(|line| line.starts_with("tps = ")).context("pgbench's rate")?;
-        Ok(line.split_whitespace().nth(2).context("pgbench's rate")?.parse()?)
+        let rate: f64 = line.split_whitespace().nth(2).context("pgbench's rate")?.parse()?;
+        Ok(rate * at_once as f64)
     }
 
     fn sql(&self, statements: &str) -> Result<String> {

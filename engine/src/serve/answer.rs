@@ -137,11 +137,7 @@ pub(super) async fn query(
         None => off_thread(hall.clone(), move |hall| Ok(hall.city_at(version)?)).await?,
     };
     // What can be refused is refused before the first byte is sent.
-    for layer in &asked.layers {
-        if city.layer(layer).is_none() {
-            return Err(StoreError::NoLayer(layer.clone()).into());
-        }
-    }
+    asked.has_layers(&city)?;
     if !asked.settle(&city)? {
         return Ok((headers, asked.nothing(&city)?).into_response());
     }
@@ -151,8 +147,17 @@ pub(super) async fn query(
     {
         return Ok((headers, answer).into_response());
     }
-    let (sender, receiver) = mpsc::channel(4);
     asked.query.until = Some(Instant::now() + hall.options.answer_time);
+    let body = sent(&hall, move |out| asked.answer(&city, out)).await?;
+    Ok((headers, body).into_response())
+}
+
+/// What `write` writes, as a body that is sent meanwhile.
+pub(super) async fn sent(
+    hall: &Hall,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), StoreError> + Send + 'static,
+) -> Result<Body, Refusal> {
+    let (sender, receiver) = mpsc::channel(4);
     let no_place =
         |_| Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many answers are being sent; ask again in a moment".into());
     let stream = hall.streams.clone().try_acquire_owned().map_err(no_place)?;
@@ -160,8 +165,7 @@ pub(super) async fn query(
     tokio::task::spawn_blocking(move || {
         let _stream = stream;
         let mut pieces = Pieces { sender, held: Vec::new(), gate, place: Some(place) };
-        let result = asked
-            .answer(&city, &mut pieces)
+        let result = write(&mut pieces)
             .and_then(|()| pieces.flush().map_err(|source| StoreError::Io { path: "answer".into(), source }));
         if let Err(error) = result
             && !pieces.sender.is_closed()
@@ -171,12 +175,12 @@ pub(super) async fn query(
             let _ = pieces.sender.blocking_send(Err(io::Error::other("the city could not be read")));
         }
     });
-    Ok((headers, Body::from_stream(Sent(receiver))).into_response())
+    Ok(Body::from_stream(Sent(receiver)))
 }
 
 /// A question as it came.
-struct Asked {
-    query: Query,
+pub(super) struct Asked {
+    pub query: Query,
     layers: Vec<String>,
     /// A box in degrees, which needs the city's frame to become a shape.
     bbox_deg: Option<[f64; 4]>,
@@ -188,7 +192,7 @@ struct Asked {
 const PLACES: [&str; 7] = ["box", "bbox", "polygon", "corridor", "within", "near", "ray"];
 
 impl Asked {
-    fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
+    pub fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
         if let Some(sentence) = parameter::unknown(&parameter::QUERY, parameters) {
             return Err(bad(sentence));
         }
@@ -240,8 +244,16 @@ impl Asked {
         Ok(Self { query, layers, bbox_deg, is_geojson, in_city_crs })
     }
 
+    /// Whether all layers that it names are there.
+    pub fn has_layers(&self, city: &City) -> Result<(), StoreError> {
+        match self.layers.iter().find(|layer| city.layer(layer).is_none()) {
+            Some(layer) => Err(StoreError::NoLayer(layer.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Finds the place of a box in degrees; false where there is nothing of the city.
-    fn settle(&mut self, city: &City) -> Result<bool, StoreError> {
+    pub fn settle(&mut self, city: &City) -> Result<bool, StoreError> {
         let Some([west, south, east, north]) = self.bbox_deg else { return Ok(true) };
         let frame = city.held_frame()?;
         let corners = [(west, south), (east, south), (east, north), (west, north)];

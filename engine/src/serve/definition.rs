@@ -89,16 +89,30 @@ fn described(route: &Route) -> Value {
         ((*media).to_owned(), json!({"schema": schema}))
     });
     let content: serde_json::Map<String, Value> = content.collect();
-    json!({"get": {
-        "operationId": operation(&route.template()),
-        "summary": route.about,
-        "parameters": parameters,
-        "responses": {
-            "200": {"description": route.about, "content": content},
+    let operation = operation(&route.template());
+    let responses = |about: &str, content: &Value| {
+        json!({
+            "200": {"description": about, "content": content},
             "4XX": {"$ref": "#/components/responses/refused"},
             "503": {"$ref": "#/components/responses/busy"},
-        },
-    }})
+        })
+    };
+    let lines = json!({"application/x-ndjson": {"schema": {"type": "string"}}});
+    let mut methods = json!({"get": {
+        "operationId": operation,
+        "summary": route.about,
+        "parameters": parameters,
+        "responses": responses(route.about, &Value::Object(content)),
+    }});
+    if let Some(about) = route.post {
+        methods["post"] = json!({
+            "operationId": format!("{operation}_many"),
+            "summary": about,
+            "requestBody": {"required": true, "content": lines},
+            "responses": responses(about, &lines),
+        });
+    }
+    methods
 }
 
 /// A name for programs that are made from the definition.

@@ -5,6 +5,7 @@
 //! GET /city.json                the city as on disk        GET /layers, /versions, /versions/{n}
 //! GET /tileset.json             3D Tiles 1.1 over all layers    GET /tiles/…   files, with ranges
 //! GET /objects/{id}             one object                 GET /query?box=&near=&search=&where=&layers=&version=&limit=
+//!                                                          POST /query    many questions at once, one in a line
 //! GET /ogc                      OGC API – Features: collections, items, one item, OpenAPI
 //! GET /sensors                  the sensors                GET /sensors/{id}/latest
 //! GET /health, /ready, /metrics for those who run it       GET /api    all of this as OpenAPI
@@ -26,6 +27,7 @@ mod options;
 mod packed;
 mod page;
 mod parameter;
+mod questions;
 mod root;
 mod route;
 mod watch;
@@ -70,8 +72,8 @@ use crate::{
     store::{BucketCity, City, StoreError, bucket},
 };
 
-/// Largest body of a request; none is needed.
-const MOST_BODY_BYTES: usize = 64 << 10;
+/// Largest body of a request: that of many questions.
+const MOST_BODY_BYTES: usize = questions::MOST_BYTES;
 /// Most hits of one answer.
 const MOST_HITS: usize = 100_000;
 /// Hits of one answer when the question names no limit.
@@ -240,8 +242,8 @@ fn cors(origins: &[Origin]) -> Option<CorsLayer> {
         Origin::One(origin) => Some(origin.clone()),
     });
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers([header::RANGE, header::IF_NONE_MATCH, header::IF_RANGE])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([header::RANGE, header::IF_NONE_MATCH, header::IF_RANGE, header::CONTENT_TYPE])
         .expose_headers([
             header::CONTENT_RANGE,
             header::ACCEPT_RANGES,
@@ -437,6 +439,8 @@ async fn off_thread<T: Send + 'static>(
 mod hostile_tests;
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod questions_tests;
 #[cfg(test)]
 mod run_tests;
 #[cfg(test)]

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::routing::{MethodRouter, get};
+use axum::{
+    extract::DefaultBodyLimit,
+    routing::{MethodRouter, get},
+};
 
 use super::{
     Hall, answer, definition, features, file, health, metrics, packed, page,
     parameter::{ITEM, ITEMS, Parameter, QUERY},
-    root,
+    questions, root,
 };
 
-/// Something that can be asked for with GET and HEAD.
+/// Something that can be asked for with GET and HEAD, and now and then with POST.
 pub(super) struct Route {
     /// As the router writes it.
     pub path: &'static str,
@@ -20,11 +23,14 @@ pub(super) struct Route {
     /// Media types of the answer, the usual one first.
     pub media: &'static [&'static str],
     pub parameters: &'static [Parameter],
+    /// What a POST is about, where there is one.
+    pub post: Option<&'static str>,
     pub handler: fn() -> MethodRouter<Arc<Hall>>,
 }
 
 const JSON: &str = "application/json";
 const GEOJSON: &str = "application/geo+json";
+const NDJSON: &str = "application/x-ndjson";
 
 const fn plain(
     path: &'static str,
@@ -32,7 +38,7 @@ const fn plain(
     media: &'static [&'static str],
     handler: fn() -> MethodRouter<Arc<Hall>>,
 ) -> Route {
-    Route { path, tail: "", about, media, parameters: &[], handler }
+    Route { path, tail: "", about, media, parameters: &[], post: None, handler }
 }
 
 pub(super) static ROUTES: [Route; 25] = [
@@ -47,14 +53,20 @@ pub(super) static ROUTES: [Route; 25] = [
     plain("/versions/{version}", "the manifest of a version", &[JSON], || get(file::version)),
     plain("/tileset.json", "3D Tiles 1.1 over all layers", &[JSON], || get(root::tileset)),
     plain("/tiles/{*path}", "tilesets and tiles, with ranges", &["model/gltf-binary", JSON], || get(packed::tile)),
-    plain("/files/{*path}", "the files of the city as they lie", &["application/octet-stream", JSON], || {
-        get(file::any)
-    }),
+    plain(
+        "/files/{*path}",
+        "the files of the city as they lie",
+        &["application/octet-stream", "model/gltf-binary", JSON],
+        || get(file::any),
+    ),
     plain("/objects/{*id}", "an object with attributes, provenance and shape", &[JSON], || get(answer::object)),
     Route {
         parameters: &QUERY,
-        ..plain("/query", "objects by place, name and condition", &[GEOJSON, "application/x-ndjson"], || {
+        post: Some(questions::ABOUT),
+        ..plain("/query", "objects by place, name and condition", &[GEOJSON, NDJSON], || {
             get(answer::query)
+                .post(questions::questions)
+                .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(questions::MOST_BYTES))
         })
     },
     plain("/sensors", "the sensors", &[JSON], || get(answer::sensors)),
