@@ -73,9 +73,10 @@ impl Fades {
         })
     }
 
-    /// Ends whatever fades.
+    /// Ends whatever fades and forgets what was drawn: the tiles of these numbers may be others now.
     pub fn stop(&mut self) {
         self.groups.clear();
+        self.drawn.clear();
     }
 
     /// What to draw for what is `chosen` at `now_s`; `parent` is the tile above one, and nothing new fades unless it `may_begin`.
