@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use groundline_engine::store::City;
-use groundline_viewer::{FilmReport, SnapshotOptions, SnapshotReport, bookmark::Bookmarks, city::CityModel};
+use groundline_viewer::{FilmReport, Sheet, SnapshotOptions, SnapshotReport, bookmark::Bookmarks, city::CityModel};
 
 use crate::{
     live::{Feeds, Live},
@@ -37,6 +37,12 @@ pub struct Args {
     /// Size of the picture.
     #[arg(long, default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
+    /// Make a picture for this sheet of paper instead, with texts to be read on it: A0 to A5, A3-portrait, or 420x297mm.
+    #[arg(long, value_name = "SHEET", conflicts_with_all = ["size", "tour"])]
+    print: Option<Sheet>,
+    /// Dots to the inch of --print.
+    #[arg(long, default_value_t = 300, requires = "print", value_parser = clap::value_parser!(u32).range(30..=1200))]
+    dpi: u32,
     /// Render this many times larger and average, 1 to 4: finer edges, more time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     fine: u32,
@@ -67,6 +73,10 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
     let scene = args.scene.options(&place, &live, ask)?;
     let mut options = SnapshotOptions { scene, size: args.size, supersample: args.fine, ..SnapshotOptions::default() };
+    if let Some(sheet) = &args.print {
+        options.print(sheet, args.dpi);
+    }
+    let size = options.size;
     if let (Some(tour), Some(folder)) = (&args.tour, &args.frames) {
         if !(0.1..=120.0).contains(&args.fps) {
             return Err(UsageError(format!("--fps {}: 0.1 to 120 pictures a second", args.fps)).into());
@@ -86,9 +96,9 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     }
     options.out = args.out.unwrap_or_default();
     let report = groundline_viewer::snapshot(options)?;
-    if (report.width, report.height) != args.size {
+    if (report.width, report.height) != size {
         let ((width, height), largest) =
-            (args.size, ask.say("the largest that the driver can is", "驱动程序所能的最大尺寸为"));
+            (size, ask.say("the largest that the driver can is", "驱动程序所能的最大尺寸为"));
         eprintln!("{width}×{height}: {largest} {}×{}", report.width, report.height);
     }
     tell(&report, ask)

@@ -140,14 +140,25 @@ impl Bookmarks {
         })
     }
 
-    /// Keeps all bookmarks as they stand now as a tour; one of the same name is replaced.
-    pub fn keep_tour(&mut self, name: &str) -> Result<(), String> {
-        let name = name.to_owned();
-        self.change(|file| {
-            let tour = Tour { stops: stops_through(&file.bookmarks), name };
-            file.tours.retain(|old| old.name != tour.name);
-            file.tours.push(tour);
+    /// Keeps a tour; one of the same name is replaced where it stands.
+    pub fn keep_tour(&mut self, mut tour: Tour) -> Result<(), String> {
+        tour.name = tour.name.trim().chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
+        if tour.name.is_empty() || tour.name == TOUR_OF_ALL {
+            return Err(format!("a tour wants a name of its own, not `{}`", tour.name));
+        }
+        let others = self.tours().iter().filter(|old| old.name != tour.name).count();
+        if others >= MAX_BOOKMARKS || tour.stops.len() > MAX_BOOKMARKS {
+            return Err(format!("more than {MAX_BOOKMARKS} tours or stops"));
+        }
+        self.change(|file| match file.tours.iter_mut().find(|old| old.name == tour.name) {
+            Some(old) => *old = tour,
+            None => file.tours.push(tour),
         })
+    }
+
+    /// Removes a tour.
+    pub fn remove_tour(&mut self, name: &str) -> Result<(), String> {
+        self.change(|file| file.tours.retain(|tour| tour.name != name))
     }
 
     /// Takes what is on disk; in memory nothing changes where that fails.
@@ -294,13 +305,25 @@ mod tests {
         for name in ["a", "b"] {
             bookmarks.keep(name, &format!("view of {name}")).unwrap();
         }
-        bookmarks.keep_tour("巡查").unwrap();
+        let stop = |name: &str, seconds: f64| Stop { bookmark: name.into(), seconds };
+        let tour = |name: &str, stops: Vec<Stop>| Tour { name: name.into(), stops };
+        bookmarks.keep_tour(tour(" 巡查 ", vec![stop("a", 3.0), stop("b", STOP_S)])).unwrap();
         bookmarks.keep("c", "view of c").unwrap();
-        assert_eq!(bookmarks.tour("巡查").unwrap(), [("view of a".into(), STOP_S), ("view of b".into(), STOP_S)]);
+        assert_eq!(bookmarks.tour("巡查").unwrap(), [("view of a".into(), 3.0), ("view of b".into(), STOP_S)]);
         assert_eq!(bookmarks.tour(TOUR_OF_ALL).unwrap().len(), 3);
         assert!(bookmarks.tour("x").unwrap_err().contains("巡查"));
         bookmarks.remove("a").unwrap();
         assert_eq!(bookmarks.tour("巡查").unwrap().len(), 1, "a stop goes with its bookmark");
+        bookmarks.keep_tour(tour("夜", vec![stop("c", 1.0)])).unwrap();
+        bookmarks.keep_tour(tour("巡查", vec![stop("c", 2.0), stop("b", 4.0)])).unwrap();
+        let names: Vec<_> = bookmarks.tours().iter().map(|tour| &*tour.name).collect();
+        assert_eq!(names, ["巡查", "夜"], "an edited one stays where it was");
+        assert_eq!(bookmarks.tour("巡查").unwrap()[0], ("view of c".into(), 2.0));
+        bookmarks.remove_tour("巡查").unwrap();
+        assert!(bookmarks.tour("巡查").is_err() && bookmarks.get("b").is_some());
+        for name in ["", "  ", TOUR_OF_ALL] {
+            assert!(bookmarks.keep_tour(tour(name, vec![stop("b", 1.0)])).is_err(), "{name:?}");
+        }
     }
 
     #[test]

@@ -207,21 +207,7 @@ pub fn bookmarks(ctx: &egui::Context, shelf: &mut Shelf, seen: &Seen<'_>, texts:
                 row(ui, &bookmark.name, &mut wish, ShelfWish::Go, Some(ShelfWish::Remove));
             }
         });
-        if shelf.bookmarks.list().len() > 1 {
-            ui.separator();
-            ui.horizontal(|ui| {
-                if ui.button(RichText::new(texts.get("tour-play-all")).size(12.0)).clicked() {
-                    wish = Some(ShelfWish::Play(crate::bookmark::TOUR_OF_ALL.into()));
-                }
-                if ui.button(RichText::new(texts.get("tour-keep")).size(12.0)).clicked() {
-                    let word = texts.get("tour-word");
-                    wish = Some(ShelfWish::KeepTour(format!("{word} {}", shelf.bookmarks.tours().len() + 1)));
-                }
-            });
-        }
-        for tour in shelf.bookmarks.tours() {
-            row(ui, &tour.name, &mut wish, ShelfWish::Play, None);
-        }
+        wish = crate::tour_panel::show(ui, shelf, texts).or(wish.take());
     });
     shelf.wish = wish.or(shelf.wish.take());
     Some(rect)

@@ -29,6 +29,7 @@ use crate::{
     palette::Palette,
     peel_panel::peel_by_hand,
     preference::{Preferences, apply_relief, keep_preferences},
+    print::serve_pictures,
     profile::{Motion, Profile, STEP_M, WALK_M_S, drag_factor, look, standing, walk},
     scene::{Below, CityScene, SceneSet, Viewed},
     shelf::{fly_tour, serve_views},
@@ -103,8 +104,8 @@ impl Plugin for HandPlugin {
         app.init_resource::<Sift>().init_resource::<Preferences>().init_resource::<Fingers>();
         app.add_message::<PinchGesture>().add_message::<RotationGesture>();
         let by_hand = (move_by_mouse, move_by_touch, move_by_gestures, ask_by_keys).chain();
-        let wishes =
-            (act, peel_by_hand, serve_views, fly_tour, fulfil, move_by_keys, apply_relief, keep_preferences).chain();
+        let views = (serve_views, serve_pictures, fly_tour).chain();
+        let wishes = (act, peel_by_hand, views, fulfil, move_by_keys, apply_relief, keep_preferences).chain();
         app.add_systems(Update, (by_hand, wishes, pick, aim, follow).chain().in_set(SceneSet::Hands));
     }
 }

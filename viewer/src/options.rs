@@ -149,6 +149,10 @@ pub struct SnapshotOptions {
     pub size: (u32, u32),
     /// Renders this many times larger and averages: 1 = plain, 2 = fine edges at four times the cost.
     pub supersample: u32,
+    /// Pixels of a point: texts and panels are drawn so much larger, as paper wants them.
+    pub pixels_per_point: f64,
+    /// Dots to the inch that the file says it has.
+    pub dpi: Option<u32>,
     /// Largest error on the screen that a tile may have, pixels.
     pub max_error_px: f64,
     /// Gives up after this many seconds.
@@ -162,6 +166,8 @@ impl Default for SnapshotOptions {
             out: PathBuf::from("snapshot.png"),
             size: (1280, 720),
             supersample: 1,
+            pixels_per_point: 1.0,
+            dpi: None,
             max_error_px: 8.0,
             timeout_s: 120.0,
         }

@@ -303,7 +303,8 @@ mod tests {
     fn bookmarks(folder: &std::path::Path) -> Bookmarks {
         let (mut bookmarks, _) = Bookmarks::open(Some(folder.join("b.json")), "x");
         bookmarks.keep("码头", "groundline:?").expect("kept");
-        bookmarks.keep_tour("夜游").expect("kept");
+        let stops = vec![crate::bookmark::Stop { bookmark: "码头".into(), seconds: 5.0 }];
+        bookmarks.keep_tour(crate::bookmark::Tour { name: "夜游".into(), stops }).expect("kept");
         bookmarks
     }
 

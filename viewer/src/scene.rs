@@ -12,7 +12,7 @@ use bevy::{
     core_pipeline::tonemapping::{DebandDither, Tonemapping},
     light::{CascadeShadowConfig, DirectionalLightShadowMap, NotShadowCaster, cluster::ClusterConfig},
     prelude::*,
-    render::{render_resource::TextureUsages, renderer::RenderAdapterInfo, view::NoIndirectDrawing},
+    render::{render_resource::TextureUsages, renderer::RenderAdapterInfo},
 };
 use groundline_engine::{model::CimLevel, tile::View};
 
@@ -225,8 +225,6 @@ pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
         (Tonemapping::None, DebandDither::Disabled, Exposure::default()),
         Msaa::Off,
         Fxaa { enabled: true, edge_threshold: Sensitivity::High, edge_threshold_min: Sensitivity::High },
-        // Lists of draws made on the CPU: no compute pipelines to compile before the first picture.
-        NoIndirectDrawing,
         ClusterConfig::Single,
         Transform::default(),
     )

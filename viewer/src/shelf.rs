@@ -6,7 +6,7 @@ use bevy::{prelude::*, window::RequestRedraw};
 
 use crate::{
     ahead::{Ahead, SOON_S},
-    bookmark::Bookmarks,
+    bookmark::{Bookmarks, Tour},
     clipboard,
     key::Action,
     options::SceneOptions,
@@ -27,8 +27,10 @@ pub enum ShelfWish {
     Remove(String),
     /// Plays a tour.
     Play(String),
-    /// Keeps all bookmarks as a tour.
-    KeepTour(String),
+    /// Keeps a tour as it was edited.
+    SetTour(Tour),
+    /// Removes a tour; its bookmarks stay.
+    RemoveTour(String),
 }
 
 /// A tour that is being flown.
@@ -48,6 +50,8 @@ pub struct Shelf {
     pub is_open: bool,
     /// Name that is being typed.
     pub name: String,
+    /// The tour that is being edited.
+    pub editing: Option<Tour>,
     /// What a panel asked for.
     pub wish: Option<ShelfWish>,
     playing: Option<Playing>,
@@ -111,9 +115,13 @@ pub fn serve_views(mut actions: MessageReader<Action>, mut shelf: ResMut<Shelf>,
             let removed = shelf.bookmarks.remove(&name);
             tell(&mut showing, removed.map(|()| "bookmark-removed"), "bookmark-trouble");
         }
-        ShelfWish::KeepTour(name) => {
-            let kept = shelf.bookmarks.keep_tour(&name);
+        ShelfWish::SetTour(tour) => {
+            let kept = shelf.bookmarks.keep_tour(tour);
             tell(&mut showing, kept.map(|()| "tour-kept"), "bookmark-trouble");
+        }
+        ShelfWish::RemoveTour(name) => {
+            let removed = shelf.bookmarks.remove_tour(&name);
+            tell(&mut showing, removed.map(|()| "tour-removed"), "bookmark-trouble");
         }
         ShelfWish::Play(name) => match begin(&shelf.bookmarks, &name, &showing) {
             Ok(playing) => shelf.playing = Some(playing),

@@ -67,7 +67,7 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
     let mut studio = Studio::open(city, &options, started)?;
     let (frames, pixels) = studio.shoot(options.timeout_s)?;
     let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
-    write_png(&options.out, pixels, width, height, studio.scale)?;
+    write_png(&options.out, pixels, width, height, studio.scale, options.dpi)?;
     studio.phases.mark("png");
     let draws = studio.app.get_sub_app(RenderApp).map(DrawCount::of).unwrap_or_default();
     let streaming = studio.app.world().resource::<Streaming>();
@@ -126,7 +126,7 @@ pub fn film(
         let (frames, pixels) = studio.shoot(options.timeout_s)?;
         frame_times.push(studio.phases.started.elapsed().as_secs_f64() / f64::from(frames));
         let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
-        write_png(&frame_path(folder, number + 1), pixels, width, height, studio.scale)?;
+        write_png(&frame_path(folder, number + 1), pixels, width, height, studio.scale, options.dpi)?;
     }
     let damaged_tiles = studio.app.world().resource::<Streaming>().damaged();
     frame_times.sort_by(f64::total_cmp);
@@ -180,12 +180,15 @@ impl Studio {
         let overlay = OverlayState::new(&city, &options.scene);
         insert_state(&mut app, city, pose, &options.scene);
         app.insert_resource(ShownLayers(shown));
-        app.insert_resource(Streaming::start(usize::MAX, options.max_error_px * f64::from(scale), true, 2));
+        // On paper the dots are finer than what an eye tells apart.
+        let per_point = options.pixels_per_point.clamp(0.25, 16.0);
+        let error_px = options.max_error_px * f64::from(scale) * per_point.sqrt();
+        app.insert_resource(Streaming::start(usize::MAX, error_px, true, 2));
         app.insert_resource(overlay);
         app.add_plugins(OverlayPlugin { is_hidden: options.scene.is_overlay_hidden });
         app.world_mut().spawn(camera_bundle(Some(RenderTarget::Image(ImageRenderTarget {
             handle: target.clone(),
-            scale_factor: scale as f32,
+            scale_factor: scale as f32 * per_point as f32,
         }))));
         app.finish();
         app.cleanup();
@@ -389,7 +392,14 @@ pub fn read_back(app: &mut App, target: &Handle<Image>, width: u32, height: u32)
 }
 
 /// Averages `scale` × `scale` pixels into one and writes the file.
-fn write_png(path: &Path, pixels: Vec<u8>, width: u32, height: u32, scale: u32) -> Result<(), ViewError> {
+fn write_png(
+    path: &Path,
+    pixels: Vec<u8>,
+    width: u32,
+    height: u32,
+    scale: u32,
+    dpi: Option<u32>,
+) -> Result<(), ViewError> {
     let pixels = if scale == 1 { pixels } else { averaged(&pixels, width as usize, height as usize, scale as usize) };
     let mut rgb = Vec::with_capacity(pixels.len() / 4 * 3);
     for pixel in pixels.chunks_exact(4) {
@@ -398,8 +408,18 @@ fn write_png(path: &Path, pixels: Vec<u8>, width: u32, height: u32, scale: u32) 
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|source| ViewError::Io { path: folder.to_owned(), source })?;
     }
-    image::save_buffer_with_format(path, &rgb, width, height, image::ExtendedColorType::Rgb8, image::ImageFormat::Png)
-        .map_err(|error| ViewError::Png { path: path.to_owned(), reason: error.to_string() })
+    let fail = |reason: String| ViewError::Png { path: path.to_owned(), reason };
+    let file = std::fs::File::create(path).map_err(|source| ViewError::Io { path: path.to_owned(), source })?;
+    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_pixel_dims(dpi.map(|dpi| {
+        let per_metre = (f64::from(dpi) / 0.0254).round() as u32;
+        png::PixelDimensions { xppu: per_metre, yppu: per_metre, unit: png::Unit::Meter }
+    }));
+    let mut writer = encoder.write_header().map_err(|error| fail(error.to_string()))?;
+    writer.write_image_data(&rgb).and_then(|()| writer.finish()).map_err(|error| fail(error.to_string()))
 }
 
 fn averaged(pixels: &[u8], width: usize, height: usize, scale: usize) -> Vec<u8> {

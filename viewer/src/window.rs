@@ -22,6 +22,7 @@ use crate::{
     options::ViewOptions,
     overlay::{OverlayPlugin, OverlayState},
     preference::{Preferences, checked},
+    print::Press,
     renewal::Renewal,
     scene::{ScenePlugin, camera_bundle, insert_state},
     shelf::Shelf,
@@ -86,6 +87,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
     app.insert_resource(overlay);
     app.insert_resource(Shelf::of(bookmarks));
+    app.insert_resource(Press::new(&scene.city));
     match Renewal::watch(&scene.city, version) {
         Ok(renewal) => drop(app.insert_resource(renewal)),
         Err(error) => app.world_mut().resource_mut::<Desk>().tell(error.to_string()),

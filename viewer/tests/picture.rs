@@ -372,8 +372,9 @@ fn a_city_is_rendered_above_and_below_ground() {
     assert_eq!(report.tiles_drawn, 5, "pipes are not drawn above ground");
     assert!(report.triangles > 12_800 && report.damaged_tiles.is_empty());
     assert_eq!(report.draw_calls, report.draws.solid + report.draws.clear + report.draws.shadow);
-    assert!(report.draws.solid >= report.tiles_drawn && report.draws.shadow > 0, "{:?}", report.draws);
-    assert!(report.draw_calls <= 200 && report.bytes > report.triangles * 12, "{} {}", report.draw_calls, report.bytes);
+    // What shares a material and a buffer is one call, a cascade of shadows is one.
+    assert!(report.draws.solid > 0 && (1..=3).contains(&report.draws.shadow), "{:?}", report.draws);
+    assert!(report.draw_calls <= 30 && report.bytes > report.triangles * 12, "{} {}", report.draw_calls, report.bytes);
     // Sky at the top: bluish, bright.
     assert!(share(&above, [0.4, 0.0, 0.68, 0.08], |[r, _, b]| b > r + 6.0 && b > 90.0) > 0.8, "sky");
     // Roofs: reddish.

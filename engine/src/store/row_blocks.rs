@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Bytes of blocks, and of the lists of where they stand, that are held at most.
-const MOST_BYTES: usize = 192 << 20;
+const MOST_BYTES: usize = 512 << 20;
 const MOST_LIST_BYTES: usize = 16 << 20;
 
 /// A file as it was when it was read. Files of a city never change; a damaged one that was put right does.

@@ -8,6 +8,7 @@
 //! ```
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{ErrorKind, Write},
     os::unix::fs::FileExt,
@@ -16,6 +17,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use zstd::bulk::Decompressor;
 
 use super::{
     StoreError, place,
@@ -166,7 +168,7 @@ impl SomeRows {
         if bound > MOST_BLOCK_BYTES {
             return Err(self.bad("a block that is too large"));
         }
-        let plain = zstd::bulk::decompress(packed, bound).map_err(|error| self.bad(error))?;
+        let plain = unpacked(packed, bound).map_err(|error| self.bad(error))?;
         let mut places = Vec::with_capacity(BLOCK_ROWS);
         let mut at = 0;
         while let Some(length) = plain.get(at..at + 4) {
@@ -181,6 +183,17 @@ impl SomeRows {
     fn bad(&self, reason: impl std::fmt::Display) -> StoreError {
         StoreError::damaged(&self.path, reason)
     }
+}
+
+/// A block as it was, of `bound` bytes at most. Each thread keeps what it needs for that: making it anew takes longer than the work.
+fn unpacked(packed: &[u8], bound: usize) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    UNPACKER.with_borrow_mut(|unpacker| match unpacker {
+        Some(unpacker) => unpacker.decompress(packed, bound),
+        None => unpacker.insert(Decompressor::new()?).decompress(packed, bound),
+    })
 }
 
 impl Iterator for SomeRows {
