@@ -1,6 +1,11 @@
 //! `groundline view`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use groundline_engine::{
@@ -206,9 +211,15 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let place = args.loose.city(&args.city, ask)?;
     let city = City::open(&place)?;
     let live = Live::start(&city, &args.feeds)?;
-    let scene = args.scene.options(&place, &live, ask)?;
+    let resumed = Resumed::of_this_process();
+    let scene = match &resumed {
+        Some(resumed) => Scene { view: Some(resumed.view.clone()), plain: args.scene.plain, ..Scene::default() },
+        None => args.scene,
+    };
+    let scene = scene.options(&place, &live, ask)?;
     let bookmarks = args.shelf.file(&city);
     let tile_memory = args.memory_limit << 20;
+    STARTED.get_or_init(Instant::now);
     groundline_viewer::view(ViewOptions {
         scene,
         tile_memory,
@@ -216,7 +227,71 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         navigation: args.navigation,
         theme: args.theme,
         scale_percent: args.scale,
+        go_on: Some(go_on),
         ..ViewOptions::default()
     })?;
     Ok(Outcome::Done)
+}
+
+/// How often the window is opened again after a lost device that did not last.
+const MOST_RESUMES: u32 = 3;
+const LASTING: Duration = Duration::from_secs(600);
+/// When the window was opened.
+static STARTED: OnceLock<Instant> = OnceLock::new();
+/// The variable that says what this process goes on with.
+const RESUME: &str = "GROUNDLINE_RESUME";
+
+/// A window that goes on where one ended whose device was lost.
+struct Resumed {
+    times: u32,
+    view: String,
+}
+
+impl Resumed {
+    fn of_this_process() -> Option<Self> {
+        Self::read(&std::env::var(RESUME).ok()?)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (times, view) = text.split_once(' ')?;
+        Some(Self { times: times.parse().ok()?, view: view.to_owned() })
+    }
+}
+
+/// Opens the window again with the same view, in the place of this process: a window system gives a program one loop of events only.
+/// Comes back where that was done too often or cannot be done.
+fn go_on(reason: &str, view: &str) {
+    let has_lasted = STARTED.get().is_some_and(|started| started.elapsed() > LASTING);
+    let times = Resumed::of_this_process().filter(|_| !has_lasted).map_or(0, |resumed| resumed.times) + 1;
+    if times > MOST_RESUMES {
+        return;
+    }
+    eprintln!(
+        "the graphics device is lost: {reason}; the window opens again with the same view ({times} of {MOST_RESUMES})\n\
+         图形设备丢失；窗口将以同一视图重新打开"
+    );
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1)).env(RESUME, format!("{times} {view}"));
+    // Ports and files of this process are closed by it.
+    #[cfg(unix)]
+    let error = std::os::unix::process::CommandExt::exec(&mut command);
+    #[cfg(not(unix))]
+    let error = match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    };
+    eprintln!("{error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_handed_over_whole() {
+        let resumed = Resumed::read("2 groundline:?c=1,2,3,0,-20&n=a b").expect("it is one");
+        assert_eq!((resumed.times, &*resumed.view), (2, "groundline:?c=1,2,3,0,-20&n=a b"));
+        assert!(Resumed::read("").is_none() && Resumed::read("x groundline:?").is_none());
+    }
 }

@@ -14,6 +14,7 @@
 //! | `eager` | a layer in the making is put on the disk after each object, not after half a second |
 //! | `points=1000` | more scan points than these go to the disk |
 //! | `clock=1700000000` | it is always this second, and nothing takes any time |
+//! | `device=20` | after so many seconds the window's graphics device is lost (read by the viewer) |
 //! | `trace=/file` | every place that is passed is written there, with the bytes so far |
 
 use std::{
@@ -295,6 +296,8 @@ impl Plan {
                 "points" => plan.points = value.parse().ok(),
                 "clock" => plan.clock = number(),
                 "trace" => plan.trace = Some(value.into()),
+                // Of the viewer.
+                "device" => {}
                 _ => eprintln!("{VARIABLE}: {word} is not understood"),
             }
         }

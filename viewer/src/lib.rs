@@ -47,6 +47,7 @@ mod legend;
 mod loader;
 mod look;
 mod lookup;
+mod loss;
 mod mark;
 mod material;
 pub mod measure;
@@ -106,6 +107,7 @@ pub use cut::{Cut, CutError, Cuts};
 pub use draw_count::DrawCount;
 pub use driver::check as check_driver;
 pub use label::Labels;
+pub use loss::GoOn;
 pub use options::{FilmReport, Language, LayerChoice, SceneOptions, SnapshotOptions, SnapshotReport, ViewOptions};
 pub use peel::Peel;
 pub use profile::Profile;
@@ -187,6 +189,9 @@ pub enum ViewError {
     /// A tour that cannot be flown.
     #[error("{0}")]
     Tour(String),
+    /// The graphics device draws no more.
+    #[error("the graphics device is lost: {0}")]
+    Lost(String),
     /// The window ended with an error.
     #[error("the window ended with code {0}")]
     Ended(u8),

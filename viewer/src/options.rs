@@ -6,7 +6,7 @@ use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, cut::Cuts, draw_count::DrawCount, label::Labels,
+    annotation::Annotation, camera::CameraChoice, cut::Cuts, draw_count::DrawCount, label::Labels, loss::GoOn,
     measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment, theme::Theme,
     view_string::Selection,
 };
@@ -122,6 +122,8 @@ pub struct ViewOptions {
     pub theme: Option<Theme>,
     /// Size of text and panels, percent, likewise.
     pub scale_percent: Option<u16>,
+    /// What goes on with the view when the graphics device is lost.
+    pub go_on: Option<GoOn>,
 }
 
 impl Default for ViewOptions {
@@ -134,6 +136,7 @@ impl Default for ViewOptions {
             navigation: None,
             theme: None,
             scale_percent: None,
+            go_on: None,
         }
     }
 }

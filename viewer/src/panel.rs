@@ -99,10 +99,15 @@ pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect
         if total > 0 {
             let snapshot = state.live.snapshot(seen.now_ms);
             let good = snapshot.latest.iter().filter(|latest| Condition::of(latest, 3) == Condition::Good).count();
-            let summary = texts.with_all(
-                "sensors-summary",
-                [("total", total.to_string()), ("good", good.to_string()), ("bad", (total - good).to_string())],
-            );
+            // A sensor of which nothing was ever heard is not known to be out of order.
+            let silent = snapshot.latest.iter().filter(|latest| latest.value.is_none()).count();
+            let counts = [("total", total), ("good", good), ("bad", total - good - silent), ("silent", silent)];
+            let key = match silent {
+                0 => "sensors-summary",
+                _ if silent == total => "sensors-silent",
+                _ => "sensors-some-silent",
+            };
+            let summary = texts.with_all(key, counts.map(|(name, count)| (name, count.to_string())));
             ui.label(RichText::new(summary).size(11.5).color(MUTED));
         }
         if seen.detail < CimLevel::PART {

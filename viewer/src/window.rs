@@ -19,6 +19,7 @@ use crate::{
     desk::Desk,
     driver,
     hand::HandPlugin,
+    loss,
     options::ViewOptions,
     overlay::{OverlayPlugin, OverlayState},
     preference::{Preferences, checked},
@@ -108,9 +109,13 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     if !scene.is_overlay_hidden {
         app.add_systems(PreUpdate, clipboard::serve_fields);
     }
+    loss::watch(&mut app, options.go_on);
     match app.run() {
         AppExit::Success => Ok(()),
-        AppExit::Error(code) => Err(ViewError::Ended(code.get())),
+        AppExit::Error(code) => {
+            loss::go_on_after(options.go_on);
+            Err(loss::error(code.get()))
+        }
     }
 }
 
