@@ -8,7 +8,7 @@ use groundline_engine::{
     store::City,
 };
 use groundline_viewer::{
-    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ViewOptions, bookmark,
+    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ValidTime, ViewOptions, bookmark,
     peel::{self, Focus, Storeys},
     view_string,
 };
@@ -73,6 +73,10 @@ pub struct Scene {
     /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
     #[arg(long)]
     pub at: Option<String>,
+    /// The city as it was: 2015-06-30, or an RFC 3339 time. What was not there yet, or no more, by its period or the year in which it was
+    /// built, is not drawn; the sun's time is --at.
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub valid_at: Option<ValidTime>,
     /// How the city is drawn: realistic, paper (a white model for print), dark (for a wall of screens), xray (ground and buildings
     /// as glass, with pipes and galleries).
     #[arg(long)]
@@ -118,6 +122,7 @@ impl Scene {
         }
         scene.is_below |= self.below;
         scene.detail = self.detail.or(scene.detail);
+        scene.valid_at = self.valid_at.or(scene.valid_at);
         scene.style = self.style.unwrap_or(scene.style);
         scene.relief = self.relief.or(scene.relief);
         scene.colour_by = self.colour_by.clone().or(scene.colour_by);

@@ -36,8 +36,10 @@ use crate::{
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
+    time_bar::time_by_hand,
     touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
+    validity::Timeline,
 };
 
 /// A press that moves less than this before release is a click, pixels.
@@ -100,11 +102,24 @@ impl Plugin for HandPlugin {
             has_sunk: false,
         };
         app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
-        app.init_resource::<Sift>().init_resource::<Preferences>().init_resource::<Fingers>();
+        app.init_resource::<Sift>()
+            .init_resource::<Timeline>()
+            .init_resource::<Preferences>()
+            .init_resource::<Fingers>();
         app.add_message::<PinchGesture>().add_message::<RotationGesture>();
         let by_hand = (move_by_mouse, move_by_touch, move_by_gestures, ask_by_keys).chain();
-        let wishes =
-            (act, peel_by_hand, serve_views, fly_tour, fulfil, move_by_keys, apply_relief, keep_preferences).chain();
+        let wishes = (
+            act,
+            peel_by_hand,
+            time_by_hand,
+            serve_views,
+            fly_tour,
+            fulfil,
+            move_by_keys,
+            apply_relief,
+            keep_preferences,
+        )
+            .chain();
         app.add_systems(Update, (by_hand, wishes, pick, aim, follow).chain().in_set(SceneSet::Hands));
     }
 }

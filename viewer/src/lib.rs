@@ -23,6 +23,7 @@ mod colouring;
 pub mod content;
 mod cut;
 mod cut_panel;
+mod date;
 mod desk;
 mod desk_panel;
 mod detail;
@@ -88,10 +89,12 @@ mod table_panel;
 mod text;
 mod theme;
 mod tile_part;
+mod time_bar;
 mod touch;
 pub mod tour;
 mod trail;
 pub mod trench;
+mod validity;
 mod view_state;
 pub mod view_string;
 mod window;
@@ -111,6 +114,7 @@ pub use snapshot::{film, picture, snapshot};
 pub use style::Style;
 pub use sun::Moment;
 pub use theme::Theme;
+pub use validity::ValidTime;
 pub use window::view;
 
 /// Why there is no picture.
@@ -158,6 +162,9 @@ pub enum ViewError {
     /// What was to be taken off is not there.
     #[error("peel: {0}")]
     Peel(String),
+    /// The times of the city's objects cannot be read.
+    #[error("the city is shown at no other time than now: {0}")]
+    Time(String),
     /// A shader does not compile on this driver.
     #[error("a shader does not compile on this driver: {0}")]
     Shader(String),

@@ -37,7 +37,8 @@ use crate::{
     style::{Drawing, Style},
     table_panel::{self, TableDesk},
     text::Texts,
-    theme,
+    theme, time_bar,
+    validity::{Timeline, ValidAt},
     view_string::Selection,
 };
 
@@ -182,7 +183,7 @@ fn draw_overlay(
         ResMut<Colouring>,
         ResMut<Cuts>,
     ),
-    clock: Res<Clock>,
+    (clock, mut valid_at, mut timeline): (Res<Clock>, ResMut<ValidAt>, ResMut<Timeline>),
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
     mut desk: ResMut<Desk>,
@@ -207,6 +208,7 @@ fn draw_overlay(
         city: &city.0,
         viewed: &viewed,
         clock: &clock,
+        valid_at: valid_at.0,
         is_below: below.0,
         detail: detail.0,
         screen,
@@ -240,7 +242,14 @@ fn draw_overlay(
             lift = seen.screen.bottom() - rect.top();
             told.into_iter().for_each(|text| desk.tell(text));
         }
-        let tools = desk_panel::tools(ctx, &desk, &window.shelf, &seen, &state.texts, &mut asked);
+        if timeline.is_open {
+            let mut at = valid_at.0;
+            let rect = time_bar::show(ctx, timeline.bypass_change_detection(), &mut at, &seen, &state.texts, lift);
+            valid_at.set_if_neq(ValidAt(at));
+            taken.push(rect);
+            lift = seen.screen.bottom() - rect.top();
+        }
+        let tools = desk_panel::tools(ctx, &desk, &window.shelf, timeline.is_open, &seen, &state.texts, &mut asked);
         taken.push(tools);
         taken.extend(desk_panel::notes(ctx, &mut desk, &seen, &state.texts, tools.bottom()));
         let below_alarms = alarms.map_or(seen.screen.top() + 16.0, |rect| rect.bottom() + 10.0);
@@ -293,7 +302,7 @@ fn draw_overlay(
             labels: *labels,
             cuts: &cuts,
             is_glass: Drawing { style: *style, is_below: below.0 }.is_glass(),
-            is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel),
+            is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel) && timeline.is_there(pipe.layer, &pipe.id, *valid_at),
             picked: state.picked.as_ref().map(|picked| picked.id.as_str()),
         };
         taken.extend(flag::draw(ctx, &told, &seen, &state.texts, &taken));

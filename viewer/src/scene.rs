@@ -43,6 +43,7 @@ use crate::{
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
     tile_part::rebase_tiles,
+    validity::{Timeline, ValidAt, date_tiles},
 };
 
 /// Side of a shadow map, pixels.
@@ -177,6 +178,7 @@ impl Plugin for ScenePlugin {
             .init_resource::<Indoors>()
             .init_resource::<Network>()
             .init_resource::<Sift>()
+            .init_resource::<Timeline>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
             .add_systems(Startup, (set_up, know_driver))
@@ -186,7 +188,7 @@ impl Plugin for ScenePlugin {
                     (place_camera, set_relief).chain(),
                     light_scene,
                     (change_detail, resolve_peel).chain(),
-                    renew,
+                    (renew, date_tiles).chain(),
                     take_tiles,
                     rebase_tiles,
                     add_edges,
@@ -369,6 +371,7 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(Colouring::new(scene.colour_by.clone()))
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
         .insert_resource(Clock { moment, sun })
+        .insert_resource(ValidAt(scene.valid_at))
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))
         .insert_resource(CityScene(Arc::new(city)));
 }

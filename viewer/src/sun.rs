@@ -6,6 +6,8 @@
 
 use glam::DVec3;
 
+use crate::date::days_of;
+
 /// A local clock time on a day, with its offset to UTC.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
@@ -63,14 +65,7 @@ impl std::str::FromStr for Moment {
 impl Moment {
     /// Days since J2000.0 (2000-01-01 12:00 UTC) at a place with this longitude and latitude.
     fn days_since_j2000(&self, lon_deg: f64, lat_deg: f64) -> f64 {
-        // Days from civil date (proleptic Gregorian), counted in 400-year eras from 0000-03-01.
-        let year = i64::from(self.year) - i64::from(self.month <= 2);
-        let era = year.div_euclid(400);
-        let year_of_era = year.rem_euclid(400);
-        let month_from_march = (i64::from(self.month) + 9) % 12;
-        let day_of_year = (153 * month_from_march + 2) / 5 + i64::from(self.day) - 1;
-        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        let day_number = era * 146_097 + day_of_era - 730_425; // 0 = 2000-01-01
+        let day_number = days_of(self.year, self.month, self.day) - days_of(2000, 1, 1);
         let offset = self.utc_offset_h.unwrap_or_else(|| utc_offset_h(lon_deg, lat_deg));
         day_number as f64 - 0.5 + (self.hour - offset) / 24.0
     }

@@ -16,6 +16,7 @@ use crate::{
     stream::{Detail, ShownLayers},
     style::Style,
     sun::sun_position,
+    validity::ValidAt,
     view_string::Selection,
 };
 use groundline_engine::model::CimLevel;
@@ -29,6 +30,7 @@ pub struct Showing<'w> {
     below: ResMut<'w, Below>,
     detail: ResMut<'w, Detail>,
     clock: ResMut<'w, Clock>,
+    valid_at: ResMut<'w, ValidAt>,
     layers: ResMut<'w, ShownLayers>,
     style: ResMut<'w, Style>,
     relief: ResMut<'w, Relief>,
@@ -51,6 +53,7 @@ impl Showing<'_> {
             is_below: self.below.0,
             detail: Some(self.detail.0),
             at: Some(self.clock.moment),
+            valid_at: self.valid_at.0,
             style: *self.style,
             relief: Some(*self.relief),
             colour_by: self.colouring.wanted().map(str::to_owned),
@@ -115,6 +118,7 @@ impl Showing<'_> {
             let lon_lat = self.city.0.lon_lat;
             *self.clock = Clock { moment, sun: sun_position(&moment, lon_lat.x, lon_lat.y) };
         }
+        self.valid_at.set_if_neq(ValidAt(scene.valid_at));
         self.state.picked = None;
         self.state.to_pick = scene.selected.clone();
         let notes = Notes { measurements: scene.measurements.clone(), annotations: scene.annotations.clone() };
