@@ -275,7 +275,9 @@ fn draw_overlay(
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top, lift));
         }
         panel::status(ctx, state, &streaming, &seen);
-        settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
+        if !timeline.is_open {
+            settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
+        }
         settings_panel::show(ctx, state, &mut window.preferences, &seen, &mut asked);
         window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
         desk_panel::help(ctx, state, liked.navigation, &seen);
@@ -369,11 +371,16 @@ fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>
             continue;
         }
         let priority = sensor.threshold.as_ref().map_or(3, |threshold| threshold.priority);
+        let condition = Condition::of(latest, priority);
+        // Readings are of now: among what stood then only alarms are shown.
+        if seen.valid_at.is_some() && !matches!(condition, Condition::Alarm { .. }) {
+            continue;
+        }
         badges.push(Badge {
             sensor: index as u32,
             anchor,
             distance_m,
-            condition: Condition::of(latest, priority),
+            condition,
             name: shortened(&sensor.name, 16),
             value: badge::value_text(latest, &sensor.unit),
         });

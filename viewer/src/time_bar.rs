@@ -105,11 +105,23 @@ impl Span {
     }
 }
 
-/// How many of some sorted times lie in each of `columns` equal parts of a span.
-fn counts(times: &[i64], span: &Span, columns: usize) -> Vec<usize> {
-    let edge = |column: usize| span.first + ((span.last - span.first) as f64 * column as f64 / columns as f64) as i64;
+/// Where columns end in a span: a step each where that has room, else equal parts.
+fn edges(span: &Span, columns: usize) -> Vec<i64> {
+    let mut steps = vec![span.first];
+    while steps.len() <= columns && steps.last().is_some_and(|last| *last < span.last) {
+        steps.push(span.step.begin(steps[steps.len() - 1], 1));
+    }
+    if steps.len() <= columns + 1 {
+        return steps;
+    }
+    let length = (span.last - span.first) as f64;
+    (0..=columns).map(|column| span.first + (length * column as f64 / columns as f64) as i64).collect()
+}
+
+/// How many of some sorted times lie between each two edges.
+fn counts(times: &[i64], edges: &[i64]) -> Vec<usize> {
     let until = |ms: i64| times.partition_point(|time| *time < ms);
-    (0..columns).map(|column| until(edge(column + 1)) - until(edge(column))).collect()
+    edges.windows(2).map(|pair| until(pair[1]) - until(pair[0])).collect()
 }
 
 /// Draws the bar, above what reaches up by `lift`; says where it lies.
@@ -198,21 +210,18 @@ fn track(ui: &mut Ui, lives: &Lives, span: &Span, at: Option<ValidTime>, width: 
     let inner = rect.shrink2(vec2(8.0, 0.0));
     let x_of = |ms: i64| inner.left() + inner.width() * span.share(ms).clamp(0.0, 1.0);
     let painter = ui.painter();
-    let columns = ((inner.width() / COLUMN) as usize).max(1);
-    let (came, went) = (counts(&lives.came, span, columns), counts(&lives.went, span, columns));
+    let edges = edges(span, ((inner.width() / COLUMN) as usize).max(1));
+    let (came, went) = (counts(&lives.came, &edges), counts(&lives.went, &edges));
     let most = came.iter().chain(&went).copied().max().unwrap_or(0).max(1);
     let knob = at.map_or(span.last, |at| at.0);
-    for (column, (came, went)) in came.iter().zip(&went).enumerate() {
-        let left = inner.left() + inner.width() * column as f32 / columns as f32;
+    for (pair, (came, went)) in edges.windows(2).zip(came.iter().zip(&went)) {
+        let (left, right) = (x_of(pair[0]), x_of(pair[1]) - 1.0);
         // By the root, so that one house is seen beside a hundred.
         let tall = |count: usize| (count as f32 / most as f32).sqrt() * COLUMNS;
         let is_past = left <= x_of(knob);
         if *came > 0 {
             let colour = if is_past { QUIET.colour() } else { QUIET.gamma_multiply(0.4) };
-            let bar = Rect::from_min_max(
-                pos2(left, line_y - 3.0 - tall(*came).max(2.0)),
-                pos2(left + COLUMN - 1.0, line_y - 3.0),
-            );
+            let bar = Rect::from_min_max(pos2(left, line_y - 3.0 - tall(*came).max(2.0)), pos2(right, line_y - 3.0));
             painter.rect_filled(bar, CornerRadius::same(1), colour);
         }
         if *went > 0 {
@@ -429,7 +438,8 @@ mod tests {
 
     #[test]
     fn columns_hold_every_time_once() {
-        let span = Span { first: 0, last: 100, step: Step::Day };
-        assert_eq!(counts(&[0, 9, 10, 55, 99], &span, 10), [2, 1, 0, 0, 0, 1, 0, 0, 0, 1]);
+        let days = Span { first: 0, last: 10 * DAY_MS, step: Step::Day };
+        assert_eq!((edges(&days, 10).len(), edges(&days, 5)), (11, (0..=5).map(|n| n * 2 * DAY_MS).collect()));
+        assert_eq!(counts(&[0, 9, 10, 55, 99], &[0, 10, 20, 60, 100]), [2, 1, 1, 1]);
     }
 }

@@ -74,14 +74,14 @@ fn seen(city: &Path, out: &Path, valid_at: Option<&str>) -> [bool; 4] {
     let options = SnapshotOptions { scene, out: out.clone(), size: (480, 200), ..SnapshotOptions::default() };
     snapshot(options).expect("a picture");
     let image = image::open(&out).expect("a PNG was written").into_rgb8();
-    // Metres a pixel at the height of the roofs: 45° over the height of the picture.
-    let metres = 2.0 * (330.0 - 9.0) * (45.0_f64 / 2.0).to_radians().tan() / f64::from(image.height());
+    // Metres a pixel at the height of the roofs: 38° over the height of the picture.
+    let metres = 2.0 * (330.0 - 9.0) * (38.0_f64 / 2.0).to_radians().tan() / f64::from(image.height());
     let pixel = |east_m: f64, north_m: f64| {
         let x = f64::from(image.width()) * 0.5 + east_m / metres;
         *image.get_pixel(x as u32, (f64::from(image.height()) * 0.5 - north_m / metres) as u32)
     };
     EAST_M.map(|east_m| {
-        let (roof, ground) = (pixel(east_m, 0.0), pixel(east_m, -60.0));
+        let (roof, ground) = (pixel(east_m, 0.0), pixel(east_m, -32.0));
         roof.0.iter().zip(ground.0).any(|(a, b)| a.abs_diff(b) > 24)
     })
 }
