@@ -27,7 +27,7 @@ pub fn tools(
     ctx: &egui::Context,
     desk: &Desk,
     shelf: &Shelf,
-    is_timeline_open: bool,
+    (is_timeline_open, is_sun_open): (bool, bool),
     seen: &Seen<'_>,
     texts: &Texts,
     asked: &mut Vec<Action>,
@@ -63,6 +63,7 @@ pub fn tools(
             button(ui, false, "tool-paste", Action::PasteView);
             ui.separator();
             button(ui, is_timeline_open, "timeline", Action::Timeline);
+            button(ui, is_sun_open, "sunlight", Action::Sunlight);
             ui.separator();
             button(ui, false, "tool-find", Action::Palette);
         });

@@ -19,6 +19,7 @@ use crate::{
     camera::CameraPose,
     colouring::Colouring,
     cut::{Cut, Cuts},
+    daylight::SunStudy,
     desk::Desk,
     key::{self, Action},
     label::Labels,
@@ -36,6 +37,7 @@ use crate::{
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
+    sun_panel::sun_by_hand,
     time_bar::time_by_hand,
     touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
@@ -44,6 +46,8 @@ use crate::{
 
 /// A press that moves less than this before release is a click, pixels.
 const CLICK_RADIUS_PX: f32 = 4.0;
+/// So far before what was clicked on the place lies whose sun is studied, metres: the surface itself is not in its way.
+const OFF_THE_SURFACE_M: f64 = 0.03;
 /// Degrees of turn for dragging across one pixel.
 pub const TURN_A_PIXEL: f64 = 0.22;
 /// Who sinks to this height over the ground goes through it, metres: a little less than an eye's.
@@ -112,6 +116,7 @@ impl Plugin for HandPlugin {
             act,
             peel_by_hand,
             time_by_hand,
+            sun_by_hand,
             serve_views,
             fly_tour,
             fulfil,
@@ -496,7 +501,13 @@ fn aim(
 }
 
 /// A click picks what is there, or gives a point to the tool in hand.
-fn pick(mut clicks: MessageReader<Click>, mut state: ResMut<OverlayState>, mut desk: ResMut<Desk>, seen: Seen) {
+fn pick(
+    mut clicks: MessageReader<Click>,
+    mut state: ResMut<OverlayState>,
+    mut desk: ResMut<Desk>,
+    mut study: ResMut<SunStudy>,
+    seen: Seen,
+) {
     let Some(Click(pixel)) = clicks.read().last().copied() else { return };
     let id_of = |key: TileKey, hit: &crate::pick::Hit| {
         let (_, tile) = seen.streaming.shown_picks().find(|(shown, _)| *shown == key)?;
@@ -513,6 +524,9 @@ fn pick(mut clicks: MessageReader<Click>, mut state: ResMut<OverlayState>, mut d
     state.picked = None;
     let ray = seen.viewed.ray(pixel);
     let Some((key, hit)) = seen.met(&ray) else { return };
+    if study.is_open {
+        study.place = Some(hit.place - ray.direction * OFF_THE_SURFACE_M);
+    }
     let Some(id) = id_of(key, &hit) else { return };
     // The rest is filled in from the tile and the store.
     state.picked = Some(Picked {

@@ -120,6 +120,8 @@ pub enum Action {
     Play,
     /// Shows the city as it is now.
     TimeNow,
+    /// Sun and shadow of a day.
+    Sunlight,
     /// Table of a layer's objects.
     Table,
     /// Help.
@@ -226,6 +228,7 @@ pub const LINES: &[Line] = &[
     line(Action::PlayAll, "do-play-all", &[]),
     line(Action::Table, "do-table", &[(Ctrl, K::KeyT)]),
     line(Action::Timeline, "do-timeline", &[(No, K::F2)]),
+    line(Action::Sunlight, "do-sunlight", &[(No, K::F3)]),
     line(Action::TimeBack, "do-time-back", &[(No, K::BracketLeft)]),
     line(Action::TimeOn, "do-time-on", &[(No, K::BracketRight)]),
     line(Action::Play, "do-play", &[(No, K::Space)]),
@@ -296,6 +299,7 @@ fn key_name(key: KeyCode) -> &'static str {
         K::Slash => "?",
         K::F1 => "F1",
         K::F2 => "F2",
+        K::F3 => "F3",
         K::BracketLeft => "[",
         K::BracketRight => "]",
         K::Space => "Space",

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use glam::DVec3;
 use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
@@ -86,6 +87,8 @@ pub struct SceneOptions {
     pub language: Language,
     /// Time of day for the sun.
     pub at: Option<Moment>,
+    /// The place whose hours of sun are told, in the city's frame.
+    pub sun_place: Option<DVec3>,
     /// The time at which the city is shown, by the periods of its objects; now without one.
     pub valid_at: Option<ValidTime>,
     /// Latest readings and alarms; without it sensors are shown as never heard of.

@@ -15,6 +15,7 @@ use crate::{
     city::CityModel,
     colouring::Colouring,
     cut::Cuts,
+    daylight::SunStudy,
     desk::Desk,
     desk_panel, flag,
     key::Action,
@@ -35,6 +36,7 @@ use crate::{
     sift::Sift,
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
+    sun_panel,
     table_panel::{self, TableDesk},
     text::Texts,
     theme, time_bar,
@@ -183,7 +185,8 @@ fn draw_overlay(
         ResMut<Colouring>,
         ResMut<Cuts>,
     ),
-    (clock, mut valid_at, mut timeline): (Res<Clock>, ResMut<ValidAt>, ResMut<Timeline>),
+    (mut clock, mut study): (ResMut<Clock>, ResMut<SunStudy>),
+    (mut valid_at, mut timeline): (ResMut<ValidAt>, ResMut<Timeline>),
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
     mut desk: ResMut<Desk>,
@@ -204,10 +207,11 @@ fn draw_overlay(
     let screen = ctx.content_rect();
     let state = &mut *state;
     let now = now_ms();
+    let (shown_clock, mut moment) = (*clock, clock.moment);
     let seen = panel::Seen {
         city: &city.0,
         viewed: &viewed,
-        clock: &clock,
+        clock: &shown_clock,
         valid_at: valid_at.0,
         is_below: below.0,
         detail: detail.0,
@@ -232,6 +236,15 @@ fn draw_overlay(
         taken.push(rect);
         top = rect.bottom() + 10.0;
     }
+    if study.is_open || (!state.is_interactive && study.place.is_some()) {
+        let rect = sun_panel::show(ctx, study.bypass_change_detection(), &mut moment, &seen, &state.texts, top);
+        sun_panel::mark(ctx, &study, &seen);
+        taken.push(rect);
+        top = rect.bottom() + 10.0;
+        if moment != clock.moment {
+            *clock = Clock::at(moment, city.0.lon_lat);
+        }
+    }
     // How far the table reaches up.
     let mut lift = 0.0;
     let mut asked = Vec::new();
@@ -249,7 +262,15 @@ fn draw_overlay(
             taken.push(rect);
             lift = seen.screen.bottom() - rect.top();
         }
-        let tools = desk_panel::tools(ctx, &desk, &window.shelf, timeline.is_open, &seen, &state.texts, &mut asked);
+        let tools = desk_panel::tools(
+            ctx,
+            &desk,
+            &window.shelf,
+            (timeline.is_open, study.is_open),
+            &seen,
+            &state.texts,
+            &mut asked,
+        );
         taken.push(tools);
         taken.extend(desk_panel::notes(ctx, &mut desk, &seen, &state.texts, tools.bottom()));
         let below_alarms = alarms.map_or(seen.screen.top() + 16.0, |rect| rect.bottom() + 10.0);

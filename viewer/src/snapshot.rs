@@ -37,6 +37,7 @@ use crate::{
     ViewError,
     city::CityModel,
     colouring::{Colouring, State},
+    daylight::SunStudy,
     draw_count::DrawCount,
     driver,
     network::Network,
@@ -290,7 +291,8 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
             && colouring.is_settled()
             && app.world().resource::<Network>().is_settled()
             && app.world().resource::<Sift>().is_settled(app.world().resource::<Peel>())
-            && timeline.is_settled(valid_at, app.world().resource::<Sift>());
+            && timeline.is_settled(valid_at, app.world().resource::<Sift>())
+            && app.world().resource::<SunStudy>().is_settled();
         let is_complete = app.world().resource::<Streaming>().is_complete && is_known;
         if is_complete && !is_loaded {
             is_loaded = true;
