@@ -242,15 +242,13 @@ impl LitDay {
 
 type Answer = Mutex<Receiver<Result<Obstacles, String>>>;
 
-/// How far the study of a place is.
+/// What is known of a place.
 #[derive(Default)]
 pub enum State {
-    /// No place was chosen.
+    /// Nothing yet.
     #[default]
     None,
-    /// Tiles are being read.
-    Reading(Answer),
-    /// Known.
+    /// What stands around it.
     Ready(Arc<Obstacles>),
     /// Why nothing is known.
     Failed(String),
@@ -267,9 +265,10 @@ pub struct SunStudy {
     pub place: Option<DVec3>,
     /// The ground throws shadows too.
     pub has_ground: bool,
-    /// How far it is.
+    /// What is known of it; while something else is being read, what was known before.
     pub state: State,
-    asked: Option<Asked>,
+    known_for: Option<Asked>,
+    waiting: Option<(Asked, Answer)>,
     /// The day that was asked for last, and its sun; none where the sun does not rise and set.
     pub day: Option<((i32, u32, u32), Option<LitDay>)>,
 }
@@ -282,10 +281,40 @@ impl SunStudy {
 
     /// Whether nothing is on its way.
     pub fn is_settled(&self) -> bool {
-        match (self.place, &self.state) {
-            (None, _) | (_, State::Failed(_)) => true,
-            (Some(_), State::Ready(_)) => self.day.is_some(),
-            _ => false,
+        let is_told = self.day.is_some() || matches!(self.state, State::Failed(_));
+        self.waiting.is_none() && (self.place.is_none() || is_told)
+    }
+
+    /// Takes what was read, when it has come.
+    fn learn(&mut self) {
+        let Some((asked, answer)) = &mut self.waiting else { return };
+        let answer = match answer.get_mut().unwrap_or_else(PoisonError::into_inner).try_recv() {
+            Ok(answer) => answer,
+            Err(TryRecvError::Empty) => return,
+            Err(TryRecvError::Disconnected) => Err("the tiles could not be read".to_owned()),
+        };
+        self.known_for = Some(asked.clone());
+        (self.waiting, self.day) = (None, None);
+        self.state = answer.map_or_else(State::Failed, |obstacles| State::Ready(Arc::new(obstacles)));
+    }
+
+    /// Begins to read what stands around a place; one at a time.
+    fn ask(&mut self, city: &Arc<CityModel>, asked: Asked) {
+        if self.waiting.is_some() || self.known_for.as_ref() == Some(&asked) {
+            return;
+        }
+        if self.known_for.as_ref().is_none_or(|known| known.place != asked.place) {
+            (self.state, self.day) = (State::None, None);
+        }
+        let (sender, receiver) = sync_channel(1);
+        let (city, told) = (Arc::clone(city), asked.clone());
+        let spawned = std::thread::Builder::new().name("sun".into()).spawn(move || {
+            // Nobody waits any more when the window was closed.
+            let _ = sender.send(Obstacles::read(&city, &told));
+        });
+        match spawned {
+            Ok(_) => self.waiting = Some((asked, Mutex::new(receiver))),
+            Err(error) => (self.state, self.known_for) = (State::Failed(error.to_string()), Some(asked)),
         }
     }
 }
@@ -299,35 +328,14 @@ pub fn study_sun(
 ) {
     let study = study.bypass_change_detection();
     let Some(place) = study.place else {
-        (study.state, study.asked, study.day) = (State::None, None, None);
+        (study.state, study.known_for, study.waiting, study.day) = (State::None, None, None, None);
         return;
     };
-    let asked = Asked {
-        place,
-        has_ground: study.has_ground,
-        shown: shown.0.clone(),
-        sifts: streaming.sifts.clone(),
-        version: city.0.version,
-    };
-    if study.asked.as_ref() != Some(&asked) {
-        let (sender, receiver) = sync_channel(1);
-        let (city, told) = (Arc::clone(&city.0), asked.clone());
-        let spawned = std::thread::Builder::new().name("sun".into()).spawn(move || {
-            // Nobody waits any more when another place was chosen.
-            let _ = sender.send(Obstacles::read(&city, &told));
-        });
-        study.state =
-            spawned.map_or_else(|error| State::Failed(error.to_string()), |_| State::Reading(Mutex::new(receiver)));
-        (study.asked, study.day) = (Some(asked), None);
-    }
-    if let State::Reading(answer) = &mut study.state {
+    let (has_ground, version) = (study.has_ground, city.0.version);
+    study.learn();
+    study.ask(&city.0, Asked { place, has_ground, shown: shown.0.clone(), sifts: streaming.sifts.clone(), version });
+    if study.waiting.is_some() {
         redraw.write(RequestRedraw);
-        let answer = match answer.get_mut().unwrap_or_else(PoisonError::into_inner).try_recv() {
-            Ok(answer) => answer,
-            Err(TryRecvError::Empty) => return,
-            Err(TryRecvError::Disconnected) => Err("the tiles could not be read".to_owned()),
-        };
-        study.state = answer.map_or_else(State::Failed, |obstacles| State::Ready(Arc::new(obstacles)));
     }
     let State::Ready(obstacles) = &study.state else { return };
     let moment = clock.moment;
