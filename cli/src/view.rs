@@ -13,7 +13,7 @@ use groundline_engine::{
     store::City,
 };
 use groundline_viewer::{
-    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ViewOptions, bookmark,
+    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ValidTime, ViewOptions, bookmark,
     peel::{self, Focus, Storeys},
     view_string,
 };
@@ -78,6 +78,14 @@ pub struct Scene {
     /// Time for the sun: 2026-06-21T10:30 or 10:30, local time of the city.
     #[arg(long)]
     pub at: Option<String>,
+    /// The city as it was: 2015-06-30, or an RFC 3339 time. What was not there yet, or no more, by its period or the year in which it was
+    /// built, is not drawn; the sun's time is --at.
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub valid_at: Option<ValidTime>,
+    /// Tell the hours of direct sun at this place on the day of --at, X,Y,Z in city coordinates: lit and shaded stretches, by what stands
+    /// within 1 km.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, value_parser = read_place)]
+    pub sun_at: Option<glam::DVec3>,
     /// How the city is drawn: realistic, paper (a white model for print), dark (for a wall of screens), xray (ground and buildings
     /// as glass, with pipes and galleries).
     #[arg(long)]
@@ -123,6 +131,8 @@ impl Scene {
         }
         scene.is_below |= self.below;
         scene.detail = self.detail.or(scene.detail);
+        scene.valid_at = self.valid_at.or(scene.valid_at);
+        scene.sun_place = self.sun_at.or(scene.sun_place);
         scene.style = self.style.unwrap_or(scene.style);
         scene.relief = self.relief.or(scene.relief);
         scene.colour_by = self.colour_by.clone().or(scene.colour_by);
@@ -148,6 +158,11 @@ impl Scene {
         let focus = |id: &Option<String>, has_ghosts| id.clone().map(|id| Focus { id, has_ghosts });
         peel.focus = focus(&self.isolate, false).or(focus(&self.ghosts_around, true)).or(peel.focus.take());
     }
+}
+
+/// A place as it is written: X,Y,Z.
+fn read_place(text: &str) -> Result<glam::DVec3, String> {
+    view_string::read_numbers::<3>(text).map(glam::DVec3::from_array)
 }
 
 /// A cut as it is written; a trench may name the pipe that it lays bare.

@@ -27,6 +27,7 @@ pub fn tools(
     ctx: &egui::Context,
     desk: &Desk,
     shelf: &Shelf,
+    (is_timeline_open, is_sun_open): (bool, bool),
     seen: &Seen<'_>,
     texts: &Texts,
     asked: &mut Vec<Action>,
@@ -60,6 +61,9 @@ pub fn tools(
             button(ui, shelf.is_open, "tool-bookmarks", Action::Bookmarks);
             button(ui, false, "tool-copy", Action::CopyView);
             button(ui, false, "tool-paste", Action::PasteView);
+            ui.separator();
+            button(ui, is_timeline_open, "timeline", Action::Timeline);
+            button(ui, is_sun_open, "sunlight", Action::Sunlight);
             ui.separator();
             button(ui, false, "tool-find", Action::Palette);
         });

@@ -2,13 +2,11 @@
 
 use groundline_engine::{
     model::{Class, Stage},
-    query::{Column, LayerFields},
+    query::{BUILT_KEYS as YEARS, Column, LayerFields},
 };
 
 use crate::{ViewError, city::CityModel, classes::Manner, options::Language, text::Texts};
 
-/// Keys that hold the year in which something was built.
-const YEARS: [&str; 6] = ["year_built", "建成年份", "建成年代", "建成年", "建造年份", "construction_year"];
 /// Keys that hold a height above the ground.
 const HEIGHTS: [&str; 1] = ["height_m"];
 /// Units by how a key ends.

@@ -19,6 +19,7 @@ use crate::{
     camera::CameraPose,
     colouring::Colouring,
     cut::{Cut, Cuts},
+    daylight::SunStudy,
     desk::Desk,
     key::{self, Action},
     label::Labels,
@@ -37,12 +38,17 @@ use crate::{
     snap::snap,
     stream::{Detail, ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
+    sun_panel::sun_by_hand,
+    time_bar::time_by_hand,
     touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
+    validity::Timeline,
 };
 
 /// A press that moves less than this before release is a click, pixels.
 const CLICK_RADIUS_PX: f32 = 4.0;
+/// So far before what was clicked on the place lies whose sun is studied, metres: the surface itself is not in its way.
+const OFF_THE_SURFACE_M: f64 = 0.03;
 /// Degrees of turn for dragging across one pixel.
 pub const TURN_A_PIXEL: f64 = 0.22;
 /// Who sinks to this height over the ground goes through it, metres: a little less than an eye's.
@@ -101,10 +107,13 @@ impl Plugin for HandPlugin {
             has_sunk: false,
         };
         app.insert_resource(hands).add_message::<Click>().add_message::<Action>().init_resource::<Palette>();
-        app.init_resource::<Sift>().init_resource::<Preferences>().init_resource::<Fingers>();
+        app.init_resource::<Sift>()
+            .init_resource::<Timeline>()
+            .init_resource::<Preferences>()
+            .init_resource::<Fingers>();
         app.add_message::<PinchGesture>().add_message::<RotationGesture>();
         let by_hand = (move_by_mouse, move_by_touch, move_by_gestures, ask_by_keys).chain();
-        let views = (serve_views, serve_pictures, fly_tour).chain();
+        let views = (time_by_hand, sun_by_hand, serve_views, serve_pictures, fly_tour).chain();
         let wishes = (act, peel_by_hand, views, fulfil, move_by_keys, apply_relief, keep_preferences).chain();
         app.add_systems(Update, (by_hand, wishes, pick, aim, follow).chain().in_set(SceneSet::Hands));
     }
@@ -482,7 +491,13 @@ fn aim(
 }
 
 /// A click picks what is there, or gives a point to the tool in hand.
-fn pick(mut clicks: MessageReader<Click>, mut state: ResMut<OverlayState>, mut desk: ResMut<Desk>, seen: Seen) {
+fn pick(
+    mut clicks: MessageReader<Click>,
+    mut state: ResMut<OverlayState>,
+    mut desk: ResMut<Desk>,
+    mut study: ResMut<SunStudy>,
+    seen: Seen,
+) {
     let Some(Click(pixel)) = clicks.read().last().copied() else { return };
     let id_of = |key: TileKey, hit: &crate::pick::Hit| {
         let (_, tile) = seen.streaming.shown_picks().find(|(shown, _)| *shown == key)?;
@@ -499,6 +514,9 @@ fn pick(mut clicks: MessageReader<Click>, mut state: ResMut<OverlayState>, mut d
     state.picked = None;
     let ray = seen.viewed.ray(pixel);
     let Some((key, hit)) = seen.met(&ray) else { return };
+    if study.is_open {
+        study.place = Some(hit.place - ray.direction * OFF_THE_SURFACE_M);
+    }
     let Some(id) = id_of(key, &hit) else { return };
     // The rest is filled in from the tile and the store.
     state.picked = Some(Picked {

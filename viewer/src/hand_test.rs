@@ -123,3 +123,46 @@ fn a_bookmark_brings_the_view_back() {
     press(&mut app, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
     assert!(app.world().resource::<Desk>().notes.measurements.is_empty(), "even that can be undone");
 }
+
+#[test]
+fn keys_step_through_the_years_and_through_the_hours() {
+    use crate::{
+        daylight::SunStudy,
+        scene::Clock,
+        validity::{Lives, Timeline, ValidAt, ValidTime},
+    };
+    let mut app = app();
+    let year = |year| ValidTime::of_day(year, 1, 1);
+    let lives = Lives { came: vec![year(2000).0, year(2010).0], ..Lives::default() };
+    app.world_mut().resource_mut::<Timeline>().lives = Some(std::sync::Arc::new(lives));
+    let at = |app: &App| app.world().resource::<ValidAt>().0;
+    press(&mut app, &[KeyCode::BracketLeft]);
+    assert_eq!(at(&app), None, "the bar is not open");
+    press(&mut app, &[KeyCode::F2]);
+    press(&mut app, &[KeyCode::BracketLeft]);
+    let first = at(&app).expect("the beginning of this year");
+    press(&mut app, &[KeyCode::BracketLeft]);
+    assert_eq!(at(&app).map(|at| at.date().0), Some(first.date().0 - 1));
+    press(&mut app, &[KeyCode::BracketRight]);
+    assert_eq!(at(&app), Some(first));
+    press(&mut app, &[KeyCode::BracketRight]);
+    assert_eq!(at(&app), None, "past the end it is now");
+    app.world_mut().resource_mut::<Streaming>().is_complete = true;
+    press(&mut app, &[KeyCode::Space]);
+    assert_eq!(at(&app), Some(year(1999)), "time runs from the beginning");
+    app.world_mut().resource_mut::<Timeline>().is_playing = false;
+
+    let hour = |app: &App| app.world().resource::<Clock>().moment.hour;
+    let before = hour(&app);
+    press(&mut app, &[KeyCode::F3]);
+    press(&mut app, &[KeyCode::BracketRight]);
+    assert_eq!((hour(&app), at(&app)), (before, Some(year(2000))), "with the bar open its keys are its own");
+    press(&mut app, &[KeyCode::F2]);
+    press(&mut app, &[KeyCode::BracketRight]);
+    let sun = app.world().resource::<Clock>().sun;
+    assert!((hour(&app) - before - 1.0 / 6.0).abs() < 1e-9 && app.world().resource::<SunStudy>().is_open);
+    assert_eq!(
+        sun,
+        Clock::at(app.world().resource::<Clock>().moment, app.world().resource::<CityScene>().0.lon_lat).sun
+    );
+}

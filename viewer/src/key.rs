@@ -114,6 +114,18 @@ pub enum Action {
     Language,
     /// Panel of how the window behaves.
     Settings,
+    /// The bar of time.
+    Timeline,
+    /// One step back in time.
+    TimeBack,
+    /// One step on in time.
+    TimeOn,
+    /// Lets time run, or stand.
+    Play,
+    /// Shows the city as it is now.
+    TimeNow,
+    /// Sun and shadow of a day.
+    Sunlight,
     /// Table of a layer's objects.
     Table,
     /// Help.
@@ -224,6 +236,12 @@ pub const LINES: &[Line] = &[
     line(Action::Bookmarks, "do-bookmarks", &[(No, K::KeyK)]),
     line(Action::PlayAll, "do-play-all", &[]),
     line(Action::Table, "do-table", &[(Ctrl, K::KeyT)]),
+    line(Action::Timeline, "do-timeline", &[(No, K::F2)]),
+    line(Action::Sunlight, "do-sunlight", &[(No, K::F3)]),
+    line(Action::TimeBack, "do-time-back", &[(No, K::BracketLeft)]),
+    line(Action::TimeOn, "do-time-on", &[(No, K::BracketRight)]),
+    line(Action::Play, "do-play", &[(No, K::Space)]),
+    line(Action::TimeNow, "do-time-now", &[]),
     line(Action::Settings, "do-settings", &[(Ctrl, K::Comma)]),
     line(Action::NextNavigation, "do-next-navigation", &[(Ctrl, K::KeyG)]),
     line(Action::Navigate(Profile::Earth), "do-navigate-earth", &[]),
@@ -289,6 +307,11 @@ fn key_name(key: KeyCode) -> &'static str {
         K::Escape => "Esc",
         K::Slash => "?",
         K::F1 => "F1",
+        K::F2 => "F2",
+        K::F3 => "F3",
+        K::BracketLeft => "[",
+        K::BracketRight => "]",
+        K::Space => "Space",
         K::Equal => "+",
         K::Minus => "-",
         K::Digit0 => "0",

@@ -23,6 +23,8 @@ mod colouring;
 pub mod content;
 mod cut;
 mod cut_panel;
+mod date;
+mod daylight;
 mod desk;
 mod desk_panel;
 mod detail;
@@ -86,16 +88,19 @@ pub mod solid;
 mod stream;
 mod style;
 pub mod sun;
+mod sun_panel;
 mod table;
 mod table_panel;
 mod text;
 mod theme;
 mod tile_part;
+mod time_bar;
 mod touch;
 pub mod tour;
 mod tour_panel;
 mod trail;
 pub mod trench;
+mod validity;
 mod view_state;
 pub mod view_string;
 mod window;
@@ -117,6 +122,7 @@ pub use snapshot::{film, picture, snapshot};
 pub use style::Style;
 pub use sun::Moment;
 pub use theme::Theme;
+pub use validity::ValidTime;
 pub use window::view;
 
 /// Why there is no picture.
@@ -164,6 +170,9 @@ pub enum ViewError {
     /// What was to be taken off is not there.
     #[error("peel: {0}")]
     Peel(String),
+    /// The times of the city's objects cannot be read.
+    #[error("the city is shown at no other time than now: {0}")]
+    Time(String),
     /// A shader does not compile on this driver.
     #[error("a shader does not compile on this driver: {0}")]
     Shader(String),

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use glam::DVec3;
 use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
     annotation::Annotation, camera::CameraChoice, cut::Cuts, draw_count::DrawCount, label::Labels, loss::GoOn,
     measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment, theme::Theme,
-    view_string::Selection,
+    validity::ValidTime, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -86,6 +87,10 @@ pub struct SceneOptions {
     pub language: Language,
     /// Time of day for the sun.
     pub at: Option<Moment>,
+    /// The place whose hours of sun are told, in the city's frame.
+    pub sun_place: Option<DVec3>,
+    /// The time at which the city is shown, by the periods of its objects; now without one.
+    pub valid_at: Option<ValidTime>,
     /// Latest readings and alarms; without it sensors are shown as never heard of.
     pub live: Option<LiveState>,
     /// How the city is drawn.

@@ -15,6 +15,7 @@ use crate::{
     city::CityModel,
     colouring::Colouring,
     cut::Cuts,
+    daylight::SunStudy,
     desk::Desk,
     desk_panel, flag,
     key::Action,
@@ -35,9 +36,11 @@ use crate::{
     sift::Sift,
     stream::{Detail, ShownLayers, Streaming},
     style::{Drawing, Style},
+    sun_panel,
     table_panel::{self, TableDesk},
     text::Texts,
-    theme,
+    theme, time_bar,
+    validity::{Timeline, ValidAt},
     view_string::Selection,
 };
 
@@ -182,7 +185,8 @@ fn draw_overlay(
         ResMut<Colouring>,
         ResMut<Cuts>,
     ),
-    clock: Res<Clock>,
+    (mut clock, mut study): (ResMut<Clock>, ResMut<SunStudy>),
+    (mut valid_at, mut timeline): (ResMut<ValidAt>, ResMut<Timeline>),
     streaming: Res<Streaming>,
     mut layers: ResMut<ShownLayers>,
     mut desk: ResMut<Desk>,
@@ -203,10 +207,12 @@ fn draw_overlay(
     let screen = ctx.content_rect();
     let state = &mut *state;
     let now = now_ms();
+    let (shown_clock, mut moment) = (*clock, clock.moment);
     let seen = panel::Seen {
         city: &city.0,
         viewed: &viewed,
-        clock: &clock,
+        clock: &shown_clock,
+        valid_at: valid_at.0,
         is_below: below.0,
         detail: detail.0,
         screen,
@@ -230,6 +236,15 @@ fn draw_overlay(
         taken.push(rect);
         top = rect.bottom() + 10.0;
     }
+    if study.is_open || (!state.is_interactive && study.place.is_some()) {
+        let rect = sun_panel::show(ctx, study.bypass_change_detection(), &mut moment, &seen, &state.texts, top);
+        sun_panel::mark(ctx, &study, &seen);
+        taken.push(rect);
+        top = rect.bottom() + 10.0;
+        if moment != clock.moment {
+            *clock = Clock::at(moment, city.0.lon_lat);
+        }
+    }
     // How far the table reaches up.
     let mut lift = 0.0;
     let mut asked = Vec::new();
@@ -240,7 +255,22 @@ fn draw_overlay(
             lift = seen.screen.bottom() - rect.top();
             told.into_iter().for_each(|text| desk.tell(text));
         }
-        let tools = desk_panel::tools(ctx, &desk, &window.shelf, &seen, &state.texts, &mut asked);
+        if timeline.is_open {
+            let mut at = valid_at.0;
+            let rect = time_bar::show(ctx, timeline.bypass_change_detection(), &mut at, &seen, &state.texts, lift);
+            valid_at.set_if_neq(ValidAt(at));
+            taken.push(rect);
+            lift = seen.screen.bottom() - rect.top();
+        }
+        let tools = desk_panel::tools(
+            ctx,
+            &desk,
+            &window.shelf,
+            (timeline.is_open, study.is_open),
+            &seen,
+            &state.texts,
+            &mut asked,
+        );
         taken.push(tools);
         taken.extend(desk_panel::notes(ctx, &mut desk, &seen, &state.texts, tools.bottom()));
         let below_alarms = alarms.map_or(seen.screen.top() + 16.0, |rect| rect.bottom() + 10.0);
@@ -266,7 +296,9 @@ fn draw_overlay(
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top, lift));
         }
         panel::status(ctx, state, &streaming, &seen);
-        settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
+        if !timeline.is_open {
+            settings_panel::tips(ctx, &mut window.preferences, &state.texts, &seen);
+        }
         settings_panel::show(ctx, state, &mut window.preferences, &seen, &mut asked);
         window.ask(ctx, state, &city, &mut layers.0, &mut asked, screen);
         desk_panel::help(ctx, state, liked.navigation, &seen);
@@ -293,7 +325,7 @@ fn draw_overlay(
             labels: *labels,
             cuts: &cuts,
             is_glass: Drawing { style: *style, is_below: below.0 }.is_glass(),
-            is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel),
+            is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel) && timeline.is_there(pipe.layer, &pipe.id, *valid_at),
             picked: state.picked.as_ref().map(|picked| picked.id.as_str()),
         };
         taken.extend(flag::draw(ctx, &told, &seen, &state.texts, &taken));
@@ -360,11 +392,16 @@ fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>
             continue;
         }
         let priority = sensor.threshold.as_ref().map_or(3, |threshold| threshold.priority);
+        let condition = Condition::of(latest, priority);
+        // Readings are of now: among what stood then only alarms are shown.
+        if seen.valid_at.is_some() && !matches!(condition, Condition::Alarm { .. }) {
+            continue;
+        }
         badges.push(Badge {
             sensor: index as u32,
             anchor,
             distance_m,
-            condition: Condition::of(latest, priority),
+            condition,
             name: shortened(&sensor.name, 16),
             value: badge::value_text(latest, &sensor.unit),
         });

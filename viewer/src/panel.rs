@@ -19,6 +19,8 @@ use crate::{
     style::Style,
     text::Texts,
     theme::{self, ACCENT, MUTED, TEXT},
+    time_bar,
+    validity::ValidTime,
 };
 
 /// Alarms listed by name; the rest is counted.
@@ -34,6 +36,8 @@ pub struct Seen<'a> {
     pub viewed: &'a Viewed,
     /// Time of day.
     pub clock: &'a Clock,
+    /// The time at which the city is shown.
+    pub valid_at: Option<ValidTime>,
     /// Below ground is shown.
     pub is_below: bool,
     /// The finest level of detail that is shown.
@@ -59,6 +63,7 @@ pub fn seen_from_above<R>(city: &CityModel, then: impl FnOnce(&Seen<'_>) -> R) -
         city,
         viewed: &viewed,
         clock: &clock,
+        valid_at: None,
         is_below: false,
         detail: CimLevel::PART,
         screen,
@@ -112,6 +117,10 @@ pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect
         }
         if seen.detail < CimLevel::PART {
             ui.label(RichText::new(texts.get(level_key(seen.detail))).size(11.5).color(ACCENT));
+        }
+        if let Some(at) = seen.valid_at {
+            ui.add_space(3.0);
+            time_bar::badge(ui, at, texts);
         }
         if seen.is_below {
             ui.add_space(3.0);

@@ -27,6 +27,7 @@ use crate::{
     sift::Sift,
     stream::{ShownLayers, Streaming, TileKey, TileState, drop_tile, take_back},
     tile_part::TilePart,
+    validity::Timeline,
 };
 
 /// How often a folder is looked at, and a bucket or a server asked.
@@ -106,7 +107,7 @@ pub fn renew(
     mut streaming: ResMut<Streaming>,
     mut shown: ResMut<ShownLayers>,
     (mut colouring, mut network): (ResMut<Colouring>, ResMut<Network>),
-    (mut sift, mut cuts): (ResMut<Sift>, ResMut<Cuts>),
+    (mut sift, mut cuts, mut timeline): (ResMut<Sift>, ResMut<Cuts>, ResMut<Timeline>),
     (mut desk, overlay): (ResMut<Desk>, Option<Res<OverlayState>>),
     mut redraw: MessageWriter<RequestRedraw>,
 ) {
@@ -134,6 +135,7 @@ pub fn renew(
     colouring.renew();
     network.renew();
     sift.renew();
+    timeline.renew();
     cuts.set_changed();
 }
 

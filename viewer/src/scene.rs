@@ -23,6 +23,7 @@ use crate::{
     city::CityModel,
     colouring::{Colouring, colour_tiles, read_colours},
     cut::Cuts,
+    daylight::{SunStudy, study_sun},
     desk::Desk,
     dissolve::{DissolvePlugin, dissolve, rehearse},
     indoors::{Indoors, feel_walls},
@@ -43,6 +44,7 @@ use crate::{
     style::{Drawing, Style},
     sun::{Moment, SunPosition, sun_position},
     tile_part::rebase_tiles,
+    validity::{Timeline, ValidAt, date_tiles},
 };
 
 /// Side of a shadow map, pixels.
@@ -73,6 +75,13 @@ pub struct Clock {
     pub moment: Moment,
     /// Where the sun stands then.
     pub sun: SunPosition,
+}
+
+impl Clock {
+    /// The clock at a moment over a place, longitude and latitude in degrees.
+    pub fn at(moment: Moment, lon_lat: glam::DVec2) -> Self {
+        Self { moment, sun: sun_position(&moment, lon_lat.x, lon_lat.y) }
+    }
 }
 
 /// The camera in the city and the size of the picture.
@@ -177,6 +186,7 @@ impl Plugin for ScenePlugin {
             .init_resource::<Indoors>()
             .init_resource::<Network>()
             .init_resource::<Sift>()
+            .init_resource::<Timeline>()
             .init_resource::<ShownLayers>()
             .configure_sets(Update, (SceneSet::Hands, SceneSet::Scene).chain())
             .add_systems(Startup, (set_up, know_driver))
@@ -186,7 +196,7 @@ impl Plugin for ScenePlugin {
                     (place_camera, set_relief).chain(),
                     light_scene,
                     (change_detail, resolve_peel).chain(),
-                    renew,
+                    (renew, date_tiles, study_sun).chain(),
                     take_tiles,
                     rebase_tiles,
                     add_edges,
@@ -350,7 +360,6 @@ fn light_scene(
 pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &SceneOptions) {
     app.insert_resource(Desk::of(scene));
     let moment = scene.at.unwrap_or_default();
-    let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
     app.init_resource::<Ahead>();
     // Who stands in the ground sees nothing but through it.
     let plan = pose.place.truncate();
@@ -366,7 +375,9 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(scene.relief.unwrap_or_default())
         .insert_resource(Colouring::new(scene.colour_by.clone()))
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
-        .insert_resource(Clock { moment, sun })
+        .insert_resource(Clock::at(moment, city.lon_lat))
+        .insert_resource(SunStudy::at(scene.sun_place))
+        .insert_resource(ValidAt(scene.valid_at))
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))
         .insert_resource(CityScene(Arc::new(city)));
 }

@@ -12,16 +12,16 @@ use std::{
 use bevy::{prelude::*, window::RequestRedraw};
 use groundline_engine::{
     model::{Class, PipeKind, Value},
-    query::{Column, Query, run},
+    query::{Column, Lifetimes, Query, run},
 };
 
 use crate::{
     city::{CityModel, LayerModel},
-    content::{DrawMaterial, DrawMesh, NO_FEATURE, TileMeshes},
+    content::{DrawMaterial, DrawMesh, Features, NO_FEATURE, TileMeshes},
     cut::{Cut, Cuts},
+    loader::SiftOf,
     peel::{Focus, Manner, Peel, Storeys},
     scene::CityScene,
-    stream::Streaming,
 };
 
 /// An eye above the floor it stands on, metres: where plans are cut.
@@ -41,16 +41,18 @@ pub struct Fate {
 }
 
 /// What becomes of the objects of one layer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LayerSift {
     /// What it was made for.
-    key: String,
+    pub key: String,
     /// All of it is gone.
     pub is_hidden: bool,
     hidden: HashSet<String>,
-    network: Option<(Column, PipeKind)>,
-    storeys: Option<(Column, Vec<f64>, Manner)>,
+    network: Option<(Arc<Column>, PipeKind)>,
+    storeys: Option<(Arc<Column>, Vec<f64>, Manner)>,
     focus: Option<Focus>,
+    /// What was not there at this time is gone, milliseconds since 1970 UTC.
+    pub time: Option<(Arc<Lifetimes>, i64)>,
 }
 
 impl LayerSift {
@@ -61,6 +63,7 @@ impl LayerSift {
             fate.is_gone |= !focus.has_ghosts;
             fate.is_ghost = focus.has_ghosts;
         }
+        fate.is_gone |= self.time.as_ref().is_some_and(|(lives, at)| !lives.is_there(id, *at));
         if let Some((column, kind)) = &self.network
             && matches!(class, "pipe" | "manhole" | "pipe_node")
         {
@@ -86,6 +89,16 @@ impl LayerSift {
             Some((_, elevations, Manner::Fan { gap_m })) => gap_m * elevations.len().saturating_sub(1) as f64,
             _ => 0.0,
         }
+    }
+
+    /// Whether a tile with these objects looks the same with either.
+    pub fn is_alike(a: Option<&Self>, b: Option<&Self>, features: &Features) -> bool {
+        let fate =
+            |sift: Option<&Self>, id: &str, class: &str| sift.map_or(Fate::default(), |sift| sift.fate(id, class));
+        features.ids.iter().enumerate().all(|(row, id)| {
+            let class = features.classes.get(row).map_or("", String::as_str);
+            fate(a, id, class) == fate(b, id, class)
+        })
     }
 
     /// Does to a tile what becomes of its objects.
@@ -186,6 +199,10 @@ type Answer = Mutex<Receiver<Result<Resolved, String>>>;
 /// What is sifted out now.
 #[derive(Resource, Default)]
 pub struct Sift {
+    /// What is taken off, by layer; none beyond its end.
+    pub peeled: Vec<SiftOf>,
+    /// Counts the changes of it.
+    pub changes: u64,
     done_for: Peel,
     waiting: Option<(Peel, Answer)>,
     /// Storeys of the layers that have some, from the lowest; empty until they have been asked for.
@@ -203,6 +220,11 @@ impl Sift {
         self.storeys.clear();
     }
 
+    fn hand_over(&mut self, layers: Vec<Option<LayerSift>>) {
+        self.peeled = kept(&self.peeled, layers);
+        self.changes += 1;
+    }
+
     /// Whether nothing is on its way.
     pub fn is_settled(&self, peel: &Peel) -> bool {
         self.waiting.is_none() && self.done_for == *peel
@@ -214,7 +236,6 @@ pub fn resolve_peel(
     mut sift: ResMut<Sift>,
     mut peel: ResMut<Peel>,
     mut cuts: ResMut<Cuts>,
-    mut streaming: ResMut<Streaming>,
     city: Res<CityScene>,
     mut redraw: MessageWriter<RequestRedraw>,
 ) {
@@ -232,7 +253,7 @@ pub fn resolve_peel(
             Ok(resolved) => {
                 sift.trouble = None;
                 sift.storeys.extend(resolved.storeys);
-                hand_over(&mut streaming, resolved.layers);
+                sift.hand_over(resolved.layers);
                 if let Some(cut) = resolved.cut {
                     let others = cuts.list().iter().filter(|cut| !matches!(cut, Cut::Level { .. })).cloned();
                     if let Ok(new) = Cuts::new(others.chain([cut]).collect()) {
@@ -257,7 +278,7 @@ pub fn resolve_peel(
     if peel.is_empty() && !wants_storeys {
         sift.done_for = Peel::default();
         sift.trouble = None;
-        streaming.sifts.clear();
+        sift.hand_over(Vec::new());
         return;
     }
     let (sender, receiver) = sync_channel(1);
@@ -274,17 +295,13 @@ pub fn resolve_peel(
 }
 
 /// Layers for which nothing has changed keep what they have, so that their tiles stay.
-fn hand_over(streaming: &mut Streaming, layers: Vec<Option<LayerSift>>) {
-    let before = std::mem::take(&mut streaming.sifts);
-    streaming.sifts = layers
-        .into_iter()
-        .enumerate()
-        .map(|(index, new)| {
-            let new = new?;
-            let old = before.get(index).cloned().flatten().filter(|old| old.key == new.key);
-            Some(old.unwrap_or_else(|| Arc::new(new)))
-        })
-        .collect();
+pub fn kept(before: &[SiftOf], layers: Vec<Option<LayerSift>>) -> Vec<SiftOf> {
+    let keep = |(index, new): (usize, Option<LayerSift>)| {
+        let new = new?;
+        let old = before.get(index).cloned().flatten().filter(|old| old.key == new.key);
+        Some(old.unwrap_or_else(|| Arc::new(new)))
+    };
+    layers.into_iter().enumerate().map(keep).collect()
 }
 
 /// Whether it holds a building with storeys.
@@ -329,7 +346,7 @@ fn sift_of(city: &CityModel, layer: &LayerModel, peel: &Peel) -> Result<Option<L
     if let Some(kind) = peel.network.filter(|_| has_class(layer, Class::Pipe.word())) {
         match layer.pipe_kind() {
             Some(own) => sift.is_hidden = own != kind,
-            None => sift.network = Some((column(city, layer, "pipe_kind")?, kind)),
+            None => sift.network = Some((Arc::new(column(city, layer, "pipe_kind")?), kind)),
         }
     }
     if peel.strata > 0 && has_class(layer, Class::Stratum.word()) {
@@ -339,7 +356,7 @@ fn sift_of(city: &CityModel, layer: &LayerModel, peel: &Peel) -> Result<Option<L
     if let Some(Storeys { manner: manner @ (Manner::Fan { .. } | Manner::Only { .. }), .. }) = storeys {
         let column = column(city, layer, STOREY_KEY)?;
         let elevations = elevations_of(&column);
-        sift.storeys = Some((column, elevations, *manner));
+        sift.storeys = Some((Arc::new(column), elevations, *manner));
     }
     let mut hidden: Vec<&String> = sift.hidden.iter().collect();
     hidden.sort_unstable();
@@ -421,7 +438,7 @@ fn upper_strata(city: &CityModel, layer: &LayerModel, count: usize) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{content::Features, material::Kind};
+    use crate::material::Kind;
 
     /// Two triangles, one of each of two objects, in one mesh.
     fn tile() -> TileMeshes {

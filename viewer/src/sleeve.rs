@@ -18,6 +18,7 @@ use crate::{
     stream::ShownLayers,
     style::{Drawing, Style},
     tile_part::own_mesh,
+    validity::{Timeline, ValidAt, ValidTime},
 };
 
 /// Corners of a sleeve's section.
@@ -33,6 +34,7 @@ pub struct MadeFor {
     generation: u64,
     layers: ShownLayers,
     peel: Peel,
+    time: Option<ValidTime>,
     is_open: bool,
 }
 
@@ -45,12 +47,14 @@ pub fn lay_sleeves(
     mut materials: ResMut<Assets<CityMaterial>>,
     mut shared: ResMut<Materials>,
     (network, labels, layers, peel): (Res<Network>, Res<Labels>, Res<ShownLayers>, Res<Peel>),
+    (timeline, valid_at): (Res<Timeline>, Res<ValidAt>),
     (below, style, cuts, origin): (Res<Below>, Res<Style>, Res<Cuts>, Res<Origin>),
     sleeves: Query<Entity, With<Sleeve>>,
 ) {
     let drawing = Drawing { style: *style, is_below: below.0 };
     let is_open = labels.sleeves && (drawing.is_glass() || !cuts.is_empty());
-    let wanted = MadeFor { generation: network.generation, layers: layers.clone(), peel: peel.clone(), is_open };
+    let time = valid_at.0.filter(|_| timeline.lives.is_some());
+    let wanted = MadeFor { generation: network.generation, layers: layers.clone(), peel: peel.clone(), time, is_open };
     if made_for.as_ref() == Some(&wanted) {
         return;
     }
@@ -59,7 +63,8 @@ pub fn lay_sleeves(
     let Some(first) = network.pipes.first().filter(|_| is_open) else { return };
     let middle = first.axis[0];
     let mut mesh = DrawMesh { min: Vec3::INFINITY, max: Vec3::NEG_INFINITY, ..DrawMesh::default() };
-    for pipe in network.pipes.iter().filter(|pipe| pipe.is_shown(&layers.0, &peel)) {
+    let is_there = |pipe: &&Pipe| timeline.is_there(pipe.layer, &pipe.id, *valid_at);
+    for pipe in network.pipes.iter().filter(|pipe| pipe.is_shown(&layers.0, &peel)).filter(is_there) {
         add(&mut mesh, pipe, middle);
     }
     if mesh.indices.is_empty() {

@@ -37,6 +37,7 @@ use crate::{
     ViewError,
     city::CityModel,
     colouring::{Colouring, State},
+    daylight::SunStudy,
     draw_count::DrawCount,
     driver,
     network::Network,
@@ -47,6 +48,7 @@ use crate::{
     sift::Sift,
     stream::{ShownLayers, Streaming},
     tour::Flight,
+    validity::{Timeline, ValidAt},
     view_state::{Showing, shown_layers},
 };
 
@@ -284,10 +286,16 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
         if let Some(reason) = &app.world().resource::<Sift>().trouble {
             return Err(ViewError::Peel(reason.clone()));
         }
+        let (timeline, valid_at) = (app.world().resource::<Timeline>(), *app.world().resource::<ValidAt>());
+        if let Some(reason) = timeline.trouble.as_ref().filter(|_| valid_at.0.is_some()) {
+            return Err(ViewError::Time(reason.clone()));
+        }
         let is_known = !app.world().resource::<OverlayState>().is_waiting()
             && colouring.is_settled()
             && app.world().resource::<Network>().is_settled()
-            && app.world().resource::<Sift>().is_settled(app.world().resource::<Peel>());
+            && app.world().resource::<Sift>().is_settled(app.world().resource::<Peel>())
+            && timeline.is_settled(valid_at, app.world().resource::<Sift>())
+            && app.world().resource::<SunStudy>().is_settled();
         let is_complete = app.world().resource::<Streaming>().is_complete && is_known;
         if is_complete && !is_loaded {
             is_loaded = true;

@@ -68,7 +68,7 @@ pub(crate) struct ReadyTile {
     last_drawn: u64,
     is_shown: bool,
     has_edges: bool,
-    sift: SiftOf,
+    pub sift: SiftOf,
     /// Of an earlier version of the city: it stays until the newer one has been read.
     pub is_outdated: bool,
 }
@@ -101,7 +101,7 @@ pub struct Streaming {
     pub detail: CimLevel,
     /// What is cut away from the picture.
     pub cuts: Cuts,
-    /// What is taken off, by layer; none beyond its end.
+    /// What is taken off and what was not there, by layer; none beyond its end.
     pub sifts: Vec<SiftOf>,
     /// Counts tiles that took the place of what they were.
     pub swaps: u64,

@@ -6,6 +6,8 @@
 
 use glam::DVec3;
 
+use crate::date::{civil_of, days_of};
+
 /// A local clock time on a day, with its offset to UTC.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
@@ -63,14 +65,7 @@ impl std::str::FromStr for Moment {
 impl Moment {
     /// Days since J2000.0 (2000-01-01 12:00 UTC) at a place with this longitude and latitude.
     fn days_since_j2000(&self, lon_deg: f64, lat_deg: f64) -> f64 {
-        // Days from civil date (proleptic Gregorian), counted in 400-year eras from 0000-03-01.
-        let year = i64::from(self.year) - i64::from(self.month <= 2);
-        let era = year.div_euclid(400);
-        let year_of_era = year.rem_euclid(400);
-        let month_from_march = (i64::from(self.month) + 9) % 12;
-        let day_of_year = (153 * month_from_march + 2) / 5 + i64::from(self.day) - 1;
-        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        let day_number = era * 146_097 + day_of_era - 730_425; // 0 = 2000-01-01
+        let day_number = days_of(self.year, self.month, self.day) - days_of(2000, 1, 1);
         let offset = self.utc_offset_h.unwrap_or_else(|| utc_offset_h(lon_deg, lat_deg));
         day_number as f64 - 0.5 + (self.hour - offset) / 24.0
     }
@@ -112,18 +107,71 @@ pub fn altitude_azimuth(lat_deg: f64, declination_deg: f64, hour_angle_deg: f64)
     }
 }
 
-/// The sun over a place (degrees, WGS 84) at a moment.
-pub fn sun_position(moment: &Moment, lon_deg: f64, lat_deg: f64) -> SunPosition {
-    let n = moment.days_since_j2000(lon_deg, lat_deg);
-    let mean_longitude = 280.460 + 0.985_647_4 * n;
+/// The sun's longitude along the ecliptic (视黄经), degrees, `n` days after J2000.0.
+fn ecliptic_deg(n: f64) -> f64 {
     let anomaly = (357.528 + 0.985_600_3 * n).to_radians();
-    let ecliptic = (mean_longitude + 1.915 * anomaly.sin() + 0.020 * (2.0 * anomaly).sin()).to_radians();
+    280.460 + 0.985_647_4 * n + 1.915 * anomaly.sin() + 0.020 * (2.0 * anomaly).sin()
+}
+
+/// Declination and hour angle (afternoon positive) of the sun, degrees.
+fn declination_and_hour_angle(moment: &Moment, lon_deg: f64, lat_deg: f64) -> (f64, f64) {
+    let n = moment.days_since_j2000(lon_deg, lat_deg);
+    let ecliptic = ecliptic_deg(n).to_radians();
     let obliquity = (23.439 - 0.000_000_4 * n).to_radians();
     let right_ascension = (obliquity.cos() * ecliptic.sin()).atan2(ecliptic.cos());
     let declination = (obliquity.sin() * ecliptic.sin()).asin();
     let sidereal_deg = 280.460_618_37 + 360.985_647_366_29 * n + lon_deg;
     let hour_angle = (sidereal_deg - right_ascension.to_degrees() + 180.0).rem_euclid(360.0) - 180.0;
-    altitude_azimuth(lat_deg, declination.to_degrees(), hour_angle)
+    (declination.to_degrees(), hour_angle)
+}
+
+/// The sun over a place (degrees, WGS 84) at a moment.
+pub fn sun_position(moment: &Moment, lon_deg: f64, lat_deg: f64) -> SunPosition {
+    let (declination, hour_angle) = declination_and_hour_angle(moment, lon_deg, lat_deg);
+    altitude_azimuth(lat_deg, declination, hour_angle)
+}
+
+/// True solar time (真太阳时) at a place, hours: 12 when the sun stands in the south.
+pub fn solar_hour(moment: &Moment, lon_deg: f64, lat_deg: f64) -> f64 {
+    declination_and_hour_angle(moment, lon_deg, lat_deg).1 / 15.0 + 12.0
+}
+
+/// The hour on the clock at which true solar time is `solar_h` on the day of `moment`.
+pub fn clock_of_solar(moment: &Moment, lon_deg: f64, lat_deg: f64, solar_h: f64) -> f64 {
+    // Clocks and the sun drift apart by half a minute a day at most: the second step is exact to a tenth of a second.
+    (0..2).fold(solar_h, |hour, _| hour + solar_h - solar_hour(&Moment { hour, ..*moment }, lon_deg, lat_deg))
+}
+
+/// Hours on the clock at which the middle of the sun rises and sets, without refraction; `None` where it does not on that day.
+pub fn rise_and_set(moment: &Moment, lon_deg: f64, lat_deg: f64) -> Option<(f64, f64)> {
+    let altitude = |hour: f64| sun_position(&Moment { hour, ..*moment }, lon_deg, lat_deg).altitude_deg;
+    let noon = clock_of_solar(moment, lon_deg, lat_deg, 12.0);
+    let horizon = |mut night: f64, mut day: f64| {
+        if altitude(night) >= 0.0 || altitude(day) <= 0.0 {
+            return None;
+        }
+        for _ in 0..24 {
+            let middle = (night + day) * 0.5;
+            if altitude(middle) > 0.0 { day = middle } else { night = middle }
+        }
+        Some(day)
+    };
+    Some((horizon(noon - 12.0, noon)?, horizon(noon + 12.0, noon)?))
+}
+
+/// The day of a year on which the sun comes to a longitude along the ecliptic: 300° 大寒, 0° 春分, 90° 夏至, 180° 秋分, 270° 冬至.
+pub fn day_of_longitude(year: i32, longitude_deg: f64, lon_deg: f64, lat_deg: f64) -> (u32, u32) {
+    let past = |day: i64| {
+        let (year, month, day) = civil_of(day);
+        let midnight = Moment { year, month, day, hour: 0.0, utc_offset_h: None };
+        let ecliptic = ecliptic_deg(midnight.days_since_j2000(lon_deg, lat_deg));
+        (ecliptic - longitude_deg + 180.0).rem_euclid(360.0) - 180.0
+    };
+    let first = days_of(year, 1, 1);
+    let passes = |day: &i64| past(*day) <= 0.0 && past(*day + 1) > 0.0;
+    let day = (first..days_of(year + 1, 1, 1)).find(passes).unwrap_or(first);
+    let (_, month, day) = civil_of(day);
+    (month, day)
 }
 
 #[cfg(test)]
@@ -160,6 +208,34 @@ mod tests {
         near(sun.azimuth_deg, 180.0, 0.5);
         let june = Moment { year: 2026, month: 6, day: 21, hour: 12.02, utc_offset_h: Some(8.0) };
         near(sun_position(&june, 120.38, 36.07).altitude_deg, 90.0 - 36.07 + 23.44, 0.05);
+    }
+
+    #[test]
+    fn the_days_that_count_follow_the_sun_and_not_the_calendar() {
+        let day = |year, longitude| day_of_longitude(year, longitude, 120.38, 36.07);
+        // Purple Mountain Observatory's almanac, Beijing time.
+        assert_eq!([day(2026, 300.0), day(2026, 0.0), day(2026, 90.0)], [(1, 20), (3, 20), (6, 21)]);
+        assert_eq!([day(2026, 180.0), day(2026, 270.0), day(2027, 270.0)], [(9, 23), (12, 22), (12, 22)]);
+        assert_eq!([day(2025, 270.0), day(2023, 300.0), day(2020, 0.0)], [(12, 21), (1, 20), (3, 20)]);
+    }
+
+    #[test]
+    fn half_a_day_is_as_long_as_the_table_says() {
+        for (month, day, half_h) in [(1, 20, 4.966), (12, 22, 4.773)] {
+            let moment = Moment { month, day, ..Moment::default() };
+            let (rise, set) = rise_and_set(&moment, 120.38, 36.07).unwrap();
+            near((set - rise) * 0.5, half_h, 0.02);
+            near(solar_hour(&Moment { hour: (rise + set) * 0.5, ..moment }, 120.38, 36.07), 12.0, 0.02);
+            near(
+                solar_hour(&Moment { hour: clock_of_solar(&moment, 120.38, 36.07, 8.0), ..moment }, 120.38, 36.07),
+                8.0,
+                1e-4,
+            );
+        }
+        // At 75.99° E the clock of China is almost three hours ahead of the sun.
+        near(clock_of_solar(&Moment::default(), 75.99, 39.47, 12.0), 14.81, 0.05);
+        let june = Moment { month: 6, day: 21, ..Moment::default() };
+        assert_eq!(rise_and_set(&june, 20.0, 80.0), None, "the sun of midnight");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     camera::{CameraChoice, CameraPose},
     colouring::Colouring,
     cut::Cuts,
+    daylight::SunStudy,
     desk::{Desk, Notes},
     label::Labels,
     options::{LayerChoice, SceneOptions},
@@ -15,7 +16,7 @@ use crate::{
     scene::{Below, CityScene, Clock, Viewed},
     stream::{Detail, ShownLayers},
     style::Style,
-    sun::sun_position,
+    validity::ValidAt,
     view_string::Selection,
 };
 use groundline_engine::model::CimLevel;
@@ -29,6 +30,8 @@ pub struct Showing<'w> {
     below: ResMut<'w, Below>,
     detail: ResMut<'w, Detail>,
     clock: ResMut<'w, Clock>,
+    valid_at: ResMut<'w, ValidAt>,
+    study: ResMut<'w, SunStudy>,
     layers: ResMut<'w, ShownLayers>,
     style: ResMut<'w, Style>,
     relief: ResMut<'w, Relief>,
@@ -51,6 +54,8 @@ impl Showing<'_> {
             is_below: self.below.0,
             detail: Some(self.detail.0),
             at: Some(self.clock.moment),
+            valid_at: self.valid_at.0,
+            sun_place: self.study.place,
             style: *self.style,
             relief: Some(*self.relief),
             colour_by: self.colouring.wanted().map(str::to_owned),
@@ -112,9 +117,11 @@ impl Showing<'_> {
         self.labels.set_if_neq(scene.labels);
         self.peel.set_if_neq(scene.peel.clone());
         if let Some(moment) = scene.at {
-            let lon_lat = self.city.0.lon_lat;
-            *self.clock = Clock { moment, sun: sun_position(&moment, lon_lat.x, lon_lat.y) };
+            *self.clock = Clock::at(moment, self.city.0.lon_lat);
         }
+        self.valid_at.set_if_neq(ValidAt(scene.valid_at));
+        self.study.place = scene.sun_place;
+        self.study.is_open |= scene.sun_place.is_some();
         self.state.picked = None;
         self.state.to_pick = scene.selected.clone();
         let notes = Notes { measurements: scene.measurements.clone(), annotations: scene.annotations.clone() };

@@ -11,6 +11,8 @@
 //! u     = "0" / "1"                     what lies below ground is shown
 //! d     = "1" … "7"                     finest level of detail, CIM1 to CIM7
 //! t     = date "T" time [ "Z" ]         the sun's time: 2026-09-23T15:00, local time of the city
+//! sun   = place                         the place whose hours of sun are told
+//! va    = date [ "T" time "Z" ]         the city as it was then, by the periods of its objects; now when left out
 //! st    = "realistic" / "paper" / "dark" / "xray"      how the city is drawn
 //! re    = "none" / word *( "," word )   relief: dark "corners", edges of "points"; as the person likes it when left out
 //! by    = key                           the attribute that objects are coloured by, as for `--colour-by`
@@ -119,6 +121,16 @@ const KEYS: &[Key] = &[
     one("u", |scene| flag_text(scene.is_below), |scene, value| set(&mut scene.is_below, read_flag(value))),
     one("d", |scene| detail_text(scene.detail), |scene, value| set(&mut scene.detail, read_detail(value).map(Some))),
     one("t", |scene| scene.at.iter().map(moment_text).collect(), |scene, value| set(&mut scene.at, read_moment(value))),
+    one(
+        "sun",
+        |scene| scene.sun_place.iter().map(|place| place_text(*place)).collect(),
+        |scene, value| set(&mut scene.sun_place, read_place(value).map(Some)),
+    ),
+    one(
+        "va",
+        |scene| scene.valid_at.iter().map(ToString::to_string).collect(),
+        |scene, value| set(&mut scene.valid_at, value.parse().map(Some)),
+    ),
     one(
         "st",
         |scene| (scene.style != Style::default()).then(|| scene.style.word().to_owned()).into_iter().collect(),

@@ -18,6 +18,8 @@ fn scene() -> SceneOptions {
         is_below: true,
         detail: Some(CimLevel::STANDARD),
         at: Some("2026-01-20T09:30".parse().unwrap()),
+        sun_place: Some(at(3.5)),
+        valid_at: Some("2015-06-30T12:30:00Z".parse().unwrap()),
         style: Style::Paper,
         relief: Some("corners".parse().unwrap()),
         colour_by: Some("管线:管径 mm".into()),
@@ -69,6 +71,7 @@ fn a_view_comes_back_as_it_was() {
     assert_eq!((back.style, &back.colour_by, &back.cuts), (Style::Paper, &scene().colour_by, &scene().cuts));
     assert_eq!((back.labels, &back.peel, back.relief), (scene().labels, &scene().peel, scene().relief));
     assert_eq!((&back.annotations, back.at), (&scene().annotations, scene().at));
+    assert_eq!((back.valid_at, back.sun_place), (scene().valid_at, scene().sun_place));
     assert_eq!((back.city.to_str(), back.language), (Some("x.city"), Language::En), "not of the view");
 }
 

@@ -20,7 +20,7 @@ const NONE: u32 = u32::MAX;
 /// Set in the code of a value that nobody delivered.
 const ASSUMED: u32 = 1 << 31;
 /// How many parents up a value is looked for: a wall has its building's, a room that of its storey's building.
-const MOST_PARENTS: usize = 4;
+pub(super) const MOST_PARENTS: usize = 4;
 
 /// What one object has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn word(value: &Value) -> Word {
     }
 }
 
-fn hash(id: &str) -> u64 {
+pub(super) fn hash(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()

@@ -11,6 +11,7 @@ mod filter;
 mod geojson;
 mod grid;
 mod index;
+mod lifetime;
 mod names;
 mod nearest;
 mod node;
@@ -40,6 +41,7 @@ pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
 pub use geojson::{Coordinates, feature, write_geojson, write_json};
 pub use index::{LayerIndex, Place};
 pub(crate) use index::{PartIndex, tree_of};
+pub use lifetime::{BUILT_KEYS, Lifetimes};
 pub(crate) use names::Names;
 pub use nearest::Nearest;
 pub use region::{Region, RegionError};
@@ -195,4 +197,9 @@ impl Query {
 /// Milliseconds since 1970 of `2024-05-01`, an RFC 3339 time, or a number of milliseconds.
 pub fn parse_time(text: &str) -> Option<i64> {
     crate::store::read_time(text)
+}
+
+/// A time in milliseconds since 1970 as RFC 3339 in UTC; `None` beyond the years that it can write.
+pub fn time_text(ms: i64) -> Option<String> {
+    geojson::time_text(ms)
 }

@@ -74,7 +74,7 @@ pub use verify::Damage;
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;
 pub(crate) use place::{bucket, is_file, open_file};
-pub(crate) use read::{RowReader, Rows, read_shapes, read_texts};
+pub(crate) use read::{RowReader, Rows, read_periods, read_shapes, read_texts};
 pub(crate) use row::{Row, read_time};
 pub(crate) use shape::{Kind, decode as read_shape};
 pub(crate) use wkb::{Footprint, decode as read_footprint};

@@ -273,6 +273,34 @@ pub(crate) fn read_texts(
     Ok(())
 }
 
+/// The id, parent, class and attributes of a row, and from when to when it is valid.
+type Period<'a> = ([Option<&'a str>; 4], (Option<i64>, Option<i64>));
+
+/// Hands over row by row who is valid when, until `each` says that it has enough.
+pub(crate) fn read_periods(
+    path: &Path,
+    each: &mut dyn FnMut([Option<&str>; 4], (Option<i64>, Option<i64>)) -> bool,
+) -> Result<(), StoreError> {
+    let columns = ["id", "parent", "class", "attributes", "valid_from", "valid_to"];
+    let mut reader = open(path, &Rows::All, Some(&columns))?;
+    while let Some(batch) = next_batch(path, &mut reader)? {
+        for at in 0..batch.num_rows() {
+            let (texts, period) =
+                period_at(&batch, at).ok_or_else(|| StoreError::damaged(path, "a row is not understood"))?;
+            if !each(texts, period) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn period_at(batch: &RecordBatch, at: usize) -> Option<Period<'_>> {
+    let text = |name| text(batch, name, at);
+    let texts = [text("id")?, text("parent")?, text("class")?, text("attributes")?];
+    Some((texts, (time(batch, "valid_from", at)?, time(batch, "valid_to", at)?)))
+}
+
 /// Hands over the `shape` of each of these rows, ascending without repetition, until `each` says that it has enough.
 pub(crate) fn read_shapes(path: &Path, rows: &[u32], each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), StoreError> {
     let mut reader = open(path, &Rows::These(rows), Some(&["shape"]))?;
