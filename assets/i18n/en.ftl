@@ -374,6 +374,7 @@ sun-no-rise = The sun does not rise and set on this day
 sun-pick = Click a wall, a sill or the ground for its hours of sun
 sun-place = Chosen place
 sun-place-above = Chosen place, { $metres } m above ground
+sun-place-below = Chosen place, { $metres } m below ground
 sun-forget = Forget this place
 sun-reading = Reading what stands around…
 sun-duration = { $hours } h { $minutes } min

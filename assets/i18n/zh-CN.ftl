@@ -374,6 +374,7 @@ sun-no-rise = 当日太阳不升或不落
 sun-pick = 单击墙面、窗台或地面上一点，查看当日日照时数
 sun-place = 所选点
 sun-place-above = 所选点 · 高出地面 { $metres } m
+sun-place-below = 所选点 · 低于地面 { $metres } m
 sun-forget = 取消此点
 sun-reading = 正在读取周围建筑…
 sun-duration = { $hours } 小时 { $minutes } 分

@@ -356,7 +356,7 @@ pub fn choose_tiles(
     let clock = time.map_or((0.0, f32::MAX), |time| (time.elapsed_secs_f64(), time.delta_secs()));
     let may_begin = streaming.can_fade && clock.1 < SLOWEST_FADING_FRAME_S;
     let parent = |key: TileKey| {
-        let parent = city.0.layers.get(key.layer)?.tree.tile(key.tile).parent?;
+        let parent = city.0.layers.get(key.layer)?.tree.tiles().get(key.tile.index())?.parent?;
         Some(TileKey { tile: parent, ..key })
     };
     let draw = streaming.fades.step(draw, clock.0, may_begin, parent);

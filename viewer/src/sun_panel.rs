@@ -123,10 +123,11 @@ pub fn show(
             return;
         };
         let above = seen.city.ground.height_at(place.truncate()).map(|ground| place.z - ground);
-        let head = above.map_or_else(
-            || texts.get("sun-place"),
-            |above| texts.with("sun-place-above", "metres", format!("{above:.1}")),
-        );
+        let head = match above {
+            Some(above) if above <= -0.05 => texts.with("sun-place-below", "metres", format!("{:.1}", -above)),
+            Some(above) => texts.with("sun-place-above", "metres", format!("{:.1}", above.max(0.0))),
+            None => texts.get("sun-place"),
+        };
         ui.horizontal(|ui| {
             ui.label(RichText::new(head).size(12.0).color(TEXT));
             if study.is_open {

@@ -108,10 +108,10 @@ impl Span {
 /// Where columns end in a span: a step each where that has room, else equal parts.
 fn edges(span: &Span, columns: usize) -> Vec<i64> {
     let mut steps = vec![span.first];
-    while steps.len() <= columns && steps.last().is_some_and(|last| *last < span.last) {
+    while steps.len() <= columns && steps[steps.len() - 1] < span.last {
         steps.push(span.step.begin(steps[steps.len() - 1], 1));
     }
-    if steps.len() <= columns + 1 {
+    if steps[steps.len() - 1] >= span.last {
         return steps;
     }
     let length = (span.last - span.first) as f64;

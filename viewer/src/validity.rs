@@ -54,7 +54,7 @@ impl FromStr for ValidTime {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // A bare number would be milliseconds to the store and a year to people.
-        let ms = text.contains('-').then(|| parse_time(text)).flatten();
+        let ms = text.get(1..).is_some_and(|rest| rest.contains('-')).then(|| parse_time(text)).flatten();
         ms.filter(|ms| (FIRST_MS..=LAST_MS).contains(ms)).map(Self).ok_or_else(|| {
             let text: String = text.chars().take(40).collect();
             format!("`{text}` is no time: write 2015-06-30 or 2015-06-30T12:00:00Z")
@@ -307,7 +307,7 @@ mod tests {
             assert_eq!(text.parse::<ValidTime>().map(|time| time.to_string()), Ok(text.to_owned()));
         }
         assert_eq!("2015-06-30T08:00:00+08:00".parse::<ValidTime>().unwrap().to_string(), "2015-06-30");
-        for bad in ["", "2015", "15:30", "2015-13-01", "-5", "1435622400000", "2015-06-30T09:00", "0000-01-01"] {
+        for bad in ["", "2015", "15:30", "2015-13-01", "-5", "1435622400000", "2015-06-30T09:00", "-0001-01-01"] {
             assert!(bad.parse::<ValidTime>().is_err(), "{bad}");
         }
         assert_eq!(ValidTime::of_day(2015, 6, 30).date(), (2015, 6, 30));

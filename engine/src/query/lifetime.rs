@@ -149,7 +149,7 @@ impl Part {
         read_periods(file, &mut |[id, parent, class, attributes], (from, to)| {
             let id = hash(id.unwrap_or_default());
             // A large object may be several rows, all with the same attributes.
-            if std::mem::replace(&mut last, Some((id, from, to))) == Some((id, from, to)) {
+            if last.replace((id, from, to)) == Some((id, from, to)) {
                 return true;
             }
             let built = match from {
