@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Parser as _;
 use groundline_engine::{
     model::{CimLevel, ObjectId, PipeKind},
     store::City,
 };
 use groundline_viewer::{
-    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ViewOptions, bookmark,
+    Cut, Cuts, Labels, Language, Manner, Peel, Profile, Relief, SceneOptions, Style, Theme, ViewOptions, bookmark,
+    comparison,
     peel::{self, Focus, Storeys},
     view_string,
 };
@@ -85,6 +87,14 @@ pub struct Scene {
     /// class or a layer alone.
     #[arg(long, value_name = "KEY")]
     pub colour_by: Option<String>,
+    /// Compare with another look: swipe or swipe:0.3 (one picture, the other look from this share of its width on) or beside (two
+    /// pictures side by side).
+    #[arg(long, value_name = "HOW")]
+    pub compare: Option<Manner>,
+    /// The other look of a comparison, on the right: options as for the picture itself, which hold beside those given for it, such
+    /// as "--without buildings --style xray", or the text of a view.
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub other: Option<String>,
     /// The city alone, without title, legend and sensors.
     #[arg(long)]
     pub plain: bool,
@@ -104,6 +114,19 @@ impl Scene {
         if let Some(text) = &self.view {
             view_string::read(text, &mut scene).map_err(|e| UsageError(format!("--view: {e}")))?;
         }
+        self.put(&mut scene, city)?;
+        scene.comparison = self.compare.or(scene.comparison);
+        if let Some(text) = &self.other {
+            if scene.comparison.is_none() {
+                return Err(UsageError("--other: --compare swipe or --compare beside says how".into()).into());
+            }
+            scene.other = other_look(text, &scene, city)?;
+        }
+        Ok(scene)
+    }
+
+    /// What was asked for beside the view.
+    fn put(&self, scene: &mut SceneOptions, city: &Path) -> Result<()> {
         if let Some(text) = &self.camera {
             scene.camera = text.parse().map_err(|e| UsageError(format!("--camera: {e}")))?;
         }
@@ -120,14 +143,14 @@ impl Scene {
         scene.detail = self.detail.or(scene.detail);
         scene.style = self.style.unwrap_or(scene.style);
         scene.relief = self.relief.or(scene.relief);
-        scene.colour_by = self.colour_by.clone().or(scene.colour_by);
+        scene.colour_by = self.colour_by.clone().or(scene.colour_by.take());
         if !self.cut.is_empty() {
             let cuts = self.cut.iter().map(|text| read_cut(text, city)).collect::<Result<_>>()?;
             scene.cuts = Cuts::new(cuts).map_err(|e| UsageError(format!("--cut: {e}")))?;
         }
         scene.labels = self.labels.unwrap_or(scene.labels);
         self.peel(&mut scene.peel);
-        Ok(scene)
+        Ok(())
     }
 }
 
@@ -143,6 +166,52 @@ impl Scene {
         let focus = |id: &Option<String>, has_ghosts| id.clone().map(|id| Focus { id, has_ghosts });
         peel.focus = focus(&self.isolate, false).or(focus(&self.ghosts_around, true)).or(peel.focus.take());
     }
+}
+
+/// Options of the other look, as they stand in one argument.
+#[derive(clap::Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct OtherLook {
+    #[command(flatten)]
+    scene: Scene,
+}
+
+/// The other look of a comparison: a view, or what differs from `scene`.
+fn other_look(text: &str, scene: &SceneOptions, city: &Path) -> Result<String> {
+    let wrong = |error: String| UsageError(format!("--other: {error}"));
+    if text.trim_start().starts_with(view_string::SCHEME) {
+        return Ok(comparison::read_look(text).map_err(wrong)?);
+    }
+    let words = words(text).ok_or_else(|| wrong("a quote is not closed".into()))?;
+    let other = OtherLook::try_parse_from(words).map_err(|error| wrong(error.to_string()))?.scene;
+    if other.compare.is_some() || other.other.is_some() {
+        return Err(wrong("the other side is no comparison itself".into()).into());
+    }
+    let mut look = scene.clone();
+    if let Some(view) = &other.view {
+        view_string::read(view, &mut look).map_err(wrong)?;
+    }
+    other.put(&mut look, city)?;
+    Ok(comparison::look_text(&look))
+}
+
+/// The words of a line; those in quotes may hold spaces. `None` where a quote is not closed.
+fn words(line: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if c == '"' || c == '\'' => {
+                word.get_or_insert_default();
+                quote = Some(c);
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
 }
 
 /// A cut as it is written; a trench may name the pipe that it lays bare.
@@ -219,4 +288,27 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         ..ViewOptions::default()
     })?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_quotes_hold_together() {
+        let is = |line: &str, expected: &[&str]| words(line).is_some_and(|words| words == expected);
+        assert!(is("--style xray  --without 'a b',c", &["--style", "xray", "--without", "a b,c"]));
+        assert!(is("", &[]) && is("\"\"", &[""]));
+        assert_eq!(words("--without 'a"), None);
+    }
+
+    #[test]
+    fn the_other_look_is_this_one_but_for_what_is_said() {
+        let scene = SceneOptions { is_below: true, colour_by: Some("height".into()), ..SceneOptions::default() };
+        let look = |text: &str| other_look(text, &scene, Path::new("none.city"));
+        assert_eq!(look("--style paper --without buildings").unwrap(), "v=1&off=buildings&u=1&st=paper&by=height");
+        assert_eq!(look("groundline:?st=dark").unwrap(), "v=1&st=dark", "a view says it all");
+        assert!(look("--style oil").unwrap_err().to_string().contains("oil"));
+        assert!(look("--compare swipe").unwrap_err().to_string().contains("itself"));
+    }
 }

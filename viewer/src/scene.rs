@@ -22,6 +22,7 @@ use crate::{
     cap::{Caps, lay_caps},
     city::CityModel,
     colouring::{Colouring, colour_tiles, read_colours},
+    comparison::Compared,
     cut::Cuts,
     desk::Desk,
     dissolve::{DissolvePlugin, dissolve, rehearse},
@@ -32,7 +33,7 @@ use crate::{
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::{drawn_extent, lay_plane},
-    relief::{ReliefView, set_relief},
+    relief::{PixelScale, ReliefView, set_relief},
     relief_pass::ReliefPlugin,
     renewal::renew,
     sea::{SeaDone, extend_sea},
@@ -172,6 +173,8 @@ impl Plugin for ScenePlugin {
             .insert_resource(DirectionalLightShadowMap { size: SHADOW_MAP_SIDE })
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))
             .init_resource::<LastLook>()
+            .init_resource::<Compared>()
+            .init_resource::<PixelScale>()
             .init_resource::<SeaDone>()
             .init_resource::<Caps>()
             .init_resource::<Indoors>()
@@ -270,13 +273,18 @@ fn set_up(mut commands: Commands, mut meshes: ResMut<Assets<Mesh>>, mut sky_mate
 fn place_camera(
     mut viewed: ResMut<Viewed>,
     mut origin: ResMut<Origin>,
-    city: Res<CityScene>,
-    mut cameras: Query<(&Camera, &mut Transform), With<CityCamera>>,
+    (city, compared): (Res<CityScene>, Res<Compared>),
+    mut cameras: Query<(&mut Camera, &mut Transform), With<CityCamera>>,
     mut shadows: Query<&mut CascadeShadowConfig, With<SunLight>>,
 ) {
-    let Ok((camera, mut transform)) = cameras.single_mut() else { return };
+    let Ok((mut camera, mut transform)) = cameras.single_mut() else { return };
     if let Some(size) = camera.physical_target_size() {
-        viewed.size = size.as_vec2();
+        let pane = compared.pane(compared.side, size);
+        viewed.size = pane.whole.size().as_vec2();
+        let sub_view = pane.sub_view(size);
+        if camera.sub_camera_view != sub_view {
+            camera.sub_camera_view = sub_view;
+        }
     }
     if let Some(moved) = origin.0.rebased(viewed.pose.place) {
         origin.0 = moved;
@@ -349,8 +357,9 @@ fn light_scene(
 }
 
 /// The state of the scene for a city and what was asked for.
-pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &SceneOptions) {
-    app.insert_resource(Desk::of(scene));
+pub fn insert_state(app: &mut App, city: impl Into<Arc<CityModel>>, pose: CameraPose, scene: &SceneOptions) {
+    let city = city.into();
+    app.insert_resource(Desk::of(scene)).insert_resource(Compared::of(scene));
     let moment = scene.at.unwrap_or_default();
     let sun = sun_position(&moment, city.lon_lat.x, city.lon_lat.y);
     app.init_resource::<Ahead>();
@@ -370,5 +379,5 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(Detail(scene.detail.unwrap_or(CimLevel::PART)))
         .insert_resource(Clock { moment, sun })
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))
-        .insert_resource(CityScene(Arc::new(city)));
+        .insert_resource(CityScene(city));
 }

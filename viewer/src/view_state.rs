@@ -5,6 +5,7 @@ use bevy::{ecs::system::SystemParam, prelude::*};
 use crate::{
     camera::{CameraChoice, CameraPose},
     colouring::Colouring,
+    comparison::Compared,
     cut::Cuts,
     desk::{Desk, Notes},
     label::Labels,
@@ -36,6 +37,8 @@ pub struct Showing<'w> {
     cuts: ResMut<'w, Cuts>,
     labels: ResMut<'w, Labels>,
     peel: ResMut<'w, Peel>,
+    /// The comparison.
+    pub compared: ResMut<'w, Compared>,
     /// The overlay.
     pub state: ResMut<'w, OverlayState>,
     /// Measurements and annotations.
@@ -57,6 +60,8 @@ impl Showing<'_> {
             cuts: self.cuts.clone(),
             labels: *self.labels,
             peel: self.peel.clone(),
+            comparison: self.compared.manner,
+            other: if self.compared.manner.is_some() { self.compared.other.clone() } else { String::new() },
             selected: self
                 .state
                 .picked
@@ -115,6 +120,7 @@ impl Showing<'_> {
             let lon_lat = self.city.0.lon_lat;
             *self.clock = Clock { moment, sun: sun_position(&moment, lon_lat.x, lon_lat.y) };
         }
+        self.compared.set_if_neq(Compared::of(scene));
         self.state.picked = None;
         self.state.to_pick = scene.selected.clone();
         let notes = Notes { measurements: scene.measurements.clone(), annotations: scene.annotations.clone() };

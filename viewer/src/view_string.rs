@@ -21,6 +21,8 @@
 //! sto   = layer ":" ( "fan=" metres / n / "eye=" n )    storeys of the building in a layer: apart, one alone, cut at eye height
 //! hid   = id *( "," id )                hidden objects
 //! iso   = id                            of its layer, this object alone; xr = id: the others as ghosts
+//! cmp   = "swipe:" share / "beside"     compared with another look: its share of the width, from the left, or side by side
+//! ot    = view                          that look, without scheme, camera and notes, percent-encoded
 //! sel   = id [ "@" place ]              the picked object, and where it was clicked on
 //! m     = kind ":" place *( ";" place ) [ ":" level / ":" id ]     a measurement; any number of them
 //! a     = text "@" place                an annotation; any number of them
@@ -41,6 +43,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::{
     annotation::Annotation,
     camera::{CameraChoice, CameraPose},
+    comparison,
     cut::{CutError, Cuts},
     measure::{MeasureKind, Measurement},
     options::SceneOptions,
@@ -66,6 +69,8 @@ const MAX_POINTS: usize = 2000;
 pub const MAX_TEXT: usize = 200;
 /// Longest cut, characters: seventeen places with all their digits.
 const MAX_CUT: usize = 1000;
+/// Longest look of the other side, characters.
+const MAX_LOOK: usize = 16_000;
 /// Largest coordinate, metres.
 const MAX_COORDINATE_M: f64 = 1e9;
 
@@ -177,6 +182,16 @@ const KEYS: &[Key] = &[
     ),
     one("iso", |scene| focus_text(scene, false), |scene, value| set(&mut scene.peel.focus, read_focus(value, false))),
     one("xr", |scene| focus_text(scene, true), |scene, value| set(&mut scene.peel.focus, read_focus(value, true))),
+    one(
+        "cmp",
+        |scene| scene.comparison.iter().map(|manner| manner.to_string()).collect(),
+        |scene, value| set(&mut scene.comparison, value.parse().map(Some)),
+    ),
+    one(
+        "ot",
+        |scene| (!scene.other.is_empty()).then(|| encoded(&scene.other)).into_iter().collect(),
+        |scene, value| set(&mut scene.other, comparison::read_look(&decoded_within(value, MAX_LOOK)?)),
+    ),
     one(
         "sel",
         |scene| scene.selected.iter().map(selection_text).collect(),

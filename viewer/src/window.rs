@@ -20,6 +20,7 @@ use crate::{
     driver,
     hand::HandPlugin,
     options::ViewOptions,
+    other_side::ComparisonPlugin,
     overlay::{OverlayPlugin, OverlayState},
     preference::{Preferences, checked},
     renewal::Renewal,
@@ -80,7 +81,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
         focused_mode: UpdateMode::reactive(Duration::from_millis(250)),
         unfocused_mode: UpdateMode::reactive_low_power(Duration::from_secs(1)),
     });
-    app.add_plugins(ScenePlugin);
+    app.add_plugins((ScenePlugin, ComparisonPlugin));
     insert_state(&mut app, city, pose, scene);
     app.insert_resource(ShownLayers(shown));
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
