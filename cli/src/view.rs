@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Parser as _;
 use groundline_engine::{
-    model::{CimLevel, ObjectId, PipeKind},
+    model::{CimLevel, ObjectId, PipeKind, Stage},
     store::City,
 };
 use groundline_viewer::{
@@ -56,6 +56,9 @@ pub struct Scene {
     /// Of the networks, pipes of this class alone: water, storm, sewage, combined, gas, heat, power, telecom, industrial, other.
     #[arg(long, value_name = "CLASS", value_parser = peel::network)]
     pub network: Option<PipeKind>,
+    /// Objects of these stages of life alone: planned (规划), construction (在建), operation (现状), retired (废弃).
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', value_parser = peel::stage)]
+    pub stage: Vec<Stage>,
     /// Take off so many of the uppermost strata.
     #[arg(long, value_name = "N")]
     pub strata_off: Option<u8>,
@@ -121,6 +124,8 @@ impl Scene {
                 return Err(UsageError("--other: --compare swipe or --compare beside says how".into()).into());
             }
             scene.other = other_look(text, &scene, city)?;
+        } else if scene.comparison.is_some() && scene.other.is_empty() {
+            scene.other = comparison::first_other(&scene);
         }
         Ok(scene)
     }
@@ -158,6 +163,10 @@ impl Scene {
     /// Takes off what was asked for beside the view.
     fn peel(&self, peel: &mut Peel) {
         peel.network = self.network.or(peel.network);
+        if !self.stage.is_empty() {
+            peel.stages.clear();
+            self.stage.iter().for_each(|stage| peel.choose_stage(*stage, true));
+        }
         peel.strata = self.strata_off.unwrap_or(peel.strata);
         peel.storeys = self.storeys.clone().or(peel.storeys.take());
         if !self.hide.is_empty() {

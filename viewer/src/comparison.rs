@@ -116,6 +116,11 @@ impl Pane {
     }
 }
 
+/// The width of a side's whole picture, in parts of the width of a scene's picture.
+pub fn compared_width(scene: &SceneOptions) -> f64 {
+    if scene.comparison == Some(Manner::Beside) { 0.5 } else { 1.0 }
+}
+
 /// The column of pixels at which the other side begins.
 fn divider(manner: Manner, width: u32) -> u32 {
     match manner {
@@ -140,17 +145,29 @@ impl Compared {
         Pane { whole: if manner == Manner::Beside { shown } else { all }, shown }
     }
 
-    /// The side that is seen at a pixel of a target `width` wide.
-    pub fn side_at(&self, pixel: Vec2, width: f32) -> Side {
-        match self.manner {
-            Some(manner) if pixel.x >= divider(manner, width as u32) as f32 => Side::Other,
-            _ => Side::This,
-        }
+    /// The side that is seen at a pixel of the target, where a side's whole picture is `own` pixels large.
+    pub fn side_at(&self, pixel: Vec2, own: Vec2) -> Side {
+        let begins = match self.manner {
+            None => f32::INFINITY,
+            Some(Manner::Beside) => own.x,
+            Some(manner) => divider(manner, own.x as u32) as f32,
+        };
+        if pixel.x >= begins { Side::Other } else { Side::This }
     }
 
-    /// What is to be taken off a pixel of the target for the pixel of its side's own picture.
-    pub fn shift_at(&self, pixel: Vec2, size: Vec2) -> Vec2 {
-        self.pane(self.side_at(pixel, size.x), size.as_uvec2()).whole.min.as_vec2()
+    /// What is to be taken off a pixel of the target for the pixel of its side's own picture of `own` pixels.
+    pub fn shift_at(&self, pixel: Vec2, own: Vec2) -> Vec2 {
+        let is_apart = self.manner == Some(Manner::Beside) && self.side_at(pixel, own) == Side::Other;
+        if is_apart { Vec2::new(own.x, 0.0) } else { Vec2::ZERO }
+    }
+
+    /// The share of the whole picture's width at which the other side begins; the whole where nothing is compared.
+    pub fn share(&self) -> f32 {
+        match self.manner {
+            None => 1.0,
+            Some(Manner::Swipe(share)) => share as f32,
+            Some(Manner::Beside) => 0.5,
+        }
     }
 
     /// The look of the other side.
@@ -238,7 +255,11 @@ mod tests {
         for text in ["swipe:0.3", "swipe:0", "swipe:1", "beside"] {
             let compared = compared(text);
             let (left, right) = (compared.pane(Side::This, size), compared.pane(Side::Other, size));
-            assert_eq!((left.shown.min.x, left.shown.max.x, right.shown.max.x), (0, right.shown.min.x, size.x), "{text}");
+            assert_eq!(
+                (left.shown.min.x, left.shown.max.x, right.shown.max.x),
+                (0, right.shown.min.x, size.x),
+                "{text}"
+            );
             assert_eq!(left.shown.height(), 720);
         }
         let swipe = compared("swipe:0.3");
@@ -254,15 +275,16 @@ mod tests {
 
     #[test]
     fn a_pixel_belongs_to_the_side_that_is_seen_there() {
-        let size = Vec2::new(1000.0, 500.0);
+        let own = Vec2::new(1000.0, 500.0);
         let swipe = compared("swipe:0.3");
-        assert_eq!(swipe.side_at(Vec2::new(299.0, 9.0), 1000.0), Side::This);
-        assert_eq!(swipe.side_at(Vec2::new(300.0, 9.0), 1000.0), Side::Other);
-        assert_eq!(swipe.shift_at(Vec2::new(900.0, 9.0), size), Vec2::ZERO, "one picture");
+        assert_eq!(swipe.side_at(Vec2::new(299.0, 9.0), own), Side::This);
+        assert_eq!(swipe.side_at(Vec2::new(300.0, 9.0), own), Side::Other);
+        assert_eq!(swipe.shift_at(Vec2::new(900.0, 9.0), own), Vec2::ZERO, "one picture");
         let beside = compared("beside");
-        assert_eq!(beside.shift_at(Vec2::new(900.0, 9.0), size), Vec2::new(500.0, 0.0));
-        assert_eq!(beside.shift_at(Vec2::new(400.0, 9.0), size), Vec2::ZERO);
-        assert_eq!(Compared::default().side_at(Vec2::new(900.0, 9.0), 1000.0), Side::This);
+        assert_eq!(beside.shift_at(Vec2::new(1400.0, 9.0), own), Vec2::new(1000.0, 0.0));
+        assert_eq!(beside.shift_at(Vec2::new(400.0, 9.0), own), Vec2::ZERO);
+        assert_eq!(Compared::default().side_at(Vec2::new(900.0, 9.0), own), Side::This);
+        assert_eq!([Compared::default().share(), swipe.share(), beside.share()], [1.0, 0.3, 0.5]);
     }
 
     #[test]

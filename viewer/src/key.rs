@@ -62,6 +62,14 @@ pub enum Action {
     EyeSection,
     /// Puts back all that was taken off.
     PutBack,
+    /// Compares with another look: swipe, side by side, not at all.
+    Compare,
+    /// The divider to the left.
+    DividerLeft,
+    /// The divider to the right.
+    DividerRight,
+    /// What is on the left goes to the right.
+    SwapSides,
     /// List of layers.
     Layers,
     /// Shows every layer.
@@ -192,6 +200,10 @@ pub const LINES: &[Line] = &[
     line(Action::OneStorey, "do-one-storey", &[]),
     line(Action::EyeSection, "do-eye", &[]),
     line(Action::PutBack, "do-put-back", &[]),
+    line(Action::Compare, "do-compare", &[(No, K::Backslash)]),
+    line(Action::DividerLeft, "do-divider", &[(No, K::BracketLeft)]),
+    line(Action::DividerRight, "do-divider", &[(No, K::BracketRight)]),
+    line(Action::SwapSides, "do-swap-sides", &[]),
     line(Action::Layers, "do-layers", &[(No, K::KeyL)]),
     line(Action::AllLayers, "do-all-layers", &[]),
     line(Action::Measure(MeasureKind::Length), "do-measure-length", &[(No, K::KeyM)]),
@@ -281,6 +293,9 @@ fn key_name(key: KeyCode) -> &'static str {
         K::Slash => "?",
         K::F1 => "F1",
         K::Equal => "+",
+        K::Backslash => "\\",
+        K::BracketLeft => "[",
+        K::BracketRight => "]",
         K::Minus => "-",
         K::Digit0 => "0",
         K::Digit1 => "1",

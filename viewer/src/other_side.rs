@@ -35,10 +35,12 @@ use crate::{
     pick::PickTile,
     relief::{PixelScale, Relief},
     scene::{Below, CityCamera, CityScene, Clock, Origin, SceneSet, Viewed, camera_bundle, insert_state},
+    selection::SelectionPlugin,
     snapshot::{headless_app, is_settled, pending_pipelines},
     stream::{ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
     view_state::{Showing, shown_layers},
+    view_string::Selection,
 };
 
 /// Draws the other side of a comparison; for the window and for pictures, not for the other side itself.
@@ -89,6 +91,8 @@ pub struct OtherSide {
     lent: usize,
     /// What was said to be wrong with it.
     told: Option<String>,
+    /// The picked object.
+    picked: Option<String>,
 }
 
 impl OtherSide {
@@ -115,13 +119,14 @@ impl OtherSide {
         app.insert_resource(ShownLayers(shown_layers(&city, &look.layers)));
         app.insert_resource(OverlayState::new(&city, &look));
         app.insert_resource(others);
+        app.add_plugins(SelectionPlugin);
         app.insert_resource(DirectionalLightShadowMap { size: world.resource::<DirectionalLightShadowMap>().size });
         app.world_mut().spawn(camera_bundle(Some(RenderTarget::TextureView(ManualTextureViewHandle(0)))));
         app.init_resource::<ManualTextureViews>();
         app.finish();
         app.cleanup();
         let shown = compared.other;
-        Some(Self { app, city, shown, look, turn: 0, size: UVec2::ZERO, lent, told: None })
+        Some(Self { app, city, shown, look, turn: 0, size: UVec2::ZERO, lent, told: None, picked: None })
     }
 
     /// Targets for pictures of `size` pixels.
@@ -152,11 +157,19 @@ impl OtherSide {
         let other = self.app.world_mut();
         if self.shown != compared.other {
             self.shown.clone_from(&compared.other);
+            self.picked = None;
             self.look = compared.look();
             let look = self.look.clone();
             if let Err(error) = other.run_system_once(move |mut showing: Showing| showing.apply_all_but_camera(&look)) {
                 tracing::error!("the other side keeps its look: {error}");
             }
+        }
+        let state = world.resource::<OverlayState>();
+        let picked = state.picked.as_ref().map(|picked| Selection { id: picked.id.clone(), place: Some(picked.place) });
+        if self.picked != picked.as_ref().map(|picked| picked.id.clone()) {
+            self.picked = picked.as_ref().map(|picked| picked.id.clone());
+            let mut state = other.resource_mut::<OverlayState>();
+            (state.picked, state.to_pick) = (None, picked);
         }
         other.insert_resource(Compared { side: Side::Other, ..compared.clone() });
         other.insert_resource(*world.resource::<Viewed>());

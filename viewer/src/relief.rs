@@ -159,7 +159,10 @@ mod tests {
         }
         let none = Relief { corners: false, points: false };
         assert!(!ReliefView::new(none, Drawing::default(), pane, pane.shown, 1.0).is_on());
-        assert!(!ReliefView::new(Relief::default(), Drawing::default(), all(UVec2::ZERO), all(UVec2::ZERO).shown, 1.0).is_on());
+        assert!(
+            !ReliefView::new(Relief::default(), Drawing::default(), all(UVec2::ZERO), all(UVec2::ZERO).shown, 1.0)
+                .is_on()
+        );
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::{
     cut::Cuts,
     desk::Desk,
     dissolve::{DissolvePlugin, dissolve, rehearse},
+    drawn_part::{DrawnPart, DrawnPartPlugin},
     indoors::{Indoors, feel_walls},
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
@@ -33,7 +34,7 @@ use crate::{
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
     plane::{drawn_extent, lay_plane},
-    relief::{PixelScale, ReliefView, set_relief},
+    relief::{MARGIN_PX, PixelScale, ReliefView, set_relief},
     relief_pass::ReliefPlugin,
     renewal::renew,
     sea::{SeaDone, extend_sea},
@@ -169,7 +170,7 @@ struct LastLook(Look);
 
 impl Plugin for ScenePlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins((CityMaterialPlugin, ReliefPlugin, DissolvePlugin))
+        app.add_plugins((CityMaterialPlugin, ReliefPlugin, DissolvePlugin, DrawnPartPlugin))
             .insert_resource(DirectionalLightShadowMap { size: SHADOW_MAP_SIDE })
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))
             .init_resource::<LastLook>()
@@ -216,7 +217,7 @@ pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
             ..default()
         },
         target.unwrap_or_default(),
-        (CityCamera, ReliefView::default()),
+        (CityCamera, ReliefView::default(), DrawnPart::default()),
         Projection::Perspective(PerspectiveProjection {
             fov: FIELD_OF_VIEW_DEG.to_radians() as f32,
             near: NEAR_M,
@@ -274,16 +275,20 @@ fn place_camera(
     mut viewed: ResMut<Viewed>,
     mut origin: ResMut<Origin>,
     (city, compared): (Res<CityScene>, Res<Compared>),
-    mut cameras: Query<(&mut Camera, &mut Transform), With<CityCamera>>,
+    mut cameras: Query<(&mut Camera, &mut Transform, Option<&mut DrawnPart>), With<CityCamera>>,
     mut shadows: Query<&mut CascadeShadowConfig, With<SunLight>>,
 ) {
-    let Ok((mut camera, mut transform)) = cameras.single_mut() else { return };
+    let Ok((mut camera, mut transform, drawn)) = cameras.single_mut() else { return };
     if let Some(size) = camera.physical_target_size() {
         let pane = compared.pane(compared.side, size);
         viewed.size = pane.whole.size().as_vec2();
         let sub_view = pane.sub_view(size);
         if camera.sub_camera_view != sub_view {
             camera.sub_camera_view = sub_view;
+        }
+        if let Some(mut drawn) = drawn {
+            let margin = if compared.manner.is_some() { MARGIN_PX } else { 0 };
+            drawn.set_if_neq(DrawnPart(pane.drawn(margin, size)));
         }
     }
     if let Some(moved) = origin.0.rebased(viewed.pose.place) {

@@ -38,6 +38,7 @@ use crate::{
     ViewError,
     city::CityModel,
     colouring::{Colouring, State},
+    comparison::compared_width,
     draw_count::DrawCount,
     driver,
     network::Network,
@@ -107,7 +108,7 @@ pub fn film(
     fps: f64,
 ) -> Result<FilmReport, ViewError> {
     let started = Instant::now();
-    let aspect = f64::from(options.size.0) / f64::from(options.size.1.max(1));
+    let aspect = f64::from(options.size.0) / f64::from(options.size.1.max(1)) * compared_width(&options.scene);
     let extent = city.overview_extent();
     let pose_of = |scene: &SceneOptions| scene.camera.pose(&extent, aspect, |place| city.ground.height_at(place));
     let flight = Flight::new(stops.iter().map(|(scene, seconds)| (pose_of(scene), *seconds)).collect());
@@ -184,7 +185,7 @@ impl Studio {
         let (width, height) = fitted((width, height), most.unwrap_or(MAX_SIDE) / scale);
         let size = (width * scale, height * scale);
         let target = add_target(&mut app, size.0, size.1);
-        let aspect = f64::from(width) / f64::from(height);
+        let aspect = f64::from(width) / f64::from(height) * compared_width(&options.scene);
         let pose = options.scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
         let shown = shown_layers(&city, &options.scene.layers);
         let overlay = OverlayState::new(&city, &options.scene);

@@ -50,7 +50,7 @@ impl Showing<'_> {
     pub fn scene(&self) -> SceneOptions {
         SceneOptions {
             camera: CameraChoice::Pose(self.viewed.pose),
-            layers: self.layer_choice(),
+            layers: exactly(&self.city.0, &self.layers.0),
             is_below: self.below.0,
             detail: Some(self.detail.0),
             at: Some(self.clock.moment),
@@ -70,20 +70,6 @@ impl Showing<'_> {
             measurements: self.desk.notes.measurements.clone(),
             annotations: self.desk.notes.annotations.clone(),
             ..SceneOptions::default()
-        }
-    }
-
-    /// Layers by their names alone, in the shorter way.
-    fn layer_choice(&self) -> LayerChoice {
-        let names = |is_shown: bool| -> Vec<String> {
-            let layers = self.city.0.layers.iter().zip(&self.layers.0);
-            layers.filter(|(_, shown)| **shown == is_shown).map(|(layer, _)| format!("={}", layer.name)).collect()
-        };
-        let (on, off) = (names(true), names(false));
-        if on.is_empty() || off.len() <= on.len() {
-            LayerChoice { only: Vec::new(), without: off }
-        } else {
-            LayerChoice { only: on, without: Vec::new() }
         }
     }
 
@@ -126,6 +112,20 @@ impl Showing<'_> {
         let notes = Notes { measurements: scene.measurements.clone(), annotations: scene.annotations.clone() };
         self.desk.leave();
         self.desk.change(|desk| *desk = notes);
+    }
+}
+
+/// The choice of exactly these layers, by their names alone, in the shorter way.
+pub fn exactly(city: &crate::city::CityModel, shown: &[bool]) -> LayerChoice {
+    let names = |is_shown: bool| -> Vec<String> {
+        let layers = city.layers.iter().zip(shown);
+        layers.filter(|(_, shown)| **shown == is_shown).map(|(layer, _)| format!("={}", layer.name)).collect()
+    };
+    let (on, off) = (names(true), names(false));
+    if on.is_empty() || off.len() <= on.len() {
+        LayerChoice { only: Vec::new(), without: off }
+    } else {
+        LayerChoice { only: on, without: Vec::new() }
     }
 }
 

@@ -17,6 +17,7 @@
 //! x     = cut                           what is cut away, as for `--cut`, percent-encoded; any number of them
 //! lb    = word *( "," word )            of the pipes: labels "pipes", arrows of "flow", "sleeves" of the survey's error
 //! net   = "water" / "storm" / …         of the networks, this class of pipes alone
+//! sg    = stage *( "," stage )          objects of these stages alone: "planned", "construction", "operation", "retired"
 //! pe    = number                        so many of the uppermost strata are taken off
 //! sto   = layer ":" ( "fan=" metres / n / "eye=" n )    storeys of the building in a layer: apart, one alone, cut at eye height
 //! hid   = id *( "," id )                hidden objects
@@ -157,6 +158,19 @@ const KEYS: &[Key] = &[
         "net",
         |scene| scene.peel.network.iter().map(|kind| kind.word().to_owned()).collect(),
         |scene, value| set(&mut scene.peel.network, peel::network(value).map(Some)),
+    ),
+    one(
+        "sg",
+        |scene| {
+            let words: Vec<&str> = scene.peel.stages.iter().map(|stage| stage.word()).collect();
+            if words.is_empty() { Vec::new() } else { vec![words.join(",")] }
+        },
+        |scene, value| {
+            for word in value.split(',') {
+                scene.peel.choose_stage(peel::stage(&decoded(word)?)?, true);
+            }
+            Ok(())
+        },
     ),
     one(
         "pe",

@@ -16,6 +16,7 @@ use crate::{
     bookmark::Bookmarks,
     city::CityModel,
     clipboard,
+    comparison::compared_width,
     desk::Desk,
     driver,
     hand::HandPlugin,
@@ -47,7 +48,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
         return Err(ViewError::NoDisplay);
     }
     let (width, height) = options.size;
-    let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
+    let aspect = f64::from(width.max(1)) / f64::from(height.max(1)) * compared_width(scene);
     let pose = scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
     let shown = shown_layers(&city, &scene.layers);
     let version = city.version;
