@@ -11,7 +11,7 @@ use crate::{
     colouring::Colouring,
     comparison::{Compared, Manner, STEP, first_other, look_text, rounded},
     cut::Cuts,
-    field::key_title,
+    field::question_title,
     key::Action,
     options::SceneOptions,
     overlay::shortened,
@@ -41,7 +41,8 @@ pub fn divide(ctx: &egui::Context, manner: Manner, is_interactive: bool, seen: &
         painter.vline(screen.center().x, screen.y_range(), Stroke::new(3.0, Color32::from_rgb(16, 20, 24)));
         return manner;
     };
-    let x = screen.left() + screen.width() * share as f32;
+    // On a pixel, so that the line is sharp.
+    let x = ((screen.left() + screen.width() * share as f32) * seen.point_px).round() / seen.point_px;
     let (mut moved, mut is_held) = (manner, false);
     if is_interactive {
         let grip = Rect::from_x_y_ranges(x - GRIP..=x + GRIP, screen.y_range());
@@ -67,7 +68,7 @@ pub fn divide(ctx: &egui::Context, manner: Manner, is_interactive: bool, seen: &
 fn draw_divider(ctx: &egui::Context, middle: Pos2, screen: Rect, is_held: bool) {
     let painter = ctx.layer_painter(egui::LayerId::background());
     painter.vline(middle.x, screen.y_range(), Stroke::new(4.0, Color32::from_black_alpha(90)));
-    painter.vline(middle.x, screen.y_range(), Stroke::new(1.6, Color32::from_white_alpha(235)));
+    painter.vline(middle.x, screen.y_range(), Stroke::new(2.0, Color32::from_rgb(245, 247, 248)));
     painter.circle_filled(middle + vec2(0.0, 1.0), HANDLE + 1.5, Color32::from_black_alpha(80));
     let fill = if is_held { theme::dark::ACCENT } else { Color32::from_rgb(245, 247, 248) };
     painter.circle_filled(middle, HANDLE, fill);
@@ -159,8 +160,7 @@ fn name(this: &This<'_>, other: &This<'_>, city: &CityModel, texts: &Texts) -> S
         parts.push(drawn(this.drawing));
     }
     if let Some(key) = this.colour_by.filter(|key| Some(*key) != other.colour_by) {
-        let key = key.rsplit_once(':').map_or(key, |(_, key)| key);
-        parts.push(texts.with("compare-colours", "key", key_title(key, texts)));
+        parts.push(texts.with("compare-colours", "key", question_title(key, texts)));
     }
     let only = |a: &[bool], b: &[bool]| -> Vec<&str> {
         let differing = city.layers.iter().zip(a.iter().zip(b)).filter(|(_, (a, b))| !**a && **b);
@@ -400,5 +400,37 @@ mod tests {
         assert_eq!(said(planned), ["every stage".to_owned(), Stage::ALL[0].word().to_owned()]);
         let equal = SceneOptions { layers: same, ..SceneOptions::default() };
         assert_eq!(said(equal), ["Realistic".to_owned(), "Realistic".to_owned()]);
+    }
+
+    #[test]
+    fn the_divider_goes_with_the_mouse_that_holds_it() {
+        let city = CityModel::of_layers("x", Vec::new(), Ground::default(), vec![]);
+        crate::panel::seen_from_above(&city, |seen| {
+            let ctx = egui::Context::default();
+            let mut manner = Manner::Swipe(0.5);
+            let mut frame = |events: Vec<egui::Event>| {
+                ctx.begin_pass(egui::RawInput { screen_rect: Some(seen.screen), events, ..Default::default() });
+                manner = divide(&ctx, manner, true, seen);
+                let _ = ctx.end_pass();
+                manner
+            };
+            let to = |x: f32| vec![egui::Event::PointerMoved(pos2(x, 300.0))];
+            let button = |x: f32, pressed: bool| egui::Event::PointerButton {
+                pos: pos2(x, 300.0),
+                button: egui::PointerButton::Primary,
+                pressed,
+                modifiers: egui::Modifiers::default(),
+            };
+            for _ in 0..3 {
+                frame(to(641.0));
+            }
+            frame(vec![button(641.0, true)]);
+            for x in [600.0, 500.0, 320.0] {
+                frame(to(x));
+            }
+            assert_eq!(frame(vec![]), Manner::Swipe(0.25), "it is where the mouse is");
+            frame(vec![button(320.0, false)]);
+            assert_eq!(frame(to(900.0)), Manner::Swipe(0.25), "and stays where it was left");
+        });
     }
 }

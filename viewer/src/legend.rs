@@ -58,9 +58,9 @@ pub fn show(
     Some(rect)
 }
 
-/// Draws the legend of the other side, at the right edge.
-pub fn show_other(ctx: &egui::Context, colours: &Colours, seen: &Seen<'_>, texts: &Texts) -> Rect {
-    let at = pos2(seen.screen.right() - EDGE, seen.screen.top() + seen.screen.height() * 0.3);
+/// Draws the legend of the other side, at the right edge below `top`.
+pub fn show_other(ctx: &egui::Context, colours: &Colours, seen: &Seen<'_>, texts: &Texts, top: f32) -> Rect {
+    let at = pos2(seen.screen.right() - EDGE, top);
     framed(ctx, area("legend-other", at, Align2::RIGHT_TOP), |ui| {
         ui.set_width(WIDTH);
         rows(ui, colours, texts);

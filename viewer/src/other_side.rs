@@ -75,6 +75,8 @@ pub struct OtherSeen {
     pub drawing: Drawing,
     /// Its classes.
     pub colours: Option<Arc<Colours>>,
+    /// There is something to be seen of it; until then this side fills the picture.
+    pub is_drawn: bool,
 }
 
 /// The second world.
@@ -89,6 +91,8 @@ pub struct OtherSide {
     size: UVec2,
     /// Memory for tiles that it took from this side, bytes.
     lent: usize,
+    /// Its first picture has been drawn.
+    is_drawn: bool,
     /// What was said to be wrong with it.
     told: Option<String>,
     /// The picked object.
@@ -126,7 +130,18 @@ impl OtherSide {
         app.finish();
         app.cleanup();
         let shown = compared.other;
-        Some(Self { app, city, shown, look, turn: 0, size: UVec2::ZERO, lent, told: None, picked: None })
+        Some(Self {
+            app,
+            city,
+            shown,
+            look,
+            turn: 0,
+            size: UVec2::ZERO,
+            lent,
+            is_drawn: false,
+            told: None,
+            picked: None,
+        })
     }
 
     /// Targets for pictures of `size` pixels.
@@ -205,6 +220,8 @@ impl OtherSide {
 
     /// What this side needs of it.
     fn tell(&mut self, world: &mut World, compared: &Compared) {
+        let is_complete = self.app.world().resource::<Streaming>().is_complete;
+        self.is_drawn |= is_complete && pending_pipelines(&self.app).is_ok_and(|pending| pending == 0);
         let other = self.app.world();
         let streaming = other.resource::<Streaming>();
         let drawing = Drawing { style: *other.resource::<Style>(), is_below: other.resource::<Below>().0 };
@@ -213,6 +230,7 @@ impl OtherSide {
             cuts: streaming.cuts.clone(),
             drawing,
             colours: other.resource::<Colouring>().colours().cloned(),
+            is_drawn: self.is_drawn,
         };
         let is_fading = streaming.fades.is_any();
         let trouble = match &other.resource::<Colouring>().state {
@@ -223,7 +241,9 @@ impl OtherSide {
         let views = other.resource::<ManualTextureViews>();
         let view = views.get(&ManualTextureViewHandle(self.turn)).map(|view| view.texture_view.clone());
         let shown = compared.pane(Side::Other, self.size).shown;
-        world.insert_resource(OtherPicture(view.filter(|_| !shown.is_empty()).map(|view| (view, shown))));
+        world.insert_resource(OtherPicture(
+            view.filter(|_| self.is_drawn && !shown.is_empty()).map(|view| (view, shown)),
+        ));
         world.insert_resource(seen);
         if self.told != trouble {
             self.told.clone_from(&trouble);

@@ -239,18 +239,6 @@ fn draw_overlay(
     taken.extend(alarms);
     // Below the title, one under the other.
     let mut top = taken[0].bottom() + 10.0;
-    let this = comparison_panel::This {
-        drawing: Drawing { style: *style, is_below: below.0 },
-        colour_by: colouring.wanted(),
-        shown: &layers.0,
-        peel: &peel,
-        cuts: &cuts,
-        moment: clock.moment,
-    };
-    if compared.manner.is_some() {
-        let told = comparison_panel::captions(ctx, &this, &compared, &seen, &state.texts, [left, right], &taken);
-        taken.extend(told);
-    }
     let is_glass = Drawing { style: *style, is_below: below.0 }.is_glass();
     if is_glass && !colouring.colours().is_some_and(|colours| colours.asked.is_about_pipes()) {
         taken.push(panel::pipe_legend(ctx, state, &seen, top));
@@ -261,8 +249,10 @@ fn draw_overlay(
         top = rect.bottom() + 10.0;
     }
     let others = other.as_ref().and_then(|other| other.colours.as_ref());
-    if let Some(colours) = others.filter(|_| compared.manner.is_some()) {
-        taken.push(legend::show_other(ctx, colours, &seen, &state.texts));
+    let asked_here = colouring.colours().map(|colours| colours.asked.title(&state.texts));
+    if let Some(colours) = others.filter(|other| Some(other.asked.title(&state.texts)) != asked_here) {
+        let below = alarms.map_or(seen.screen.top() + 52.0, |rect| rect.bottom() + 10.0);
+        taken.push(legend::show_other(ctx, colours, &seen, &state.texts, below));
     }
     // How far the table reaches up.
     let mut lift = 0.0;
@@ -324,6 +314,17 @@ fn draw_overlay(
     asked.drain(..).for_each(|action| {
         window.actions.write(action);
     });
+    if compared.manner.is_some() {
+        let this = comparison_panel::This {
+            drawing: Drawing { style: *style, is_below: below.0 },
+            colour_by: colouring.wanted(),
+            shown: &layers.0,
+            peel: &peel,
+            cuts: &cuts,
+            moment: clock.moment,
+        };
+        taken.extend(comparison_panel::captions(ctx, &this, &compared, &seen, &state.texts, [left, right], &taken));
+    }
     // What is written on the city of this side alone, and what stands on both.
     let own = panel::Seen { stage: left, ..seen };
     let beside = panel::Seen { stage: right, first: screen.min + egui::vec2(screen.width() * 0.5, 0.0), ..seen };

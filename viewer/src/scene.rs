@@ -33,6 +33,7 @@ use crate::{
     network::{Network, read_network},
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
+    other_side::OtherSeen,
     plane::{drawn_extent, lay_plane},
     relief::{MARGIN_PX, PixelScale, ReliefView, set_relief},
     relief_pass::ReliefPlugin,
@@ -274,7 +275,7 @@ fn set_up(mut commands: Commands, mut meshes: ResMut<Assets<Mesh>>, mut sky_mate
 fn place_camera(
     mut viewed: ResMut<Viewed>,
     mut origin: ResMut<Origin>,
-    (city, compared): (Res<CityScene>, Res<Compared>),
+    (city, compared, other): (Res<CityScene>, Res<Compared>, Option<Res<OtherSeen>>),
     mut cameras: Query<(&mut Camera, &mut Transform, Option<&mut DrawnPart>), With<CityCamera>>,
     mut shadows: Query<&mut CascadeShadowConfig, With<SunLight>>,
 ) {
@@ -288,7 +289,8 @@ fn place_camera(
         }
         if let Some(mut drawn) = drawn {
             let margin = if compared.manner.is_some() { MARGIN_PX } else { 0 };
-            drawn.set_if_neq(DrawnPart(pane.drawn(margin, size)));
+            let is_alone = other.is_some_and(|other| !other.is_drawn);
+            drawn.set_if_neq(DrawnPart(if is_alone { URect::default() } else { pane.drawn(margin, size) }));
         }
     }
     if let Some(moved) = origin.0.rebased(viewed.pose.place) {

@@ -79,7 +79,7 @@ impl Under<'_> {
     /// The nearest thing that the ray meets: through glass pipes first, then, from above ground, the glass itself.
     pub fn met(&self, ray: &crate::pick::Ray) -> Option<(TileKey, crate::pick::Hit)> {
         let met = self.cast(ray, |kind| is_met(kind, self.drawing.is_glass()));
-        met.or_else(|| self.cast(ray, |kind| is_met(kind, self.drawing.is_below)))
+        met.or_else(|| self.cast(ray, |kind| kind.is_drawn(self.drawing) && is_met(kind, self.drawing.is_below)))
     }
 
     /// The nearest thing that the ray meets in what is drawn.

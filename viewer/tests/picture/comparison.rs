@@ -44,9 +44,10 @@ fn each_side_of_a_comparison_is_the_picture_of_its_look() {
     assert!(difference(&a, &b, 0, 480, 0).1 > 0.5, "the looks differ");
     let (swipe, tiles) = plain(folder.path(), "compare-swipe", size, &format!("cmp=swipe:0.4&{other}"));
     assert_eq!(tiles, tiles_a + tiles_b, "each side has its own tiles");
-    // Pixel by pixel, up to the divider and from it on: the picture goes through.
-    assert_eq!(difference(&swipe, &a, 0, 192, 0), (0, 0.0), "left");
-    assert_eq!(difference(&swipe, &b, 192, 480, 192), (0, 0.0), "right");
+    // Pixel by pixel, up to the divider and from it on: the picture goes through. A part is drawn with a lens of its own, so that
+    // here and there an edge falls on the next pixel.
+    let off = [difference(&swipe, &a, 0, 192, 0), difference(&swipe, &b, 192, 480, 192)];
+    assert!(off.iter().all(|(_, share)| *share < 0.001), "{off:?}");
 
     // Edges of shadows differ a little: their maps lie over the wider picture.
     let (a, _) = plain(folder.path(), "compare-half-left", half, left);
@@ -58,7 +59,7 @@ fn each_side_of_a_comparison_is_the_picture_of_its_look() {
     // Glass on both sides, and the divider at the edge.
     let all = plain(folder.path(), "compare-all", size, "cmp=swipe:0&ot=st%3Dxray").0;
     let xray = plain(folder.path(), "compare-xray", size, "st=xray").0;
-    assert_eq!(difference(&all, &xray, 0, 480, 0), (0, 0.0), "nothing is left of this side");
+    assert!(difference(&all, &xray, 0, 480, 0).1 < 0.001, "nothing is left of this side");
 }
 
 #[test]
