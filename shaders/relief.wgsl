@@ -9,7 +9,9 @@ struct ReliefView {
     // x: nearest distance that is drawn, metres; yz: half width and half height of the picture at one metre, metres;
     // w: pixels that one metre covers at one metre
     lens: vec4<f32>,
-    // xy: corner of the part of the target that this camera draws, zw: its size; pixels
+    // xy: corner of the whole picture of this camera in the target, zw: its size; pixels
+    whole: vec4<f32>,
+    // the same of what of it is drawn
     part: vec4<f32>,
     // x: strength in corners; y: strength at the edges of points; z: pixels of the target to a pixel of the picture
     what: vec4<f32>,
@@ -39,7 +41,7 @@ fn distance_at(pixel: vec2<i32>) -> f32 {
 
 // Place seen at a pixel, from the eye; x to the right, y up, z back.
 fn place_at(pixel: vec2<f32>, z: f32) -> vec3<f32> {
-    let ndc = (pixel + 0.5 - relief.part.xy) / relief.part.zw * 2.0 - 1.0;
+    let ndc = (pixel + 0.5 - relief.whole.xy) / relief.whole.zw * 2.0 - 1.0;
     return vec3(ndc.x * relief.lens.y, -ndc.y * relief.lens.z, -1.0) * z;
 }
 

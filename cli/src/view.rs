@@ -8,12 +8,14 @@ use std::{
 };
 
 use anyhow::Result;
+use clap::Parser as _;
 use groundline_engine::{
-    model::{CimLevel, ObjectId, PipeKind},
+    model::{CimLevel, ObjectId, PipeKind, Stage},
     store::City,
 };
 use groundline_viewer::{
-    Cut, Cuts, Labels, Language, Peel, Profile, Relief, SceneOptions, Style, Theme, ValidTime, ViewOptions, bookmark,
+    Cut, Cuts, Labels, Language, Manner, Peel, Profile, Relief, SceneOptions, Style, Theme, ValidTime, ViewOptions,
+    bookmark, comparison,
     peel::{self, Focus, Storeys},
     view_string,
 };
@@ -59,6 +61,9 @@ pub struct Scene {
     /// Of the networks, pipes of this class alone: water, storm, sewage, combined, gas, heat, power, telecom, industrial, other.
     #[arg(long, value_name = "CLASS", value_parser = peel::network)]
     pub network: Option<PipeKind>,
+    /// Objects of these stages of life alone: planned (规划), construction (在建), operation (现状), retired (废弃).
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', value_parser = peel::stage)]
+    pub stage: Vec<Stage>,
     /// Take off so many of the uppermost strata.
     #[arg(long, value_name = "N")]
     pub strata_off: Option<u8>,
@@ -98,6 +103,14 @@ pub struct Scene {
     /// class or a layer alone.
     #[arg(long, value_name = "KEY")]
     pub colour_by: Option<String>,
+    /// Compare with another look: swipe or swipe:0.3 (one picture, the other look from this share of its width on) or beside (two
+    /// pictures side by side).
+    #[arg(long, value_name = "HOW")]
+    pub compare: Option<Manner>,
+    /// The other look of a comparison, on the right: options as for the picture itself, which hold beside those given for it, such
+    /// as "--without buildings --style xray", or the text of a view.
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub other: Option<String>,
     /// The city alone, without title, legend and sensors.
     #[arg(long)]
     pub plain: bool,
@@ -117,6 +130,21 @@ impl Scene {
         if let Some(text) = &self.view {
             view_string::read(text, &mut scene).map_err(|e| UsageError(format!("--view: {e}")))?;
         }
+        self.put(&mut scene, city)?;
+        scene.comparison = self.compare.or(scene.comparison);
+        if let Some(text) = &self.other {
+            if scene.comparison.is_none() {
+                return Err(UsageError("--other: --compare swipe or --compare beside says how".into()).into());
+            }
+            scene.other = other_look(text, &scene, city)?;
+        } else if scene.comparison.is_some() && scene.other.is_empty() {
+            scene.other = comparison::first_other(&scene);
+        }
+        Ok(scene)
+    }
+
+    /// What was asked for beside the view.
+    fn put(&self, scene: &mut SceneOptions, city: &Path) -> Result<()> {
         if let Some(text) = &self.camera {
             scene.camera = text.parse().map_err(|e| UsageError(format!("--camera: {e}")))?;
         }
@@ -135,14 +163,14 @@ impl Scene {
         scene.sun_place = self.sun_at.or(scene.sun_place);
         scene.style = self.style.unwrap_or(scene.style);
         scene.relief = self.relief.or(scene.relief);
-        scene.colour_by = self.colour_by.clone().or(scene.colour_by);
+        scene.colour_by = self.colour_by.clone().or(scene.colour_by.take());
         if !self.cut.is_empty() {
             let cuts = self.cut.iter().map(|text| read_cut(text, city)).collect::<Result<_>>()?;
             scene.cuts = Cuts::new(cuts).map_err(|e| UsageError(format!("--cut: {e}")))?;
         }
         scene.labels = self.labels.unwrap_or(scene.labels);
         self.peel(&mut scene.peel);
-        Ok(scene)
+        Ok(())
     }
 }
 
@@ -150,6 +178,10 @@ impl Scene {
     /// Takes off what was asked for beside the view.
     fn peel(&self, peel: &mut Peel) {
         peel.network = self.network.or(peel.network);
+        if !self.stage.is_empty() {
+            peel.stages.clear();
+            self.stage.iter().for_each(|stage| peel.choose_stage(*stage, true));
+        }
         peel.strata = self.strata_off.unwrap_or(peel.strata);
         peel.storeys = self.storeys.clone().or(peel.storeys.take());
         if !self.hide.is_empty() {
@@ -163,6 +195,52 @@ impl Scene {
 /// A place as it is written: X,Y,Z.
 fn read_place(text: &str) -> Result<glam::DVec3, String> {
     view_string::read_numbers::<3>(text).map(glam::DVec3::from_array)
+}
+
+/// Options of the other look, as they stand in one argument.
+#[derive(clap::Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct OtherLook {
+    #[command(flatten)]
+    scene: Scene,
+}
+
+/// The other look of a comparison: a view, or what differs from `scene`.
+fn other_look(text: &str, scene: &SceneOptions, city: &Path) -> Result<String> {
+    let wrong = |error: String| UsageError(format!("--other: {error}"));
+    if text.trim_start().starts_with(view_string::SCHEME) {
+        return Ok(comparison::read_look(text).map_err(wrong)?);
+    }
+    let words = words(text).ok_or_else(|| wrong("a quote is not closed".into()))?;
+    let other = OtherLook::try_parse_from(words).map_err(|error| wrong(error.to_string()))?.scene;
+    if other.compare.is_some() || other.other.is_some() {
+        return Err(wrong("the other side is no comparison itself".into()).into());
+    }
+    let mut look = scene.clone();
+    if let Some(view) = &other.view {
+        view_string::read(view, &mut look).map_err(wrong)?;
+    }
+    other.put(&mut look, city)?;
+    Ok(comparison::look_text(&look))
+}
+
+/// The words of a line; those in quotes may hold spaces. `None` where a quote is not closed.
+fn words(line: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if c == '"' || c == '\'' => {
+                word.get_or_insert_default();
+                quote = Some(c);
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
 }
 
 /// A cut as it is written; a trench may name the pipe that it lays bare.
@@ -308,5 +386,23 @@ mod tests {
         let resumed = Resumed::read("2 groundline:?c=1,2,3,0,-20&n=a b").expect("it is one");
         assert_eq!((resumed.times, &*resumed.view), (2, "groundline:?c=1,2,3,0,-20&n=a b"));
         assert!(Resumed::read("").is_none() && Resumed::read("x groundline:?").is_none());
+    }
+
+    #[test]
+    fn words_in_quotes_hold_together() {
+        let is = |line: &str, expected: &[&str]| words(line).is_some_and(|words| words == expected);
+        assert!(is("--style xray  --without 'a b',c", &["--style", "xray", "--without", "a b,c"]));
+        assert!(is("", &[]) && is("\"\"", &[""]));
+        assert_eq!(words("--without 'a"), None);
+    }
+
+    #[test]
+    fn the_other_look_is_this_one_but_for_what_is_said() {
+        let scene = SceneOptions { is_below: true, colour_by: Some("height".into()), ..SceneOptions::default() };
+        let look = |text: &str| other_look(text, &scene, Path::new("none.city"));
+        assert_eq!(look("--style paper --without buildings").unwrap(), "v=1&off=buildings&u=1&st=paper&by=height");
+        assert_eq!(look("groundline:?st=dark").unwrap(), "v=1&st=dark", "a view says it all");
+        assert!(look("--style oil").unwrap_err().to_string().contains("oil"));
+        assert!(look("--compare swipe").unwrap_err().to_string().contains("itself"));
     }
 }

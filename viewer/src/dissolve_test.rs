@@ -87,7 +87,7 @@ fn layer(folder: &Path) -> LayerModel {
 
 fn app(folder: &Path) -> (App, Handle<Image>) {
     let city = CityModel::of_layers("square", vec![layer(folder)], Ground::default(), vec![]);
-    let mut app = headless_app();
+    let mut app = headless_app(crate::driver::settings().into());
     let target = add_target(&mut app, SIZE.0, SIZE.1);
     let middle = DVec3::new(SIDE_M / 2.0, SIDE_M / 2.0, 120.0);
     let pose = CameraPose { place: middle, heading_deg: 0.0, pitch_deg: -90.0 };

@@ -106,6 +106,13 @@ pub fn key_title(key: &str, texts: &Texts) -> String {
     }
 }
 
+/// The name of what objects are coloured by, without class and unit.
+pub fn question_title(wanted: &str, texts: &Texts) -> String {
+    let key = wanted.rsplit_once(':').map_or(wanted, |(_, key)| key);
+    let title = keys_of(key).first().map_or_else(|| key.to_owned(), |first| key_title(first, texts));
+    title.split(" (").next().unwrap_or_default().to_owned()
+}
+
 /// The keys meant by a word.
 fn keys_of(word: &str) -> Vec<String> {
     let own = |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect();
@@ -231,6 +238,10 @@ mod tests {
         assert_eq!(key_title("crown_m", &en), "crown (m)");
         assert_eq!(key_title("roof_area_m2", &en), "roof_area (m²)");
         assert_eq!(key_title("用途", &zh), "用途");
+        assert_eq!(
+            (question_title("height", &zh), question_title("pipe:size_mm", &en)),
+            ("高度".into(), "size".into())
+        );
         let asked = Asked {
             keys: vec!["class".into()],
             layers: vec![],

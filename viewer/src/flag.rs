@@ -129,7 +129,7 @@ struct Flag<'a> {
 
 /// Draws arrows and flags; says which boxes on the screen they took.
 pub fn draw(ctx: &egui::Context, told: &Told<'_>, seen: &Seen<'_>, texts: &Texts, taken: &[Rect]) -> Vec<Rect> {
-    let screen = Screen { seen, painter: ctx.layer_painter(egui::LayerId::background()) };
+    let screen = Screen { seen, painter: seen.painter(ctx) };
     let shown: Vec<&Pipe> = told.pipes.iter().filter(|pipe| (told.is_shown)(pipe)).collect();
     if told.labels.flow {
         draw_arrows(&screen, told, &shown, taken);
@@ -139,7 +139,7 @@ pub fn draw(ctx: &egui::Context, told: &Told<'_>, seen: &Seen<'_>, texts: &Texts
     }
     let mut flags: Vec<Flag<'_>> = shown.iter().filter_map(|pipe| flag(&screen, told, pipe, taken)).collect();
     flags.sort_by(|a, b| a.rank.total_cmp(&b.rank).then_with(|| a.pipe.id.cmp(&b.pipe.id)));
-    let area = seen.screen.width() * seen.screen.height();
+    let area = seen.stage.width() * seen.stage.height();
     let most = (MOST_FLAGS * (area / (1280.0 * 720.0)).clamp(0.3, 3.0)) as usize;
     let mut planted: Vec<Planted> = Vec::new();
     let mut said: Vec<(String, Pos2)> = Vec::new();
@@ -174,7 +174,7 @@ pub fn draw(ctx: &egui::Context, told: &Told<'_>, seen: &Seen<'_>, texts: &Texts
 /// Where a pipe's flag would stand; `None` where it cannot be seen.
 fn flag<'a>(screen: &Screen<'_>, told: &Told<'_>, pipe: &'a Pipe, taken: &[Rect]) -> Option<Flag<'a>> {
     let seen = screen.seen;
-    let bounds = seen.screen.shrink(10.0);
+    let bounds = seen.stage.shrink(10.0);
     let is_picked = told.picked == Some(pipe.id.as_str());
     let long: f32 =
         pipe.axis.windows(2).filter_map(|leg| screen.segment(leg[0], leg[1])).map(|[a, b]| a.distance(b)).sum();
@@ -223,7 +223,7 @@ fn plant(
     let ink = if pipe.is_assumed { ASSUMED } else { FIGURE };
     let figures = painter.layout_no_wrap(figures, theme::font(FIGURE_SIZE), ink);
     let size = vec2(name.size().x.max(figures.size().x) + 17.0, name.size().y + figures.size().y + 6.0);
-    let bounds = screen.seen.screen.shrink(6.0);
+    let bounds = screen.seen.stage.shrink(6.0);
     let is_free = |rect: &Rect| {
         let end = anchor.clamp(rect.min, rect.max);
         let leader = [anchor, end];
@@ -348,7 +348,7 @@ fn figure_text(pipe: &Pipe, foot: DVec3, texts: &Texts) -> String {
 
 /// Arrows along the pipes of which the direction of flow is known.
 fn draw_arrows(screen: &Screen<'_>, told: &Told<'_>, pipes: &[&Pipe], taken: &[Rect]) {
-    let bounds = screen.seen.screen;
+    let bounds = screen.seen.stage;
     let mut drawn = 0;
     for pipe in pipes.iter().filter(|pipe| pipe.flow != Flow::Unknown) {
         for leg in pipe.axis.windows(2) {
@@ -411,8 +411,8 @@ pub fn sleeve_note(ctx: &egui::Context, told: &Told<'_>, seen: &Seen<'_>, texts:
     }
     let counts = [("assumed", assumed.to_string()), ("count", all.to_string())];
     let text = texts.with_all(if assumed > 0 { "sleeve-assumed" } else { "sleeve-measured" }, counts);
-    let painter = ctx.layer_painter(egui::LayerId::background());
-    let at = seen.screen.center_bottom() - vec2(0.0, 34.0);
+    let painter = seen.painter(ctx);
+    let at = seen.stage.center_bottom() - vec2(0.0, 34.0);
     crate::overlay::haloed(&painter, at, Align2::CENTER_BOTTOM, &text, 11.5, if assumed > 0 { ASSUMED } else { TEXT });
 }
 

@@ -1,7 +1,6 @@
 //! Mouse and keys of the window.
 
 use bevy::{
-    ecs::system::SystemParam,
     input::{
         gestures::{PinchGesture, RotationGesture},
         mouse::{MouseScrollUnit, MouseWheel},
@@ -18,13 +17,13 @@ use crate::{
     attribute::Picked,
     camera::CameraPose,
     colouring::Colouring,
+    comparison_panel::compare_by_hand,
     cut::{Cut, Cuts},
     daylight::SunStudy,
     desk::Desk,
     key::{self, Action},
     label::Labels,
     lookup::Lookup,
-    material::Kind,
     navigation::{constrained, ease, meet_ground, orbit, pan, shift, zoom},
     overlay::{OverlayState, Wish},
     palette::Palette,
@@ -35,13 +34,13 @@ use crate::{
     scene::{Below, CityScene, SceneSet, Viewed},
     shelf::{fly_tour, serve_views},
     sift::Sift,
-    snap::snap,
-    stream::{Detail, ShownLayers, Streaming, TileKey},
-    style::{Drawing, Style},
+    stream::{Detail, ShownLayers, TileKey},
+    style::Style,
     sun_panel::sun_by_hand,
     time_bar::time_by_hand,
     touch::{Fingers, is_twice, move_by_gestures, move_by_touch},
     trail::Trail,
+    under::{Seen, aimed, grabbed},
     validity::Timeline,
 };
 
@@ -86,12 +85,14 @@ pub struct Hands {
     drag: Option<Drag>,
     /// When and where the last click was.
     pub last_click: Option<(f32, Vec2)>,
+    /// What is taken off a pixel for the picture of the side on which a drag began.
+    pub shift: Vec2,
     trail: Trail,
     /// The camera went through the ground by itself, and comes out by itself.
     has_sunk: bool,
 }
 
-/// A place on the screen to look at closer.
+/// A pixel of the window to look at closer.
 #[derive(Message, Clone, Copy)]
 pub struct Click(pub Vec2);
 
@@ -103,6 +104,7 @@ impl Plugin for HandPlugin {
             pace: FOLLOW,
             drag: None,
             last_click: None,
+            shift: Vec2::ZERO,
             trail: Trail::default(),
             has_sunk: false,
         };
@@ -114,64 +116,10 @@ impl Plugin for HandPlugin {
         app.add_message::<PinchGesture>().add_message::<RotationGesture>();
         let by_hand = (move_by_mouse, move_by_touch, move_by_gestures, ask_by_keys).chain();
         let views = (time_by_hand, sun_by_hand, serve_views, serve_pictures, fly_tour).chain();
-        let wishes = (act, peel_by_hand, views, fulfil, move_by_keys, apply_relief, keep_preferences).chain();
+        let wishes =
+            (act, peel_by_hand, compare_by_hand, views, fulfil, move_by_keys, apply_relief, keep_preferences).chain();
         app.add_systems(Update, (by_hand, wishes, pick, aim, follow).chain().in_set(SceneSet::Hands));
     }
-}
-
-/// What is on the screen.
-#[derive(SystemParam)]
-pub struct Seen<'w> {
-    /// Camera and size.
-    pub viewed: Res<'w, Viewed>,
-    city: Res<'w, CityScene>,
-    streaming: Res<'w, Streaming>,
-    below: Res<'w, Below>,
-    style: Res<'w, Style>,
-}
-
-impl Seen<'_> {
-    /// The nearest thing that the ray meets: through glass pipes first, then, from above ground, the glass itself.
-    fn met(&self, ray: &crate::pick::Ray) -> Option<(TileKey, crate::pick::Hit)> {
-        let is_below = self.below.0;
-        let is_glass = Drawing { style: *self.style, is_below }.is_glass();
-        let met = cast(&self.streaming, ray, |kind| is_met(kind, is_glass));
-        met.or_else(|| cast(&self.streaming, ray, |kind| is_met(kind, is_below)))
-    }
-}
-
-/// What the mouse can meet: below ground the ghosts do not count.
-fn is_met(kind: Kind, is_below: bool) -> bool {
-    match kind {
-        Kind::Lines | Kind::Highlight | Kind::Ghost => false,
-        Kind::Pipe | Kind::Structure | Kind::Points => true,
-        _ => !is_below,
-    }
-}
-
-/// The nearest thing that the ray meets in what is drawn.
-fn cast(
-    streaming: &Streaming,
-    ray: &crate::pick::Ray,
-    is_seen: impl Fn(Kind) -> bool + Copy,
-) -> Option<(TileKey, crate::pick::Hit)> {
-    let mut nearest: Option<(TileKey, crate::pick::Hit)> = None;
-    for (key, tile) in streaming.shown_picks() {
-        let limit = nearest.as_ref().map_or(1e6, |(_, hit)| hit.distance_m);
-        if let Some(hit) = tile.cast(ray, limit, is_seen, |kind, place| streaming.cuts.shows(kind, place)) {
-            nearest = Some((key, hit));
-        }
-    }
-    nearest
-}
-
-/// The place that a hand at `pixel` takes hold of.
-pub fn grabbed(pixel: Vec2, seen: &Seen) -> DVec3 {
-    let ray = seen.viewed.ray(pixel);
-    cast(&seen.streaming, &ray, |kind| is_met(kind, seen.below.0))
-        .map(|(_, hit)| hit.place)
-        .or_else(|| meet_ground(&seen.city.0, &ray))
-        .unwrap_or_else(|| ray.from + ray.direction * 1000.0)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -204,7 +152,11 @@ fn move_by_mouse(
         state.pointed = None;
         return;
     };
-    state.pointed = meet_ground(city, &viewed.ray(cursor));
+    if hands.drag.is_none() {
+        hands.shift = seen.shift(cursor);
+    }
+    let own = cursor - hands.shift;
+    state.pointed = meet_ground(city, &viewed.ray(own));
     let is_over_panel = egui.is_some_and(|egui| egui.is_pointer_over_area() || egui.is_using_pointer());
     let has_control = keys.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
     let has_shift = keys.any_pressed([KeyCode::ShiftLeft, KeyCode::ShiftRight]);
@@ -219,7 +171,7 @@ fn move_by_mouse(
         } else if lines != 0.0 {
             zoom(&goal, grabbed(cursor, &seen), 0.84_f64.powf(f64::from(lines.clamp(-6.0, 6.0))))
         } else {
-            pan(&goal, grabbed(cursor, &seen), &Viewed { pose: goal, ..**viewed }.ray(cursor + pixels))
+            pan(&goal, grabbed(cursor, &seen), &Viewed { pose: goal, ..**viewed }.ray(own + pixels))
         };
         hands.pace = FOLLOW;
     }
@@ -238,7 +190,7 @@ fn move_by_mouse(
         if drag.has_moved && step != glam::DVec2::ZERO {
             moved = match drag.motion {
                 // The ray of where the camera is going to be, so that the point stays under the cursor.
-                Motion::Pan => Some(pan(&goal, drag.anchor, &Viewed { pose: goal, ..**viewed }.ray(cursor))),
+                Motion::Pan => Some(pan(&goal, drag.anchor, &Viewed { pose: goal, ..**viewed }.ray(own))),
                 Motion::Orbit => Some(orbit(&goal, drag.anchor, step.x * TURN_A_PIXEL, -step.y * TURN_A_PIXEL)),
                 Motion::Zoom => Some(zoom(&goal, drag.anchor, drag_factor(step.y))),
                 Motion::Look => Some(look(&goal, -step.x * TURN_A_PIXEL, step.y * TURN_A_PIXEL)),
@@ -454,16 +406,6 @@ fn through_ground(above_m: f64, up: f64, is_below: bool, has_sunk: bool) -> (boo
     }
 }
 
-/// Where a measuring click at `pixel` goes, and what is hit there.
-fn aimed(pixel: Vec2, seen: &Seen) -> (Option<crate::snap::Snap>, Option<(TileKey, crate::pick::Hit)>) {
-    let is_below = seen.below.0;
-    let is_seen = |kind| is_met(kind, is_below);
-    let hit = cast(&seen.streaming, &seen.viewed.ray(pixel), is_seen);
-    let surface = hit.as_ref().map(|(_, hit)| hit.place).or_else(|| meet_ground(&seen.city.0, &seen.viewed.ray(pixel)));
-    let tiles: Vec<_> = seen.streaming.shown_picks().map(|(_, tile)| tile).collect();
-    (snap(&tiles, &seen.viewed, pixel, surface, is_seen, |kind, place| seen.streaming.cuts.shows(kind, place)), hit)
-}
-
 /// Follows the mouse with the mark of where a click would go, while a tool is in hand.
 fn aim(
     mut last: Local<Option<(Vec2, CameraPose)>>,
@@ -499,8 +441,9 @@ fn pick(
     seen: Seen,
 ) {
     let Some(Click(pixel)) = clicks.read().last().copied() else { return };
+    let under = seen.under(pixel);
     let id_of = |key: TileKey, hit: &crate::pick::Hit| {
-        let (_, tile) = seen.streaming.shown_picks().find(|(shown, _)| *shown == key)?;
+        let (_, tile) = under.tiles.iter().find(|(shown, _)| *shown == key)?;
         tile.features.ids.get(hit.feature as usize).cloned()
     };
     if desk.tool.is_some() {
@@ -512,8 +455,8 @@ fn pick(
         return;
     }
     state.picked = None;
-    let ray = seen.viewed.ray(pixel);
-    let Some((key, hit)) = seen.met(&ray) else { return };
+    let ray = seen.ray(pixel);
+    let Some((key, hit)) = under.met(&ray) else { return };
     if study.is_open {
         study.place = Some(hit.place - ray.direction * OFF_THE_SURFACE_M);
     }

@@ -11,6 +11,7 @@ use crate::{
     options::SceneOptions,
     scene::insert_state,
     shelf::{Shelf, ShelfWish},
+    stream::Streaming,
 };
 
 fn pose(x: f64) -> CameraPose {
@@ -165,4 +166,26 @@ fn keys_step_through_the_years_and_through_the_hours() {
         sun,
         Clock::at(app.world().resource::<Clock>().moment, app.world().resource::<CityScene>().0.lon_lat).sun
     );
+}
+
+#[test]
+fn keys_compare_and_move_the_divider() {
+    use crate::comparison::{Compared, Manner};
+    let mut app = app();
+    let mut after = |key: KeyCode| {
+        press(&mut app, &[key]);
+        app.world().resource::<Compared>().clone()
+    };
+    let swipe = after(KeyCode::Backslash);
+    assert_eq!(swipe.manner, Some(Manner::Swipe(0.5)));
+    assert!(swipe.other.contains("st=xray"), "another look at once: {}", swipe.other);
+    assert_eq!(after(KeyCode::Period).manner, Some(Manner::Swipe(0.55)));
+    assert_eq!(after(KeyCode::Comma).manner, Some(Manner::Swipe(0.5)));
+    assert_eq!(after(KeyCode::Backslash).manner, Some(Manner::Beside));
+    app.world_mut().write_message(Action::SwapSides);
+    app.update();
+    assert_eq!(*app.world().resource::<Style>(), Style::Xray);
+    assert!(!app.world().resource::<Compared>().other.contains("st="), "realistic is on the right now");
+    press(&mut app, &[KeyCode::Backslash]);
+    assert_eq!(app.world().resource::<Compared>().manner, None);
 }

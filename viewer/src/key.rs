@@ -62,6 +62,14 @@ pub enum Action {
     EyeSection,
     /// Puts back all that was taken off.
     PutBack,
+    /// Compares with another look: swipe, side by side, not at all.
+    Compare,
+    /// The divider to the left.
+    DividerLeft,
+    /// The divider to the right.
+    DividerRight,
+    /// What is on the left goes to the right.
+    SwapSides,
     /// List of layers.
     Layers,
     /// Shows every layer.
@@ -208,6 +216,10 @@ pub const LINES: &[Line] = &[
     line(Action::OneStorey, "do-one-storey", &[]),
     line(Action::EyeSection, "do-eye", &[]),
     line(Action::PutBack, "do-put-back", &[]),
+    line(Action::Compare, "do-compare", &[(No, K::Backslash)]),
+    line(Action::DividerLeft, "do-divider", &[(No, K::Comma)]),
+    line(Action::DividerRight, "do-divider", &[(No, K::Period)]),
+    line(Action::SwapSides, "do-swap-sides", &[]),
     line(Action::Layers, "do-layers", &[(No, K::KeyL)]),
     line(Action::AllLayers, "do-all-layers", &[]),
     line(Action::Measure(MeasureKind::Length), "do-measure-length", &[(No, K::KeyM)]),
@@ -313,6 +325,8 @@ fn key_name(key: KeyCode) -> &'static str {
         K::BracketRight => "]",
         K::Space => "Space",
         K::Equal => "+",
+        K::Backslash => "\\",
+        K::Period => ".",
         K::Minus => "-",
         K::Digit0 => "0",
         K::Digit1 => "1",

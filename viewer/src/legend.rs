@@ -58,6 +58,15 @@ pub fn show(
     Some(rect)
 }
 
+/// Draws the legend of the other side, at the right edge below `top`.
+pub fn show_other(ctx: &egui::Context, colours: &Colours, seen: &Seen<'_>, texts: &Texts, top: f32) -> Rect {
+    let at = pos2(seen.screen.right() - EDGE, top);
+    framed(ctx, area("legend-other", at, Align2::RIGHT_TOP), |ui| {
+        ui.set_width(WIDTH);
+        rows(ui, colours, texts);
+    })
+}
+
 /// The list of attributes; what was chosen, if anything.
 fn choose(ui: &mut Ui, colouring: &Colouring, texts: &Texts, height: f32) -> Option<Option<String>> {
     let mut chosen = None;

@@ -48,7 +48,7 @@ pub(crate) struct Screen<'a> {
 impl Screen<'_> {
     pub(crate) fn point(&self, place: DVec3) -> Option<Pos2> {
         let (pixel, _) = self.seen.viewed.pixel(place)?;
-        Some(pos2(pixel.x, pixel.y) / self.seen.point_px).filter(|point| point.x.abs() < 1e5 && point.y.abs() < 1e5)
+        Some(self.seen.point(pixel)).filter(|point| point.x.abs() < 1e5 && point.y.abs() < 1e5)
     }
 
     /// The part of a line that is before the eye.
@@ -105,7 +105,7 @@ impl Screen<'_> {
 
 /// Draws everything on the desk; says which boxes on the screen it took.
 pub fn draw(ctx: &egui::Context, desk: &Desk, seen: &Seen<'_>, texts: &Texts, taken: &[Rect]) -> Vec<Rect> {
-    let screen = Screen { seen, painter: ctx.layer_painter(egui::LayerId::background()) };
+    let screen = Screen { seen, painter: seen.painter(ctx) };
     let mut used = taken.to_vec();
     for measurement in &desk.notes.measurements {
         draw_lines(&screen, measurement);
@@ -310,7 +310,7 @@ fn lines_of(desk: &Desk, measurement: &Measurement, seen: &Seen<'_>, texts: &Tex
 fn draw_label(screen: &Screen<'_>, desk: &Desk, measurement: &Measurement, texts: &Texts, used: &mut Vec<Rect>) {
     let lines = lines_of(desk, measurement, screen.seen, texts);
     let Some(anchor) = anchor_of(measurement).and_then(|place| screen.point(place)) else { return };
-    if lines.is_empty() || !screen.seen.screen.contains(anchor) {
+    if lines.is_empty() || !screen.seen.stage.contains(anchor) {
         return;
     }
     let painter = &screen.painter;
@@ -330,7 +330,7 @@ fn draw_label(screen: &Screen<'_>, desk: &Desk, measurement: &Measurement, texts
     let gap = if values > 0.0 { 12.0 } else { 0.0 };
     let height: f32 = rows.iter().map(|(name, value)| name.size().y.max(value.size().y) + 1.0).sum();
     let size = vec2(names + gap + values + 18.0, height + 9.0);
-    let bounds = screen.seen.screen.shrink(6.0);
+    let bounds = screen.seen.stage.shrink(6.0);
     let Some(rect) = free_place(anchor, size, bounds, used) else { return };
     let foot = anchor.clamp(rect.min, rect.max);
     painter.line_segment([anchor, foot], Stroke::new(2.6, Color32::from_black_alpha(90)));
@@ -370,14 +370,14 @@ fn draw_legs(screen: &Screen<'_>, points: &[DVec3], used: &mut Vec<Rect>) {
 
 /// A light plate on an upright leader, so that nobody takes it for a reading or a figure.
 fn draw_annotation(screen: &Screen<'_>, annotation: &Annotation, used: &mut Vec<Rect>) {
-    let Some(anchor) = screen.point(annotation.place).filter(|anchor| screen.seen.screen.contains(*anchor)) else {
+    let Some(anchor) = screen.point(annotation.place).filter(|anchor| screen.seen.stage.contains(*anchor)) else {
         return;
     };
     let painter = &screen.painter;
     let text = if annotation.text.is_empty() { "…".to_owned() } else { annotation.text.clone() };
     let galley = painter.layout(text, theme::font(13.0), INK, MAX_TEXT_WIDTH);
     let size = galley.size() + vec2(16.0, 9.0);
-    let bounds = screen.seen.screen.shrink(6.0);
+    let bounds = screen.seen.stage.shrink(6.0);
     let is_free =
         |rect: &Rect| bounds.contains_rect(*rect) && !used.iter().any(|other| other.expand(3.0).intersects(*rect));
     let place = [44.0_f32, 72.0, 104.0, 140.0, 190.0, 250.0].into_iter().find_map(|lift| {

@@ -7,9 +7,9 @@ use groundline_engine::{live::LiveState, model::CimLevel};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, cut::Cuts, draw_count::DrawCount, label::Labels, loss::GoOn,
-    measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment, theme::Theme,
-    validity::ValidTime, view_string::Selection,
+    annotation::Annotation, camera::CameraChoice, comparison::Manner, cut::Cuts, draw_count::DrawCount, label::Labels,
+    loss::GoOn, measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment,
+    theme::Theme, validity::ValidTime, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -106,6 +106,10 @@ pub struct SceneOptions {
     pub measurements: Vec<Measurement>,
     /// Annotations.
     pub annotations: Vec<Annotation>,
+    /// How this view and another look are compared, if at all.
+    pub comparison: Option<Manner>,
+    /// The other look, as the text of a view without its scheme; nothing = as this one. See [`crate::comparison`].
+    pub other: String,
     /// Leaves out everything but the city itself.
     pub is_overlay_hidden: bool,
 }

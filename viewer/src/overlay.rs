@@ -3,7 +3,7 @@
 use bevy::{ecs::system::SystemParam, prelude::*};
 use bevy_egui::{
     EguiContexts, EguiPlugin, EguiPrimaryContextPass,
-    egui::{self, Align2, Pos2, Rect, pos2},
+    egui::{self, Align2, Pos2, Rect},
 };
 use glam::DVec3;
 use groundline_engine::live::{Alarm, LiveState, Subject, now_ms};
@@ -14,6 +14,8 @@ use crate::{
     camera::CameraPose,
     city::CityModel,
     colouring::Colouring,
+    comparison::{Compared, Manner},
+    comparison_panel,
     cut::Cuts,
     daylight::SunStudy,
     desk::Desk,
@@ -23,6 +25,7 @@ use crate::{
     legend, mark,
     network::{Network, Pipe},
     options::{Language, SceneOptions},
+    other_side::OtherSeen,
     palette::{Known, Palette, Target},
     panel,
     peel::Peel,
@@ -62,6 +65,8 @@ pub struct OverlayState {
     pub is_interactive: bool,
     /// List of layers.
     pub is_layers_open: bool,
+    /// Panel of the comparison.
+    pub is_comparison_open: bool,
     /// Panel of the cuts.
     pub is_cuts_open: bool,
     /// Help.
@@ -104,6 +109,7 @@ impl OverlayState {
             places,
             is_interactive: false,
             is_layers_open: false,
+            is_comparison_open: false,
             is_cuts_open: false,
             is_help_open: false,
             is_table_open: false,
@@ -191,6 +197,7 @@ fn draw_overlay(
     mut layers: ResMut<ShownLayers>,
     mut desk: ResMut<Desk>,
     (network, mut labels, mut peel, mut sift): (Res<Network>, ResMut<Labels>, ResMut<Peel>, ResMut<Sift>),
+    (mut compared, other): (ResMut<Compared>, Option<Res<OtherSeen>>),
     mut window: WindowOnly,
 ) -> Result {
     let ctx = contexts.ctx_mut()?;
@@ -216,10 +223,21 @@ fn draw_overlay(
         is_below: below.0,
         detail: detail.0,
         screen,
+        stage: screen,
+        first: screen.min,
         now_ms: now,
-        point_px: viewed.size.x / screen.width().max(1.0),
+        point_px: viewed.size.y / screen.height().max(1.0),
     };
     let mut taken = Vec::new();
+    let is_beside = compared.manner == Some(Manner::Beside);
+    let middle = screen.left() + screen.width() * compared.share();
+    let (left, right) = (screen.with_max_x(middle), screen.with_min_x(middle));
+    if let Some(manner) = compared.manner {
+        let moved = comparison_panel::divide(ctx, manner, state.is_interactive, &seen);
+        if moved != manner {
+            compared.manner = Some(moved);
+        }
+    }
     taken.push(panel::title(ctx, state, &seen));
     taken.push(panel::scale_bar(ctx, state, &seen));
     taken.push(panel::compass(ctx, &seen, &state.texts));
@@ -244,6 +262,12 @@ fn draw_overlay(
         if moment != clock.moment {
             *clock = Clock::at(moment, city.0.lon_lat);
         }
+    }
+    let others = other.as_ref().and_then(|other| other.colours.as_ref());
+    let asked_here = colouring.colours().map(|colours| colours.asked.title(&state.texts));
+    if let Some(colours) = others.filter(|other| Some(other.asked.title(&state.texts)) != asked_here) {
+        let below = alarms.map_or(seen.screen.top() + 52.0, |rect| rect.bottom() + 10.0);
+        taken.push(legend::show_other(ctx, colours, &seen, &state.texts, below));
     }
     // How far the table reaches up.
     let mut lift = 0.0;
@@ -292,6 +316,15 @@ fn draw_overlay(
             taken.push(rect);
             top = rect.bottom() + 10.0;
         }
+        if state.is_comparison_open {
+            let mut changed = compared.clone();
+            let choices = &mut *colouring.bypass_change_detection();
+            choices.list_fields(&city.0);
+            let rect = comparison_panel::show(ctx, &mut changed, choices, &seen, &state.texts, &mut asked, top);
+            compared.set_if_neq(changed);
+            taken.push(rect);
+            top = rect.bottom() + 10.0;
+        }
         if state.is_layers_open {
             taken.push(panel::layers(ctx, state, &seen, &mut layers.0, top, lift));
         }
@@ -313,11 +346,28 @@ fn draw_overlay(
     asked.drain(..).for_each(|action| {
         window.actions.write(action);
     });
-    if below.0 || ruler::is_wanted(&cuts, &seen) {
-        taken.extend(ruler::draw(ctx, &cuts, &seen, &state.texts, &taken));
-        ruler::draw_faces(ctx, &cuts, &seen, &taken);
+    if compared.manner.is_some() {
+        let this = comparison_panel::This {
+            drawing: Drawing { style: *style, is_below: below.0 },
+            colour_by: colouring.wanted(),
+            shown: &layers.0,
+            peel: &peel,
+            cuts: &cuts,
+            moment: clock.moment,
+        };
+        taken.extend(comparison_panel::captions(ctx, &this, &compared, &seen, &state.texts, [left, right], &taken));
     }
-    taken.extend(mark::draw(ctx, &desk, &seen, &state.texts, &taken));
+    // What is written on the city of this side alone, and what stands on both.
+    let own = panel::Seen { stage: left, ..seen };
+    let beside = panel::Seen { stage: right, first: screen.min + egui::vec2(screen.width() * 0.5, 0.0), ..seen };
+    let both: &[panel::Seen<'_>] = if is_beside { &[own, beside] } else { &[seen] };
+    if below.0 || ruler::is_wanted(&cuts, &own) {
+        taken.extend(ruler::draw(ctx, &cuts, &own, &state.texts, &taken));
+        ruler::draw_faces(ctx, &cuts, &own, &taken);
+    }
+    for seen in both {
+        taken.extend(mark::draw(ctx, &desk, seen, &state.texts, &taken));
+    }
     if labels.is_any() {
         let shown = &layers.0;
         let told = flag::Told {
@@ -328,10 +378,12 @@ fn draw_overlay(
             is_shown: &|pipe: &Pipe| pipe.is_shown(shown, &peel) && timeline.is_there(pipe.layer, &pipe.id, *valid_at),
             picked: state.picked.as_ref().map(|picked| picked.id.as_str()),
         };
-        taken.extend(flag::draw(ctx, &told, &seen, &state.texts, &taken));
-        flag::sleeve_note(ctx, &told, &seen, &state.texts);
+        taken.extend(flag::draw(ctx, &told, &own, &state.texts, &taken));
+        flag::sleeve_note(ctx, &told, &own, &state.texts);
     }
-    draw_badges(ctx, state, &seen, &taken);
+    for seen in both {
+        draw_badges(ctx, state, seen, &taken);
+    }
     Ok(())
 }
 
@@ -381,14 +433,14 @@ impl WindowOnly<'_> {
 }
 
 fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>, taken: &[Rect]) {
-    let painter = ctx.layer_painter(egui::LayerId::background());
+    let painter = seen.painter(ctx);
     let snapshot = state.live.snapshot(seen.now_ms);
     let mut badges = Vec::new();
     for (index, (sensor, latest)) in state.live.sensors().iter().zip(&snapshot.latest).enumerate() {
         let Some(place) = state.places.get(index).copied().flatten() else { continue };
         let Some((pixel, distance_m)) = seen.viewed.pixel(place) else { continue };
-        let anchor: Pos2 = pos2(pixel.x / seen.point_px, pixel.y / seen.point_px);
-        if !seen.screen.expand(-4.0).contains(anchor) {
+        let anchor: Pos2 = seen.point(pixel);
+        if !seen.stage.expand(-4.0).contains(anchor) {
             continue;
         }
         let priority = sensor.threshold.as_ref().map_or(3, |threshold| threshold.priority);
@@ -415,7 +467,7 @@ fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>
         })
         .collect();
     let near = sized.iter().filter(|(badge, _)| badge.distance_m < QUIET_LABEL_M).count();
-    let places = badge::declutter(&sized, seen.screen.shrink(6.0), taken, near.min(MAX_QUIET_LABELS));
+    let places = badge::declutter(&sized, seen.stage.shrink(6.0), taken, near.min(MAX_QUIET_LABELS));
     // The important ones last, so that their leaders lie on top.
     for ((badge, _), place) in sized.iter().zip(&places).rev() {
         if *place != Place::Dot || !taken.iter().any(|rect| rect.contains(badge.anchor)) {

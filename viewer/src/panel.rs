@@ -29,6 +29,7 @@ const MAX_ALARMS_LISTED: usize = 6;
 pub const EDGE: f32 = 16.0;
 
 /// What the panels look at.
+#[derive(Clone, Copy)]
 pub struct Seen<'a> {
     /// The city.
     pub city: &'a CityModel,
@@ -44,10 +45,26 @@ pub struct Seen<'a> {
     pub detail: CimLevel,
     /// The picture, points.
     pub screen: Rect,
+    /// The part of it in which things of the city are written on them.
+    pub stage: Rect,
+    /// Where the first pixel of the camera's own picture lies in it.
+    pub first: Pos2,
     /// The clock of this machine.
     pub now_ms: i64,
     /// Pixels a point.
     pub point_px: f32,
+}
+
+impl Seen<'_> {
+    /// Where a pixel of the camera's picture is on the screen.
+    pub fn point(&self, pixel: bevy::math::Vec2) -> Pos2 {
+        self.first + vec2(pixel.x, pixel.y) / self.point_px
+    }
+
+    /// Draws under all panels, within the stage.
+    pub fn painter(&self, ctx: &egui::Context) -> egui::Painter {
+        ctx.layer_painter(egui::LayerId::background()).with_clip_rect(self.stage)
+    }
 }
 
 /// A picture of 1280 × 720 points of `city` from above, for tests of panels.
@@ -67,6 +84,8 @@ pub fn seen_from_above<R>(city: &CityModel, then: impl FnOnce(&Seen<'_>) -> R) -
         is_below: false,
         detail: CimLevel::PART,
         screen,
+        stage: screen,
+        first: Pos2::ZERO,
         now_ms: 0,
         point_px: 1.0,
     })
@@ -472,6 +491,10 @@ pub fn buttons(
                     ui.selectable_value(style, one, RichText::new(state.texts.get(one.text_key())).size(12.5));
                 }
             });
+            let compare = state.texts.get("compare");
+            if ui.selectable_label(state.is_comparison_open, RichText::new(compare).size(12.5)).clicked() {
+                state.is_comparison_open = !state.is_comparison_open;
+            }
             let cuts = state.texts.get("cuts");
             if ui.selectable_label(state.is_cuts_open, RichText::new(cuts).size(12.5)).clicked() {
                 state.is_cuts_open = !state.is_cuts_open;

@@ -4,7 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use bevy::prelude::Resource;
-use groundline_engine::model::PipeKind;
+use groundline_engine::model::{PipeKind, Stage};
 
 /// Farthest that storeys are drawn apart, metres.
 pub const MOST_GAP_M: f64 = 100.0;
@@ -18,6 +18,8 @@ pub struct Peel {
     pub network: Option<PipeKind>,
     /// So many of the uppermost strata are gone.
     pub strata: u8,
+    /// Objects of these stages of life alone are left; all where there is none.
+    pub stages: Vec<Stage>,
     /// What becomes of the storeys of a building.
     pub storeys: Option<Storeys>,
     /// Objects that are hidden, by id.
@@ -30,6 +32,12 @@ impl Peel {
     /// Whether nothing is taken off.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Shows objects of a stage, or not.
+    pub fn choose_stage(&mut self, stage: Stage, is_chosen: bool) {
+        let is_left = |one: &Stage| if *one == stage { is_chosen } else { self.stages.contains(one) };
+        self.stages = Stage::ALL.iter().copied().filter(is_left).collect();
     }
 }
 
@@ -104,6 +112,15 @@ impl fmt::Display for Storeys {
     }
 }
 
+/// The stage of life that a word means: `planned`, or 规划.
+pub fn stage(word: &str) -> Result<Stage, String> {
+    Stage::ALL.iter().copied().find(|stage| stage.word() == word || stage.zh() == word).ok_or_else(|| {
+        let word: String = word.chars().take(40).collect();
+        let known: Vec<&str> = Stage::ALL.iter().map(|stage| stage.word()).collect();
+        format!("`{word}` is no stage: {}", known.join(", "))
+    })
+}
+
 /// The class of pipes that a word means: `gas`, or 燃气.
 pub fn network(word: &str) -> Result<PipeKind, String> {
     PipeKind::ALL.iter().copied().find(|kind| kind.word() == word || kind.zh() == word).ok_or_else(|| {
@@ -128,6 +145,20 @@ mod tests {
             assert!(bad.parse::<Storeys>().is_err(), "{bad}");
         }
         assert_eq!((network("gas"), network("燃气")), (Ok(PipeKind::Gas), Ok(PipeKind::Gas)));
+        assert_eq!((stage("planned"), stage("现状")), (Ok(Stage::Planned), Ok(Stage::Operation)));
+        assert!(stage("beer").unwrap_err().contains("retired"));
         assert!(network("beer").unwrap_err().contains("sewage"));
+    }
+
+    #[test]
+    fn stages_stand_in_the_order_of_life() {
+        let mut peel = Peel::default();
+        peel.choose_stage(Stage::Operation, true);
+        peel.choose_stage(Stage::Planned, true);
+        assert_eq!(peel.stages, [Stage::Planned, Stage::Operation]);
+        peel.choose_stage(Stage::Operation, false);
+        assert_eq!(peel.stages, [Stage::Planned]);
+        peel.choose_stage(Stage::Planned, false);
+        assert!(peel.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use groundline_engine::model::PipeKind;
 
 use crate::{
     city::CityModel,
+    comparison_panel::stage_row,
     cut::{Cut, Cuts},
     desk::Desk,
     key::Action,
@@ -50,6 +51,7 @@ pub fn show(
             });
         });
         networks(ui, peel, seen.city, texts);
+        stage_row(ui, peel, texts);
         ui.horizontal(|ui| {
             ui.checkbox(&mut labels.pipes, RichText::new(texts.get("labels-pipes")).size(12.0));
             ui.checkbox(&mut labels.flow, RichText::new(texts.get("labels-flow")).size(12.0));

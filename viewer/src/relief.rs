@@ -4,7 +4,6 @@
 use std::{fmt, str::FromStr};
 
 use bevy::{
-    camera::RenderTarget,
     prelude::*,
     render::{extract_component::ExtractComponent, render_resource::ShaderType},
 };
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     camera::FIELD_OF_VIEW_DEG,
+    comparison::{Compared, Pane},
     scene::{Below, NEAR_M},
     style::{Drawing, Style},
 };
@@ -60,24 +60,40 @@ impl fmt::Display for Relief {
     }
 }
 
+/// So far over its edge a side of a comparison is drawn, pixels: corners and edges look at their neighbours.
+pub const MARGIN_PX: u32 = 64;
+
 /// Twin of `ReliefView` in `shaders/relief.wgsl`; see there for what each number means.
 #[derive(Component, ExtractComponent, Clone, Copy, Debug, Default, PartialEq, ShaderType)]
 pub struct ReliefView {
     lens: Vec4,
+    whole: Vec4,
     part: Vec4,
     what: Vec4,
 }
 
+/// Pixels of the target to a pixel of the picture, a side.
+#[derive(Resource, Clone, Copy)]
+pub struct PixelScale(pub f32);
+
+impl Default for PixelScale {
+    fn default() -> Self {
+        Self(1.0)
+    }
+}
+
 impl ReliefView {
-    /// For a camera that draws `size` pixels from `corner` on, `scale` of them to a pixel of the picture a side.
-    fn new(relief: Relief, drawing: Drawing, corner: Vec2, size: Vec2, scale: f32) -> Self {
+    /// For a camera that draws `part` of its `pane`, `scale` pixels to a pixel of the picture a side.
+    fn new(relief: Relief, drawing: Drawing, pane: Pane, part: URect, scale: f32) -> Self {
+        let (corner, size) = (pane.whole.min.as_vec2(), pane.whole.size().as_vec2());
         let half_height = (FIELD_OF_VIEW_DEG.to_radians() as f32 * 0.5).tan();
         let half_width = half_height * size.x / size.y.max(1.0);
         // What is seen through has no depth.
         let strength = |is_on: bool| if is_on && !drawing.is_glass() { 1.0 } else { 0.0 };
         Self {
             lens: Vec4::new(NEAR_M, half_width, half_height, size.y * 0.5 / half_height),
-            part: Vec4::new(corner.x, corner.y, size.x, size.y),
+            whole: Vec4::new(corner.x, corner.y, size.x, size.y),
+            part: part.min.as_vec2().extend(part.width() as f32).extend(part.height() as f32),
             what: Vec4::new(strength(relief.corners), strength(relief.points), scale, 0.0),
         }
     }
@@ -102,23 +118,22 @@ impl ReliefView {
 pub fn set_relief(
     relief: Res<Relief>,
     (style, below): (Res<Style>, Res<Below>),
-    mut cameras: Query<(&Camera, &RenderTarget, &mut ReliefView)>,
+    (compared, scale): (Res<Compared>, Res<PixelScale>),
+    mut cameras: Query<(&Camera, &mut ReliefView)>,
 ) {
     let drawing = Drawing { style: *style, is_below: below.0 };
-    for (camera, target, mut view) in &mut cameras {
-        let Some(part) = camera.physical_viewport_rect() else { continue };
-        let scale = match target {
-            RenderTarget::Image(image) => image.scale_factor,
-            _ => 1.0,
-        };
-        let (corner, size) = (part.min.as_vec2(), part.size().as_vec2());
-        view.set_if_neq(ReliefView::new(*relief, drawing, corner, size, scale));
+    for (camera, mut view) in &mut cameras {
+        let Some(size) = camera.physical_target_size() else { continue };
+        let pane = compared.pane(compared.side, size);
+        let part = if compared.manner.is_some() { pane.drawn(MARGIN_PX, size) } else { pane.shown };
+        view.set_if_neq(ReliefView::new(*relief, drawing, pane, part, scale.0));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comparison::Side;
 
     #[test]
     fn words_come_back_and_others_are_refused() {
@@ -133,22 +148,27 @@ mod tests {
 
     #[test]
     fn what_is_seen_through_has_none() {
-        let size = Vec2::new(1280.0, 720.0);
+        let all = |size: UVec2| Compared::default().pane(Side::This, size);
+        let pane = all(UVec2::new(1280, 720));
         for style in Style::ALL {
             for is_below in [false, true] {
                 let drawing = Drawing { style, is_below };
-                let view = ReliefView::new(Relief::default(), drawing, Vec2::ZERO, size, 1.0);
+                let view = ReliefView::new(Relief::default(), drawing, pane, pane.shown, 1.0);
                 assert_eq!(view.is_on(), !drawing.is_glass(), "{drawing:?}");
             }
         }
         let none = Relief { corners: false, points: false };
-        assert!(!ReliefView::new(none, Drawing::default(), Vec2::ZERO, size, 1.0).is_on());
-        assert!(!ReliefView::new(Relief::default(), Drawing::default(), Vec2::ZERO, Vec2::ZERO, 1.0).is_on());
+        assert!(!ReliefView::new(none, Drawing::default(), pane, pane.shown, 1.0).is_on());
+        assert!(
+            !ReliefView::new(Relief::default(), Drawing::default(), all(UVec2::ZERO), all(UVec2::ZERO).shown, 1.0)
+                .is_on()
+        );
     }
 
     #[test]
     fn a_metre_covers_as_many_pixels_as_the_lens_says() {
-        let view = ReliefView::new(Relief::default(), Drawing::default(), Vec2::ZERO, Vec2::new(800.0, 400.0), 1.0);
+        let pane = Compared::default().pane(Side::This, UVec2::new(800, 400));
+        let view = ReliefView::new(Relief::default(), Drawing::default(), pane, pane.shown, 1.0);
         // Half of the height, 200 pixels, is lens.z metres at one metre.
         assert!((view.lens.z * view.lens.w - 200.0).abs() < 1e-3, "{view:?}");
         assert!((view.lens.y - 2.0 * view.lens.z).abs() < 1e-6, "twice as wide as high");

@@ -75,7 +75,7 @@ impl Scale {
                 Some(top_m + (foot_m - top_m) * share)
             }
             Kind::Seen(place) => {
-                let pixel = bevy::math::Vec2::new(seen.screen.center().x, y) * seen.point_px;
+                let pixel = bevy::math::Vec2::new(seen.stage.center().x, y) * seen.point_px;
                 let ray = seen.viewed.ray(pixel);
                 let ahead = direction_of(seen.viewed.pose.heading_deg, 0.0);
                 let towards = ray.direction.dot(ahead);
@@ -139,8 +139,8 @@ pub fn is_wanted(cuts: &Cuts, seen: &Seen<'_>) -> bool {
 
 /// Draws the ruler at the right edge where nothing else stands; the box that it took.
 pub fn draw(ctx: &egui::Context, cuts: &Cuts, seen: &Seen<'_>, texts: &Texts, taken: &[Rect]) -> Option<Rect> {
-    let whole = free_strip(seen.screen, taken)?;
-    let painter = ctx.layer_painter(egui::LayerId::background());
+    let whole = free_strip(seen.stage, taken)?;
+    let painter = seen.painter(ctx);
     let strip = Rect::from_min_max(whole.min + vec2(0.0, 24.0), whole.max - vec2(0.0, 8.0));
     let scale = Scale::of(seen, cuts);
     painter.rect_filled(whole, CornerRadius::same(5), Color32::from_rgba_unmultiplied(13, 19, 25, 205));
@@ -198,7 +198,7 @@ struct Column {
 
 /// Writes the metres below the ground at the lines of the faces that cuts open, and the level of the ground above each column.
 pub fn draw_faces(ctx: &egui::Context, cuts: &Cuts, seen: &Seen<'_>, taken: &[Rect]) {
-    let painter = ctx.layer_painter(egui::LayerId::background());
+    let painter = seen.painter(ctx);
     for column in columns(cuts, seen) {
         let ground = seen.city.ground_m(column.at);
         let point = |below: f64| {
@@ -208,7 +208,7 @@ pub fn draw_faces(ctx: &egui::Context, cuts: &Cuts, seen: &Seen<'_>, taken: &[Re
         let (Some(top), Some(next)) = (point(0.0), point(1.0)) else { continue };
         let step = step_for(f64::from(top.distance(next)) * 1.3).max(1.0);
         let is_free = |at: egui::Pos2| {
-            seen.screen.shrink(8.0).contains(at) && !taken.iter().any(|rect| rect.expand(4.0).contains(at))
+            seen.stage.shrink(8.0).contains(at) && !taken.iter().any(|rect| rect.expand(4.0).contains(at))
         };
         if is_free(top) {
             // The mark of a level as on drawings (标高符号).

@@ -22,18 +22,21 @@ use crate::{
     cap::{Caps, lay_caps},
     city::CityModel,
     colouring::{Colouring, colour_tiles, read_colours},
+    comparison::Compared,
     cut::Cuts,
     daylight::{SunStudy, study_sun},
     desk::Desk,
     dissolve::{DissolvePlugin, dissolve, rehearse},
+    drawn_part::{DrawnPart, DrawnPartPlugin},
     indoors::{Indoors, feel_walls},
     look::{Look, Setting},
     material::{CityMaterial, CityMaterialPlugin, Materials, SkyMaterial},
     network::{Network, read_network},
     options::SceneOptions,
     origin::{RenderOrigin, axes_from_city},
+    other_side::OtherSeen,
     plane::{drawn_extent, lay_plane},
-    relief::{ReliefView, set_relief},
+    relief::{MARGIN_PX, PixelScale, ReliefView, set_relief},
     relief_pass::ReliefPlugin,
     renewal::renew,
     sea::{SeaDone, extend_sea},
@@ -177,10 +180,12 @@ struct LastLook(Look);
 
 impl Plugin for ScenePlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins((CityMaterialPlugin, ReliefPlugin, DissolvePlugin))
+        app.add_plugins((CityMaterialPlugin, ReliefPlugin, DissolvePlugin, DrawnPartPlugin))
             .insert_resource(DirectionalLightShadowMap { size: SHADOW_MAP_SIDE })
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))
             .init_resource::<LastLook>()
+            .init_resource::<Compared>()
+            .init_resource::<PixelScale>()
             .init_resource::<SeaDone>()
             .init_resource::<Caps>()
             .init_resource::<Indoors>()
@@ -223,7 +228,7 @@ pub fn camera_bundle(target: Option<RenderTarget>) -> impl Bundle {
             ..default()
         },
         target.unwrap_or_default(),
-        (CityCamera, ReliefView::default()),
+        (CityCamera, ReliefView::default(), DrawnPart::default()),
         Projection::Perspective(PerspectiveProjection {
             fov: FIELD_OF_VIEW_DEG.to_radians() as f32,
             near: NEAR_M,
@@ -278,13 +283,23 @@ fn set_up(mut commands: Commands, mut meshes: ResMut<Assets<Mesh>>, mut sky_mate
 fn place_camera(
     mut viewed: ResMut<Viewed>,
     mut origin: ResMut<Origin>,
-    city: Res<CityScene>,
-    mut cameras: Query<(&Camera, &mut Transform), With<CityCamera>>,
+    (city, compared, other): (Res<CityScene>, Res<Compared>, Option<Res<OtherSeen>>),
+    mut cameras: Query<(&mut Camera, &mut Transform, Option<&mut DrawnPart>), With<CityCamera>>,
     mut shadows: Query<&mut CascadeShadowConfig, With<SunLight>>,
 ) {
-    let Ok((camera, mut transform)) = cameras.single_mut() else { return };
+    let Ok((mut camera, mut transform, drawn)) = cameras.single_mut() else { return };
     if let Some(size) = camera.physical_target_size() {
-        viewed.size = size.as_vec2();
+        let pane = compared.pane(compared.side, size);
+        viewed.size = pane.whole.size().as_vec2();
+        let sub_view = pane.sub_view(size);
+        if camera.sub_camera_view != sub_view {
+            camera.sub_camera_view = sub_view;
+        }
+        if let Some(mut drawn) = drawn {
+            let margin = if compared.manner.is_some() { MARGIN_PX } else { 0 };
+            let is_alone = other.is_some_and(|other| !other.is_drawn);
+            drawn.set_if_neq(DrawnPart(if is_alone { URect::default() } else { pane.drawn(margin, size) }));
+        }
     }
     if let Some(moved) = origin.0.rebased(viewed.pose.place) {
         origin.0 = moved;
@@ -357,8 +372,9 @@ fn light_scene(
 }
 
 /// The state of the scene for a city and what was asked for.
-pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &SceneOptions) {
-    app.insert_resource(Desk::of(scene));
+pub fn insert_state(app: &mut App, city: impl Into<Arc<CityModel>>, pose: CameraPose, scene: &SceneOptions) {
+    let city = city.into();
+    app.insert_resource(Desk::of(scene)).insert_resource(Compared::of(scene));
     let moment = scene.at.unwrap_or_default();
     app.init_resource::<Ahead>();
     // Who stands in the ground sees nothing but through it.
@@ -379,5 +395,5 @@ pub fn insert_state(app: &mut App, city: CityModel, pose: CameraPose, scene: &Sc
         .insert_resource(SunStudy::at(scene.sun_place))
         .insert_resource(ValidAt(scene.valid_at))
         .insert_resource(ShownLayers(vec![true; city.layers.len()]))
-        .insert_resource(CityScene(Arc::new(city)));
+        .insert_resource(CityScene(city));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use bevy::{prelude::*, window::RequestRedraw};
 use groundline_engine::{
-    model::{Class, PipeKind, Value},
+    model::{Class, PipeKind, Stage, Value},
     query::{Column, Lifetimes, Query, run},
 };
 
@@ -49,6 +49,7 @@ pub struct LayerSift {
     pub is_hidden: bool,
     hidden: HashSet<String>,
     network: Option<(Arc<Column>, PipeKind)>,
+    stages: Option<(Arc<Column>, Vec<Stage>)>,
     storeys: Option<(Arc<Column>, Vec<f64>, Manner)>,
     focus: Option<Focus>,
     /// What was not there at this time is gone, milliseconds since 1970 UTC.
@@ -69,6 +70,11 @@ impl LayerSift {
         {
             let word = column.cell(id).and_then(|cell| column.values.get(cell.value as usize));
             fate.is_gone |= word.and_then(|(word, _)| word.as_str()) != Some(kind.word());
+        }
+        if let Some((column, stages)) = &self.stages {
+            let value = column.cell(id).and_then(|cell| column.values.get(cell.value as usize));
+            let word = value.and_then(|(value, _)| value.as_str());
+            fate.is_gone |= word.is_some_and(|word| !stages.iter().any(|stage| stage.word() == word));
         }
         if let Some((column, elevations, manner)) = &self.storeys {
             let value = column.cell(id).and_then(|cell| column.values.get(cell.value as usize));
@@ -349,6 +355,10 @@ fn sift_of(city: &CityModel, layer: &LayerModel, peel: &Peel) -> Result<Option<L
             None => sift.network = Some((Arc::new(column(city, layer, "pipe_kind")?), kind)),
         }
     }
+    // The ground is of no stage, and neither is a scan of it.
+    if !peel.stages.is_empty() && !layer.is_ground() && layer.points == 0 {
+        sift.stages = Some((Arc::new(column(city, layer, "stage")?), peel.stages.clone()));
+    }
     if peel.strata > 0 && has_class(layer, Class::Stratum.word()) {
         sift.hidden.extend(upper_strata(city, layer, usize::from(peel.strata))?);
     }
@@ -362,8 +372,14 @@ fn sift_of(city: &CityModel, layer: &LayerModel, peel: &Peel) -> Result<Option<L
     hidden.sort_unstable();
     let network = sift.network.as_ref().map(|(_, kind)| kind);
     let manner = sift.storeys.as_ref().map(|(.., manner)| manner);
-    let key = format!("{} {hidden:?} {network:?} {manner:?} {:?}", sift.is_hidden, sift.focus);
-    let is_any = sift.is_hidden || !hidden.is_empty() || network.is_some() || manner.is_some() || sift.focus.is_some();
+    let stages = sift.stages.as_ref().map(|(_, stages)| stages);
+    let key = format!("{} {hidden:?} {network:?} {stages:?} {manner:?} {:?}", sift.is_hidden, sift.focus);
+    let is_any = sift.is_hidden
+        || !hidden.is_empty()
+        || network.is_some()
+        || stages.is_some()
+        || manner.is_some()
+        || sift.focus.is_some();
     sift.key = key;
     Ok(is_any.then_some(sift))
 }

@@ -26,6 +26,7 @@ use bevy::{
             TextureUsages,
         },
         renderer::{RenderAdapterInfo, RenderDevice, RenderQueue},
+        settings::RenderCreation,
         texture::GpuImage,
     },
     time::TimeUpdateStrategy,
@@ -37,13 +38,16 @@ use crate::{
     ViewError,
     city::CityModel,
     colouring::{Colouring, State},
+    comparison::compared_width,
     daylight::SunStudy,
     draw_count::DrawCount,
     driver,
     network::Network,
     options::{FilmReport, SceneOptions, SnapshotOptions, SnapshotReport},
+    other_side::{ComparisonPlugin, OtherSide},
     overlay::{OverlayPlugin, OverlayState},
     peel::Peel,
+    relief::PixelScale,
     scene::{CityCamera, ScenePlugin, Viewed, camera_bundle, insert_state},
     sift::Sift,
     stream::{ShownLayers, Streaming},
@@ -73,17 +77,23 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
     studio.phases.mark("png");
     let draws = studio.app.get_sub_app(RenderApp).map(DrawCount::of).unwrap_or_default();
     let streaming = studio.app.world().resource::<Streaming>();
+    let other = studio.app.world().get_non_send::<OtherSide>();
+    let (tiles, triangles, points) = other.map_or((0, 0, 0), OtherSide::counts);
+    let mut damaged_tiles = streaming.damaged();
+    damaged_tiles.extend(other.map(OtherSide::damaged).unwrap_or_default());
+    damaged_tiles.sort_unstable();
+    damaged_tiles.dedup();
     Ok(SnapshotReport {
         out: options.out,
         width,
         height,
-        tiles_drawn: streaming.shown.len(),
-        triangles: streaming.shown_triangles,
-        points: streaming.shown_points,
+        tiles_drawn: streaming.shown.len() + tiles,
+        triangles: streaming.shown_triangles + triangles,
+        points: streaming.shown_points + points,
         draw_calls: draws.total(),
         draws,
         bytes: streaming.bytes,
-        damaged_tiles: streaming.damaged(),
+        damaged_tiles,
         frames,
         seconds: started.elapsed().as_secs_f64(),
         gpu: studio.gpu(),
@@ -100,7 +110,7 @@ pub fn film(
     fps: f64,
 ) -> Result<FilmReport, ViewError> {
     let started = Instant::now();
-    let aspect = f64::from(options.size.0) / f64::from(options.size.1.max(1));
+    let aspect = f64::from(options.size.0) / f64::from(options.size.1.max(1)) * compared_width(&options.scene);
     let extent = city.overview_extent();
     let pose_of = |scene: &SceneOptions| scene.camera.pose(&extent, aspect, |place| city.ground.height_at(place));
     let flight = Flight::new(stops.iter().map(|(scene, seconds)| (pose_of(scene), *seconds)).collect());
@@ -170,18 +180,19 @@ impl Studio {
         }
         driver::check()?;
         phases.mark("driver");
-        let mut app = headless_app();
+        let mut app = headless_app(driver::settings().into());
+        app.add_plugins(ComparisonPlugin);
         phases.mark("renderer");
         let most = app.world().get_resource::<RenderDevice>().map(|device| device.limits().max_texture_dimension_2d);
         let (width, height) = fitted((width, height), most.unwrap_or(MAX_SIDE) / scale);
         let size = (width * scale, height * scale);
         let target = add_target(&mut app, size.0, size.1);
-        let aspect = f64::from(width) / f64::from(height);
+        let aspect = f64::from(width) / f64::from(height) * compared_width(&options.scene);
         let pose = options.scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
         let shown = shown_layers(&city, &options.scene.layers);
         let overlay = OverlayState::new(&city, &options.scene);
         insert_state(&mut app, city, pose, &options.scene);
-        app.insert_resource(ShownLayers(shown));
+        app.insert_resource(ShownLayers(shown)).insert_resource(PixelScale(scale as f32));
         // On paper the dots are finer than what an eye tells apart.
         let per_point = options.pixels_per_point.clamp(0.25, 16.0);
         let error_px = options.max_error_px * f64::from(scale) * per_point.sqrt();
@@ -237,12 +248,12 @@ impl Phases {
 }
 
 /// Bevy without a window, without its own log and without what is not used here.
-pub fn headless_app() -> App {
+pub fn headless_app(render_creation: RenderCreation) -> App {
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
             .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
-            .set(RenderPlugin { render_creation: driver::settings().into(), ..default() })
+            .set(RenderPlugin { render_creation, ..default() })
             .disable::<WinitPlugin>()
             .disable::<LogPlugin>()
             .disable::<TerminalCtrlCHandlerPlugin>()
@@ -279,24 +290,8 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
         if phases.started.elapsed().as_secs_f64() > timeout_s {
             return Err(ViewError::Timeout { seconds: timeout_s, waiting: waiting_for(app) });
         }
-        let colouring = app.world().resource::<Colouring>();
-        if let State::Failed(reason) = &colouring.state {
-            return Err(ViewError::Colours(reason.clone()));
-        }
-        if let Some(reason) = &app.world().resource::<Sift>().trouble {
-            return Err(ViewError::Peel(reason.clone()));
-        }
-        let (timeline, valid_at) = (app.world().resource::<Timeline>(), *app.world().resource::<ValidAt>());
-        if let Some(reason) = timeline.trouble.as_ref().filter(|_| valid_at.0.is_some()) {
-            return Err(ViewError::Time(reason.clone()));
-        }
-        let is_known = !app.world().resource::<OverlayState>().is_waiting()
-            && colouring.is_settled()
-            && app.world().resource::<Network>().is_settled()
-            && app.world().resource::<Sift>().is_settled(app.world().resource::<Peel>())
-            && timeline.is_settled(valid_at, app.world().resource::<Sift>())
-            && app.world().resource::<SunStudy>().is_settled();
-        let is_complete = app.world().resource::<Streaming>().is_complete && is_known;
+        let other = app.world().get_non_send::<OtherSide>();
+        let is_complete = is_settled(app)? && other.map_or(Ok(true), OtherSide::is_ready)?;
         if is_complete && !is_loaded {
             is_loaded = true;
             phases.mark("tiles");
@@ -313,6 +308,29 @@ fn render_until_complete(app: &mut App, timeout_s: f64, phases: &mut Phases) -> 
             std::thread::sleep(Duration::from_millis(4));
         }
     }
+}
+
+/// Whether everything that a scene shows is there; an error where it cannot be.
+pub fn is_settled(app: &App) -> Result<bool, ViewError> {
+    let world = app.world();
+    let (colouring, sift) = (world.resource::<Colouring>(), world.resource::<Sift>());
+    if let State::Failed(reason) = &colouring.state {
+        return Err(ViewError::Colours(reason.clone()));
+    }
+    if let Some(reason) = &sift.trouble {
+        return Err(ViewError::Peel(reason.clone()));
+    }
+    let (timeline, valid_at) = (world.resource::<Timeline>(), *world.resource::<ValidAt>());
+    if let Some(reason) = timeline.trouble.as_ref().filter(|_| valid_at.0.is_some()) {
+        return Err(ViewError::Time(reason.clone()));
+    }
+    Ok(!world.resource::<OverlayState>().is_waiting()
+        && timeline.is_settled(valid_at, sift)
+        && world.resource::<SunStudy>().is_settled()
+        && colouring.is_settled()
+        && world.resource::<Network>().is_settled()
+        && sift.is_settled(world.resource::<Peel>())
+        && world.resource::<Streaming>().is_complete)
 }
 
 /// While pipelines compile, frames would only be drawn to be thrown away.

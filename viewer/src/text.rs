@@ -36,6 +36,11 @@ impl Texts {
         Self { messages: messages(source).collect(), language }
     }
 
+    /// Whether it is Chinese.
+    pub fn is_chinese(&self) -> bool {
+        self.language == Language::Zh
+    }
+
     /// A text without arguments; `⟦key⟧` when there is none.
     pub fn get(&self, key: &str) -> String {
         self.maybe(key).unwrap_or_else(|| format!("⟦{key}⟧"))

@@ -13,12 +13,13 @@ use glam::DVec3;
 
 use crate::{
     camera::CameraPose,
-    hand::{Click, FOLLOW, Hands, Seen, TURN_A_PIXEL, grabbed},
+    hand::{Click, FOLLOW, Hands, TURN_A_PIXEL},
     navigation::{orbit, pan, zoom},
     overlay::{OverlayState, Wish},
     preference::Preferences,
     profile::{Motion, look},
     scene::Viewed,
+    under::{Seen, grabbed},
 };
 
 /// A finger that moves less than this before it is lifted has tapped, pixels.
@@ -108,7 +109,7 @@ pub fn move_by_touch(
     if ids.is_empty() {
         let Some(grip) = fingers.0.take() else { return };
         if !grip.has_moved && grip.ids.len() == 1 {
-            let (cursor, now) = (grip.start[0], time.elapsed_secs());
+            let (cursor, now) = (grip.start[0] + hands.shift, time.elapsed_secs());
             if is_twice(&mut hands.last_click, now, cursor, TAP_RADIUS_PX * 2.0) {
                 let distance = seen.viewed.pose.place.distance(grip.anchor) * 0.4;
                 state.wish = Some(Wish::FlyTo(grip.anchor, distance.max(30.0)));
@@ -118,19 +119,22 @@ pub fn move_by_touch(
         }
         return;
     }
-    let places = [at(down[0]), at(down[down.len() - 1])];
+    let pixels = [at(down[0]), at(down[down.len() - 1])];
     let is_same = fingers.0.as_ref().is_some_and(|grip| grip.ids == ids);
     if !is_same {
         if egui.is_some_and(|egui| egui.is_pointer_over_area() || egui.is_using_pointer()) {
             return;
         }
         let was_moved = fingers.0.as_ref().is_some_and(|grip| grip.has_moved || grip.ids.len() > 1);
-        let anchor = grabbed(middle(places), &seen);
+        let anchor = grabbed(middle(pixels), &seen);
+        hands.shift = seen.shift(middle(pixels));
+        let places = pixels.map(|pixel| pixel - hands.shift);
         fingers.0 =
             Some(Grip { ids, start: places, last: places, anchor, pair: None, has_moved: was_moved || down.len() > 1 });
         return;
     }
     let Some(grip) = &mut fingers.0 else { return };
+    let places = pixels.map(|pixel| pixel - hands.shift);
     let from = std::mem::replace(&mut grip.last, places);
     grip.has_moved |= grip.start[0].distance(places[0]) > TAP_RADIUS_PX;
     if from == places || !grip.has_moved {

@@ -5,6 +5,7 @@ use bevy::{ecs::system::SystemParam, prelude::*};
 use crate::{
     camera::{CameraChoice, CameraPose},
     colouring::Colouring,
+    comparison::Compared,
     cut::Cuts,
     daylight::SunStudy,
     desk::{Desk, Notes},
@@ -39,6 +40,8 @@ pub struct Showing<'w> {
     cuts: ResMut<'w, Cuts>,
     labels: ResMut<'w, Labels>,
     peel: ResMut<'w, Peel>,
+    /// The comparison.
+    pub compared: ResMut<'w, Compared>,
     /// The overlay.
     pub state: ResMut<'w, OverlayState>,
     /// Measurements and annotations.
@@ -50,7 +53,7 @@ impl Showing<'_> {
     pub fn scene(&self) -> SceneOptions {
         SceneOptions {
             camera: CameraChoice::Pose(self.viewed.pose),
-            layers: self.layer_choice(),
+            layers: exactly(&self.city.0, &self.layers.0),
             is_below: self.below.0,
             detail: Some(self.detail.0),
             at: Some(self.clock.moment),
@@ -62,6 +65,8 @@ impl Showing<'_> {
             cuts: self.cuts.clone(),
             labels: *self.labels,
             peel: self.peel.clone(),
+            comparison: self.compared.manner,
+            other: if self.compared.manner.is_some() { self.compared.other.clone() } else { String::new() },
             selected: self
                 .state
                 .picked
@@ -70,20 +75,6 @@ impl Showing<'_> {
             measurements: self.desk.notes.measurements.clone(),
             annotations: self.desk.notes.annotations.clone(),
             ..SceneOptions::default()
-        }
-    }
-
-    /// Layers by their names alone, in the shorter way.
-    fn layer_choice(&self) -> LayerChoice {
-        let names = |is_shown: bool| -> Vec<String> {
-            let layers = self.city.0.layers.iter().zip(&self.layers.0);
-            layers.filter(|(_, shown)| **shown == is_shown).map(|(layer, _)| format!("={}", layer.name)).collect()
-        };
-        let (on, off) = (names(true), names(false));
-        if on.is_empty() || off.len() <= on.len() {
-            LayerChoice { only: Vec::new(), without: off }
-        } else {
-            LayerChoice { only: on, without: Vec::new() }
         }
     }
 
@@ -122,11 +113,26 @@ impl Showing<'_> {
         self.valid_at.set_if_neq(ValidAt(scene.valid_at));
         self.study.place = scene.sun_place;
         self.study.is_open |= scene.sun_place.is_some();
+        self.compared.set_if_neq(Compared::of(scene));
         self.state.picked = None;
         self.state.to_pick = scene.selected.clone();
         let notes = Notes { measurements: scene.measurements.clone(), annotations: scene.annotations.clone() };
         self.desk.leave();
         self.desk.change(|desk| *desk = notes);
+    }
+}
+
+/// The choice of exactly these layers, by their names alone, in the shorter way.
+pub fn exactly(city: &crate::city::CityModel, shown: &[bool]) -> LayerChoice {
+    let names = |is_shown: bool| -> Vec<String> {
+        let layers = city.layers.iter().zip(shown);
+        layers.filter(|(_, shown)| **shown == is_shown).map(|(layer, _)| format!("={}", layer.name)).collect()
+    };
+    let (on, off) = (names(true), names(false));
+    if on.is_empty() || off.len() <= on.len() {
+        LayerChoice { only: Vec::new(), without: off }
+    } else {
+        LayerChoice { only: on, without: Vec::new() }
     }
 }
 

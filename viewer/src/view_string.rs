@@ -19,10 +19,13 @@
 //! x     = cut                           what is cut away, as for `--cut`, percent-encoded; any number of them
 //! lb    = word *( "," word )            of the pipes: labels "pipes", arrows of "flow", "sleeves" of the survey's error
 //! net   = "water" / "storm" / …         of the networks, this class of pipes alone
+//! sg    = stage *( "," stage )          objects of these stages alone: "planned", "construction", "operation", "retired"
 //! pe    = number                        so many of the uppermost strata are taken off
 //! sto   = layer ":" ( "fan=" metres / n / "eye=" n )    storeys of the building in a layer: apart, one alone, cut at eye height
 //! hid   = id *( "," id )                hidden objects
 //! iso   = id                            of its layer, this object alone; xr = id: the others as ghosts
+//! cmp   = "swipe:" share / "beside"     compared with another look: its share of the width, from the left, or side by side
+//! ot    = view                          that look, without scheme, camera and notes, percent-encoded
 //! sel   = id [ "@" place ]              the picked object, and where it was clicked on
 //! m     = kind ":" place *( ";" place ) [ ":" level / ":" id ]     a measurement; any number of them
 //! a     = text "@" place                an annotation; any number of them
@@ -43,6 +46,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::{
     annotation::Annotation,
     camera::{CameraChoice, CameraPose},
+    comparison,
     cut::{CutError, Cuts},
     measure::{MeasureKind, Measurement},
     options::SceneOptions,
@@ -68,6 +72,8 @@ const MAX_POINTS: usize = 2000;
 pub const MAX_TEXT: usize = 200;
 /// Longest cut, characters: seventeen places with all their digits.
 const MAX_CUT: usize = 1000;
+/// Longest look of the other side, characters.
+const MAX_LOOK: usize = 16_000;
 /// Largest coordinate, metres.
 const MAX_COORDINATE_M: f64 = 1e9;
 
@@ -166,6 +172,19 @@ const KEYS: &[Key] = &[
         |scene, value| set(&mut scene.peel.network, peel::network(value).map(Some)),
     ),
     one(
+        "sg",
+        |scene| {
+            let words: Vec<&str> = scene.peel.stages.iter().map(|stage| stage.word()).collect();
+            if words.is_empty() { Vec::new() } else { vec![words.join(",")] }
+        },
+        |scene, value| {
+            for word in value.split(',') {
+                scene.peel.choose_stage(peel::stage(&decoded(word)?)?, true);
+            }
+            Ok(())
+        },
+    ),
+    one(
         "pe",
         |scene| (scene.peel.strata > 0).then(|| scene.peel.strata.to_string()).into_iter().collect(),
         |scene, value| {
@@ -189,6 +208,16 @@ const KEYS: &[Key] = &[
     ),
     one("iso", |scene| focus_text(scene, false), |scene, value| set(&mut scene.peel.focus, read_focus(value, false))),
     one("xr", |scene| focus_text(scene, true), |scene, value| set(&mut scene.peel.focus, read_focus(value, true))),
+    one(
+        "cmp",
+        |scene| scene.comparison.iter().map(|manner| manner.to_string()).collect(),
+        |scene, value| set(&mut scene.comparison, value.parse().map(Some)),
+    ),
+    one(
+        "ot",
+        |scene| (!scene.other.is_empty()).then(|| encoded(&scene.other)).into_iter().collect(),
+        |scene, value| set(&mut scene.other, comparison::read_look(&decoded_within(value, MAX_LOOK)?)),
+    ),
     one(
         "sel",
         |scene| scene.selected.iter().map(selection_text).collect(),

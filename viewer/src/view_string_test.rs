@@ -22,11 +22,14 @@ fn scene() -> SceneOptions {
         valid_at: Some("2015-06-30T12:30:00Z".parse().unwrap()),
         style: Style::Paper,
         relief: Some("corners".parse().unwrap()),
+        comparison: Some("swipe:0.35".parse().unwrap()),
+        other: crate::comparison::read_look("off=%3D管线,tree&st=xray&by=管线:管径 mm&x=level:12").unwrap(),
         colour_by: Some("管线:管径 mm".into()),
         labels: "pipes,sleeves".parse().unwrap(),
         peel: Peel {
             network: Some(groundline_engine::model::PipeKind::Gas),
             strata: 2,
+            stages: vec![groundline_engine::model::Stage::Planned, groundline_engine::model::Stage::Operation],
             storeys: Some("海湾中心:fan=3.5".parse().unwrap()),
             hidden: vec!["楼/1".into(), "楼/2,3".into()],
             focus: Some(Focus { id: "楼/7".into(), has_ghosts: true }),
@@ -72,6 +75,7 @@ fn a_view_comes_back_as_it_was() {
     assert_eq!((back.labels, &back.peel, back.relief), (scene().labels, &scene().peel, scene().relief));
     assert_eq!((&back.annotations, back.at), (&scene().annotations, scene().at));
     assert_eq!((back.valid_at, back.sun_place), (scene().valid_at, scene().sun_place));
+    assert_eq!((back.comparison, &back.other), (scene().comparison, &scene().other));
     assert_eq!((back.city.to_str(), back.language), (Some("x.city"), Language::En), "not of the view");
 }
 
@@ -129,6 +133,12 @@ fn hostile_views_are_refused_with_a_sentence() {
         "groundline:?lb=",
         "groundline:?net=beer",
         "groundline:?pe=256",
+        "groundline:?sg=beer",
+        "groundline:?cmp=split",
+        "groundline:?cmp=swipe:1.5",
+        "groundline:?ot=st%3Doil",
+        "groundline:?ot=cmp%3Dbeside",
+        "groundline:?ot=ot%3Dst%253Dxray",
         "groundline:?sto=FZK",
         "groundline:?hid=",
         "groundline:?iso=%0a",

@@ -16,11 +16,13 @@ use crate::{
     bookmark::Bookmarks,
     city::CityModel,
     clipboard,
+    comparison::compared_width,
     desk::Desk,
     driver,
     hand::HandPlugin,
     loss,
     options::ViewOptions,
+    other_side::ComparisonPlugin,
     overlay::{OverlayPlugin, OverlayState},
     preference::{Preferences, checked},
     print::Press,
@@ -48,7 +50,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
         return Err(ViewError::NoDisplay);
     }
     let (width, height) = options.size;
-    let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
+    let aspect = f64::from(width.max(1)) / f64::from(height.max(1)) * compared_width(scene);
     let pose = scene.camera.pose(&city.overview_extent(), aspect, |place| city.ground.height_at(place));
     let shown = shown_layers(&city, &scene.layers);
     let version = city.version;
@@ -82,7 +84,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
         focused_mode: UpdateMode::reactive(Duration::from_millis(250)),
         unfocused_mode: UpdateMode::reactive_low_power(Duration::from_secs(1)),
     });
-    app.add_plugins(ScenePlugin);
+    app.add_plugins((ScenePlugin, ComparisonPlugin));
     insert_state(&mut app, city, pose, scene);
     app.insert_resource(ShownLayers(shown));
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));

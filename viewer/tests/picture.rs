@@ -28,6 +28,9 @@ use groundline_viewer::{
     picture, ramp, snapshot, view_string,
 };
 
+#[path = "picture/comparison.rs"]
+mod comparison;
+
 const ORIGIN: DVec3 = DVec3::new(40_534_000.0, 3_993_000.0, 10.0);
 const HALF_M: f64 = 400.0;
 
