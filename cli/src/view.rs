@@ -352,12 +352,16 @@ impl Resumed {
 }
 
 /// Opens the window again with the same view, in the place of this process: a window system gives a program one loop of events only.
-/// Comes back where that was done too often or cannot be done.
+/// Ends it where that was done too often, and comes back where it cannot be done.
 fn go_on(reason: &str, view: &str) {
     let has_lasted = STARTED.get().is_some_and(|started| started.elapsed() > LASTING);
     let times = Resumed::of_this_process().filter(|_| !has_lasted).map_or(0, |resumed| resumed.times) + 1;
     if times > MOST_RESUMES {
-        return;
+        // What is under way on the lost device would only panic.
+        eprintln!(
+            "the graphics device is lost again: {reason}; the window stays closed\n图形设备再次丢失，窗口不再打开"
+        );
+        std::process::exit(1);
     }
     eprintln!(
         "the graphics device is lost: {reason}; the window opens again with the same view ({times} of {MOST_RESUMES})\n\
