@@ -49,8 +49,7 @@ pub fn divide(ctx: &egui::Context, manner: Manner, is_interactive: bool, seen: &
         let handle = Rect::from_center_size(pos2(x, screen.center().y), egui::Vec2::splat(HANDLE * 2.0));
         for (name, rect) in [("divider", grip), ("divider-handle", handle)] {
             let area = egui::Area::new(Id::new(name)).order(Order::Middle).fixed_pos(rect.min).constrain(false);
-            let response =
-                area.fade_in(false).show(ctx, |ui| ui.allocate_response(rect.size(), Sense::click_and_drag())).inner;
+            let response = area.fade_in(false).show(ctx, |ui| ui.allocate_response(rect.size(), Sense::drag())).inner;
             let response = response.on_hover_cursor(CursorIcon::ResizeHorizontal);
             is_held |= response.hovered() || response.dragged();
             if response.dragged()
@@ -411,7 +410,7 @@ mod tests {
             let mut frame = |events: Vec<egui::Event>| {
                 ctx.begin_pass(egui::RawInput { screen_rect: Some(seen.screen), events, ..Default::default() });
                 manner = divide(&ctx, manner, true, seen);
-                let _ = ctx.end_pass();
+                ctx.end_pass().textures_delta.clear();
                 manner
             };
             let to = |x: f32| vec![egui::Event::PointerMoved(pos2(x, 300.0))];

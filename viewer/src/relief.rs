@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     camera::FIELD_OF_VIEW_DEG,
     comparison::{Compared, Pane},
+    drawn_part::DrawnPart,
     scene::{Below, NEAR_M},
     style::{Drawing, Style},
 };
@@ -119,13 +120,13 @@ pub fn set_relief(
     relief: Res<Relief>,
     (style, below): (Res<Style>, Res<Below>),
     (compared, scale): (Res<Compared>, Res<PixelScale>),
-    mut cameras: Query<(&Camera, &mut ReliefView)>,
+    mut cameras: Query<(&Camera, &DrawnPart, &mut ReliefView)>,
 ) {
     let drawing = Drawing { style: *style, is_below: below.0 };
-    for (camera, mut view) in &mut cameras {
+    for (camera, drawn, mut view) in &mut cameras {
         let Some(size) = camera.physical_target_size() else { continue };
         let pane = compared.pane(compared.side, size);
-        let part = if compared.manner.is_some() { pane.drawn(MARGIN_PX, size) } else { pane.shown };
+        let part = if drawn.0.is_empty() { URect::from_corners(UVec2::ZERO, size) } else { drawn.0 };
         view.set_if_neq(ReliefView::new(*relief, drawing, pane, part, scale.0));
     }
 }
