@@ -196,6 +196,7 @@ pub fn look_text(scene: &SceneOptions) -> String {
         colour_by: scene.colour_by.clone(),
         cuts: scene.cuts.clone(),
         peel: scene.peel.clone(),
+        valid_at: scene.valid_at,
         ..SceneOptions::default()
     };
     let text = view_string::write(&look);

@@ -21,6 +21,7 @@ use crate::{
     sun::Moment,
     text::Texts,
     theme::{self, MUTED, TEXT},
+    validity::ValidTime,
     view_state::{Showing, exactly, shown_layers},
 };
 
@@ -91,6 +92,8 @@ pub struct This<'a> {
     pub peel: &'a Peel,
     /// What is cut away.
     pub cuts: &'a Cuts,
+    /// The day of the city that is shown.
+    pub valid_at: Option<ValidTime>,
     /// The sun's time.
     pub moment: Moment,
 }
@@ -139,6 +142,7 @@ fn names(this: &This<'_>, look: &SceneOptions, city: &CityModel, texts: &Texts) 
         shown: &shown,
         peel: &look.peel,
         cuts: &look.cuts,
+        valid_at: look.valid_at,
         moment: look.at.unwrap_or(this.moment),
     };
     [name(this, &other, city, texts), name(&other, this, city, texts)]
@@ -150,6 +154,9 @@ fn name(this: &This<'_>, other: &This<'_>, city: &CityModel, texts: &Texts) -> S
         let word = |stage: &Stage| if texts.is_chinese() { stage.zh() } else { stage.word() };
         let stages: Vec<&str> = this.peel.stages.iter().map(word).collect();
         parts.push(if stages.is_empty() { texts.get("compare-every-stage") } else { stages.join(" + ") });
+    }
+    if this.valid_at != other.valid_at {
+        parts.push(this.valid_at.map_or_else(|| texts.get("time-now"), |at| at.to_string()));
     }
     let drawn = |drawing: Drawing| match drawing.is_below {
         true => texts.get("below-badge"),
@@ -386,6 +393,7 @@ mod tests {
             shown: &[true, false],
             peel: &peel,
             cuts: &cuts,
+            valid_at: None,
             moment: Moment::default(),
         };
         let said = |look: SceneOptions| names(&this, &look, &city, &Texts::new(Language::En));
@@ -397,6 +405,9 @@ mod tests {
         let mut planned = SceneOptions { layers: same.clone(), ..SceneOptions::default() };
         planned.peel.stages = vec![Stage::ALL[0]];
         assert_eq!(said(planned), ["every stage".to_owned(), Stage::ALL[0].word().to_owned()]);
+        let then = SceneOptions { layers: same.clone(), ..SceneOptions::default() };
+        let then = SceneOptions { valid_at: Some(ValidTime::of_day(1985, 6, 30)), ..then };
+        assert_eq!(said(then), ["now".to_owned(), "1985-06-30".to_owned()]);
         let equal = SceneOptions { layers: same, ..SceneOptions::default() };
         assert_eq!(said(equal), ["Realistic".to_owned(), "Realistic".to_owned()]);
     }

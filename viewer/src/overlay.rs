@@ -353,6 +353,7 @@ fn draw_overlay(
             shown: &layers.0,
             peel: &peel,
             cuts: &cuts,
+            valid_at: valid_at.0,
             moment: clock.moment,
         };
         taken.extend(comparison_panel::captions(ctx, &this, &compared, &seen, &state.texts, [left, right], &taken));
