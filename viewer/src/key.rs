@@ -3,7 +3,7 @@
 
 use bevy::prelude::{ButtonInput, KeyCode, Message};
 
-use crate::{measure::MeasureKind, print::Paper, profile::Profile};
+use crate::{measure::MeasureKind, profile::Profile};
 
 /// Something that a person can ask for by a key, a button or the palette.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,8 +94,8 @@ pub enum Action {
     CopyView,
     /// Writes a picture of the window.
     SavePicture,
-    /// Writes a picture for a sheet of paper.
-    Print(Paper),
+    /// Writes a picture for the sheet A0 to A5 of this number.
+    Print(usize),
     /// Goes to the view in the clipboard.
     PasteView,
     /// Keeps the view as a bookmark.
@@ -240,10 +240,10 @@ pub const LINES: &[Line] = &[
     line(Action::CopyView, "do-copy-view", &[(Ctrl, K::KeyC)]),
     line(Action::PasteView, "do-paste-view", &[(Ctrl, K::KeyV)]),
     line(Action::SavePicture, "do-save-picture", &[(Ctrl, K::KeyS)]),
-    line(Action::Print(Paper::A4), "do-print-a4", &[]),
-    line(Action::Print(Paper::A3), "do-print-a3", &[]),
-    line(Action::Print(Paper::A1), "do-print-a1", &[]),
-    line(Action::Print(Paper::A0), "do-print-a0", &[]),
+    line(Action::Print(4), "do-print-a4", &[]),
+    line(Action::Print(3), "do-print-a3", &[]),
+    line(Action::Print(1), "do-print-a1", &[]),
+    line(Action::Print(0), "do-print-a0", &[]),
     line(Action::KeepView, "do-keep-view", &[(Ctrl, K::KeyD)]),
     line(Action::Bookmarks, "do-bookmarks", &[(No, K::KeyK)]),
     line(Action::PlayAll, "do-play-all", &[]),

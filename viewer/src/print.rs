@@ -23,27 +23,6 @@ const MOST_PICTURES: u32 = 100_000;
 const SECONDS_PER_MEGAPIXEL: f64 = 15.0;
 const LEAST_SECONDS: f64 = 120.0;
 
-/// Sheets that the palette offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Paper {
-    A4,
-    A3,
-    A1,
-    A0,
-}
-
-impl Paper {
-    fn sheet(self) -> Sheet {
-        let (width_mm, height_mm) = match self {
-            Self::A4 => (297.0, 210.0),
-            Self::A3 => (420.0, 297.0),
-            Self::A1 => (841.0, 594.0),
-            Self::A0 => (1189.0, 841.0),
-        };
-        Sheet { width_mm, height_mm }
-    }
-}
-
 /// Where the city lies, and the picture that is being made of it.
 #[derive(Resource)]
 pub struct Press {
@@ -73,9 +52,9 @@ pub fn serve_pictures(
 ) {
     let Some(mut press) = press else { return };
     for action in actions.read() {
-        let (size, paper) = match action {
+        let (size, sheet) = match action {
             Action::SavePicture => (windows.iter().next().map(|window| window.physical_size()), None),
-            Action::Print(paper) => (None, Some(*paper)),
+            Action::Print(number) => (None, Sheet::iso_a(*number)),
             _ => continue,
         };
         if press.busy.is_some() {
@@ -90,8 +69,8 @@ pub fn serve_pictures(
         if let Some(size) = size {
             options.size = (size.x.max(1), size.y.max(1));
         }
-        if let Some(paper) = paper {
-            options.print(&paper.sheet(), PRINT_DPI);
+        if let Some(sheet) = &sheet {
+            options.print(sheet, PRINT_DPI);
         }
         let Some(out) = free_path(&press.folder, &showing.city.0.name) else {
             let text = showing.state.texts.with("picture-failed", "reason", press.folder.display().to_string());
@@ -164,9 +143,10 @@ mod tests {
     #[test]
     fn a_print_has_the_pixels_and_the_texts_of_its_sheet() {
         let mut options = SnapshotOptions::default();
-        options.print(&Paper::A3.sheet(), 96);
+        let sheet = |number| Sheet::iso_a(number).expect("a sheet");
+        options.print(&sheet(3), 96);
         assert_eq!((options.size, options.pixels_per_point, options.dpi), ((1587, 1123), 1.0, Some(96)));
-        options.print(&Paper::A0.sheet(), PRINT_DPI);
+        options.print(&sheet(0), PRINT_DPI);
         assert!(options.timeout_s > 1000.0);
     }
 }

@@ -20,17 +20,16 @@ pub struct Sheet {
     pub height_mm: f64,
 }
 
-/// Sizes of ISO 216, long side first, millimetres.
-const ISO_A: [(&str, f64, f64); 6] = [
-    ("A0", 1189.0, 841.0),
-    ("A1", 841.0, 594.0),
-    ("A2", 594.0, 420.0),
-    ("A3", 420.0, 297.0),
-    ("A4", 297.0, 210.0),
-    ("A5", 210.0, 148.0),
-];
+/// Sides of A0 to A5, millimetres (ISO 216): the short side of one is the long one of the next.
+const ISO_A_MM: [f64; 7] = [1189.0, 841.0, 594.0, 420.0, 297.0, 210.0, 148.0];
 
 impl Sheet {
+    /// The sheet A0 to A5 of this number, lying; `None` for another number.
+    pub fn iso_a(number: usize) -> Option<Self> {
+        let (width_mm, height_mm) = (*ISO_A_MM.get(number)?, *ISO_A_MM.get(number + 1)?);
+        Some(Self { width_mm, height_mm })
+    }
+
     /// Pixels of the sheet with `dpi` of them to the inch.
     pub fn pixels(&self, dpi: u32) -> (u32, u32) {
         let side = |mm: f64| (mm / INCH_MM * f64::from(dpi)).round().max(1.0) as u32;
@@ -56,14 +55,14 @@ impl FromStr for Sheet {
             let side = |word: &str| word.trim().parse().ok().filter(|mm| SIDES_MM.contains(mm)).ok_or_else(wrong);
             return Ok(Self { width_mm: side(width)?, height_mm: side(height)? });
         }
-        let (name, is_portrait) = match lower.split_once('-') {
-            None | Some((_, "landscape")) => (lower.split('-').next().unwrap_or_default(), false),
-            Some((name, "portrait")) => (name, true),
-            Some(_) => return Err(wrong()),
-        };
-        let (_, long, short) = ISO_A.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name)).ok_or_else(wrong)?;
-        let (width_mm, height_mm) = if is_portrait { (*short, *long) } else { (*long, *short) };
-        Ok(Self { width_mm, height_mm })
+        let (name, way) = lower.split_once('-').unwrap_or((&lower, "landscape"));
+        let number = name.strip_prefix('a').filter(|digit| digit.len() == 1).and_then(|digit| digit.parse().ok());
+        let lying = number.and_then(Self::iso_a).ok_or_else(wrong)?;
+        match way {
+            "landscape" => Ok(lying),
+            "portrait" => Ok(Self { width_mm: lying.height_mm, height_mm: lying.width_mm }),
+            _ => Err(wrong()),
+        }
     }
 }
 
@@ -78,7 +77,19 @@ mod tests {
         assert_eq!(pixels("a3-portrait", 300), (3508, 4961));
         assert_eq!(pixels("A0-landscape", 300), (14_043, 9_933));
         assert_eq!(pixels("254x127mm", 100), (1000, 500));
-        for text in ["", "A6", "A3-upright", "-portrait", "0x10mm", "10", "5000x100mm", "NaNx100mm", "A4mm"] {
+        for text in [
+            "",
+            "A6",
+            "A+3",
+            "A99999999999999999999",
+            "A3-upright",
+            "-portrait",
+            "0x10mm",
+            "10",
+            "5000x100mm",
+            "NaNx100mm",
+            "A4mm",
+        ] {
             assert!(text.parse::<Sheet>().is_err(), "{text}");
         }
     }
