@@ -11,6 +11,7 @@ mod http;
 mod import;
 mod index;
 mod large;
+mod live;
 mod memory;
 mod postgis;
 mod rays;
@@ -98,6 +99,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("viewer") {
         viewer::viewer(&bench.groundline, work.path())?;
+    }
+    if is_wanted("live") {
+        live::live(&bench.groundline, work.path())?;
     }
     if is_wanted("serve") {
         serve::serve(&bench.groundline, work.path())?;

@@ -73,7 +73,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
 
     let city = City::open(&city_folder)?;
     let feeds = Feeds { mqtt: Some(args.mqtt), ..Feeds::default() };
-    let live = Live::start(&city, &feeds)?;
+    let live = Live::start(&city, &feeds, false)?;
     let addr = live.listener.as_ref().map(groundline_engine::live::Listener::addr).context("the listener")?;
     let recording = live::recording(&files.join("物联网/读数.csv"))?;
     let broker = live::broker(&addr.to_string())?;

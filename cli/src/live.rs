@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result};
 use groundline_engine::{
     live::{
-        Broker, Keeper, Listener, LiveState, Log, Player, Recording, Subscriber, listen, now_ms, restore, subscribe,
+        Broker, Keeper, Listener, LiveState, Log, Player, Recording, Subscriber, Watcher, listen, now_ms, restore,
+        subscribe, watch,
     },
     store::City,
 };
@@ -37,15 +38,18 @@ pub struct Live {
     /// The built-in listener, where one was asked for.
     pub listener: Option<Listener>,
     _subscribers: Vec<Subscriber>,
+    _watcher: Option<Watcher>,
     _keeper: Keeper,
-    _log: Option<Log>,
+    /// The durable log, where readings come in from outside.
+    pub log: Option<Log>,
 }
 
 impl Live {
-    /// Starts what was asked for. The log is opened only when readings come in from outside.
-    pub fn start(city: &City, feeds: &Feeds) -> Result<Self> {
+    /// Starts what was asked for. The log is opened only when readings come in from outside, as they do where they are `pushed`.
+    /// The readings of a city that is shown by a server come from there, unless others are named.
+    pub fn start(city: &City, feeds: &Feeds, pushed: bool) -> Result<Self> {
         let state = LiveState::new(city.sensors()?);
-        let takes_readings = feeds.mqtt.is_some() || !feeds.broker.is_empty();
+        let takes_readings = pushed || feeds.mqtt.is_some() || !feeds.broker.is_empty();
         let log = if takes_readings {
             let folder = city.folder().join("readings");
             if folder.is_dir() {
@@ -68,7 +72,9 @@ impl Live {
         };
         let subscribers = feeds.broker.iter().map(|text| Ok(subscribe(broker(text)?, &state, log.as_ref())?));
         let subscribers = subscribers.collect::<Result<Vec<_>>>()?;
-        Ok(Self { state, listener, _subscribers: subscribers, _keeper: keeper, _log: log })
+        let is_alone = !takes_readings && feeds.recorded.is_none();
+        let watcher = city.server().filter(|_| is_alone).map(|server| watch(&server, &state)).transpose()?;
+        Ok(Self { state, listener, _subscribers: subscribers, _watcher: watcher, _keeper: keeper, log })
     }
 }
 

@@ -1,10 +1,10 @@
 //! `groundline serve`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use groundline_engine::{
-    serve::{LatestValues, Options, Origin, serve},
+    serve::{Feed, Options, Origin, serve},
     store::City,
 };
 use serde_json::json;
@@ -38,6 +38,9 @@ pub struct Args {
     /// Memory for tiles that were asked for, MiB.
     #[arg(long, value_name = "MIB", default_value_t = Options::default().cache_bytes >> 20)]
     cache: usize,
+    /// Take readings over HTTP too (POST /readings), and what people do about alarms (POST /alarms).
+    #[arg(long)]
+    push: bool,
     #[command(flatten)]
     feeds: Feeds,
 }
@@ -73,12 +76,14 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
             return Err(UsageError(text).into());
         }
     }
-    let city = City::open(&args.city)?;
-    let live = Live::start(&city, &args.feeds)?;
-    let latest: Arc<dyn LatestValues> = Arc::new(live.state.clone());
+    // Which version it is, and why, is said by the server.
+    let (city, _) = City::open_or_recall(&args.city)?;
+    let live = Live::start(&city, &args.feeds, args.push)?;
+    let feed = Feed::new(live.state.clone());
+    let feed = if args.push { feed.taking(live.log.clone()) } else { feed };
     let runtime = tokio::runtime::Runtime::new().context("starting the server's threads")?;
     runtime.block_on(async {
-        let server = serve(&args.city, args.listen, Some(latest), args.options()).await?;
+        let server = serve(&args.city, args.listen, Some(feed), args.options()).await?;
         let mqtt = live.listener.as_ref().map(groundline_engine::live::Listener::addr);
         if ask.json {
             // One line at the start, so that a script learns the port; there is no other document.

@@ -69,7 +69,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     }
     let place = args.loose.city(&args.city, ask)?;
     let city = City::open(&place)?;
-    let live = Live::start(&city, &args.feeds)?;
+    let live = Live::start(&city, &args.feeds, false)?;
     std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
     let scene = args.scene.options(&place, &live, ask)?;
     let mut options = SnapshotOptions { scene, size: args.size, supersample: args.fine, ..SnapshotOptions::default() };

@@ -303,7 +303,7 @@ pub struct Args {
 pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     let place = args.loose.city(&args.city, ask)?;
     let city = City::open(&place)?;
-    let live = Live::start(&city, &args.feeds)?;
+    let live = Live::start(&city, &args.feeds, false)?;
     let resumed = Resumed::of_this_process();
     let scene = match &resumed {
         Some(resumed) => Scene { view: Some(resumed.view.clone()), plain: args.scene.plain, ..Scene::default() },

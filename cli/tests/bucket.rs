@@ -379,6 +379,16 @@ fn many_servers_over_one_bucket_say_the_same_also_while_it_is_away() {
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
 
+    // A server that is started now shows what its machine has a copy of; without one it says why it cannot.
+    let third = s3.serve("second");
+    assert_eq!(version_of(&third), 2);
+    assert!(third.get(tall).1.contains("houses/7"));
+    assert_eq!(get(third.http(), &tile, "").2, first.2);
+    assert_eq!(get(third.http(), "/query?where=height_m%20%3E%201&limit=9&f=json", "").0, 200);
+    let said = s3.refusal("nowhere", &["serve", CITY, "--listen", "127.0.0.1:0"]);
+    assert!(said.contains(CITY) && said.to_lowercase().contains("refused"), "{said}");
+    let servers = servers.into_iter().chain([third]).collect::<Vec<_>>();
+
     // It comes back, and everything goes on.
     s3.restart(&saved);
     assert_eq!(s3.json("depot", &["info", CITY]).1["version"], 2);

@@ -17,9 +17,11 @@ mod mqtt_test;
 pub mod payload;
 mod replay;
 mod segment;
+pub mod senml;
 mod state;
 mod subscriber;
 mod topic;
+mod watcher;
 mod worker;
 
 pub use alarm::{
@@ -34,6 +36,7 @@ pub use replay::{Pace, Player, Recording, play};
 pub use segment::{AlarmRecord, LogError, Logged, Scan};
 pub use state::{Applied, Latest, LiveState, Snapshot, SourceId, Trend};
 pub use subscriber::{Broker, Subscriber, subscribe};
+pub use watcher::{Watcher, watch};
 pub use worker::{Keeper, LiveError};
 
 /// This machine's clock, milliseconds since 1970 UTC.

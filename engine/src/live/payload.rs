@@ -102,6 +102,13 @@ pub fn decode(payload: &Payload, bytes: &[u8], received_ms: i64) -> Result<Decod
     }
 }
 
+/// A reading of which value and time are known by name; without a time it is of its arrival at `received_ms`.
+pub fn reading(value: &Json, time: Option<&Json>, received_ms: i64) -> Result<Decoded, PayloadError> {
+    let text = value.to_string();
+    let number = json_number(value).ok_or_else(|| PayloadError::NotANumber(head(text.as_bytes())))?;
+    decoded(number, time, received_ms, &text)
+}
+
 fn from_json(text: &str, at: &str, time_at: Option<&str>, received_ms: i64) -> Result<Decoded, PayloadError> {
     let json: Json = serde_json::from_str(text).map_err(|e| PayloadError::NotJson(e.to_string()))?;
     // One message may carry a row of observations; the last is the newest.

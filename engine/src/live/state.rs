@@ -296,6 +296,22 @@ impl LiveState {
         Snapshot { now_ms, latest }
     }
 
+    /// How many sensors have a latest value of each quality at `now_ms`.
+    pub fn qualities(&self, now_ms: i64) -> Vec<(&'static str, usize)> {
+        let mut counts = Quality::ALL.map(|quality| (quality.word(), 0));
+        let sources = read(&self.0.sources);
+        for (shard, sensors) in self.0.shards.iter().zip(self.0.sensors.chunks(SHARD)) {
+            let shard = lock(shard);
+            for (slot, sensor) in sensors.iter().enumerate() {
+                let quality = shard.latest(slot, sensor, &sources, now_ms).quality;
+                if let Some(at) = Quality::ALL.iter().position(|one| *one == quality) {
+                    counts[at].1 += 1;
+                }
+            }
+        }
+        counts.to_vec()
+    }
+
     /// The last readings of a sensor in order of time (milliseconds since 1970, value), late arrivals in their
     /// place: up to 512, fewer where there are many sensors, none above four million bytes' worth of them.
     pub fn recent(&self, sensor: u32) -> Vec<(i64, f64)> {
@@ -309,6 +325,12 @@ impl LiveState {
     /// A stream of changes from now on. Quality that changes by mere time is no change: ask [`LiveState::latest`].
     pub fn subscribe(&self) -> Changes {
         self.0.subscribers.subscribe(self)
+    }
+
+    /// Takes note of something that came under a name and gave no reading.
+    pub fn refused(&self, counter: Counter, name: &str, reason: &str) {
+        self.0.tally.add(Counter::Received);
+        self.0.tally.note(counter, name, reason);
     }
 
     /// How many messages and readings came, and what became of them.

@@ -18,6 +18,22 @@ pub enum Quality {
     Missing,
 }
 
+impl Quality {
+    /// All of them.
+    pub const ALL: [Quality; 5] = [Self::Good, Self::Late, Self::Stale, Self::OutOfRange, Self::Missing];
+
+    /// The word used over HTTP.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Late => "late",
+            Self::Stale => "stale",
+            Self::OutOfRange => "out_of_range",
+            Self::Missing => "missing",
+        }
+    }
+}
+
 /// One observation of one sensor (读数).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {

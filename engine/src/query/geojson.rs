@@ -1,6 +1,6 @@
 //! Hits as JSON and GeoJSON.
 
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, sync::Arc};
 
 use glam::DVec3;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -40,47 +40,21 @@ pub(super) fn time_text(ms: i64) -> Option<String> {
     Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
 
-/// A hit as one JSON object, without its geometry.
-struct Plain<'a>(&'a Found);
-
-impl Serialize for Plain<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let found = self.0;
-        let mut map = to.serialize_map(None)?;
-        map.serialize_entry("id", &found.id)?;
-        map.serialize_entry("layer", &found.layer)?;
-        map.serialize_entry("class", found.class.word())?;
-        map.serialize_entry("stage", found.stage.word())?;
-        map.serialize_entry("domain", found.domain.word())?;
-        map.serialize_entry("name", &found.name)?;
-        map.serialize_entry("parent", &found.parent)?;
-        map.serialize_entry("extent", &found.extent)?;
-        map.serialize_entry("distance_m", &found.distance_m)?;
-        map.serialize_entry("valid_from", &found.valid_from.and_then(time_text))?;
-        map.serialize_entry("valid_to", &found.valid_to.and_then(time_text))?;
-        map.serialize_entry("attributes", &Attributes(found))?;
-        map.serialize_entry("assumed", &Assumed(found))?;
-        if let Some(exact) = found.exact {
-            map.serialize_entry("exact", &exact)?;
-        }
-        map.end()
-    }
-}
-
-struct Attributes<'a>(&'a Found);
+/// Attributes as one JSON object.
+pub(super) struct Attributes<'a>(pub &'a [(Arc<str>, Value)]);
 
 impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.0.attributes.iter().map(|(key, value)| (&**key, Plainly(value))))
+        to.collect_map(self.0.iter().map(|(key, value)| (&**key, Plainly(value))))
     }
 }
 
 /// The attributes that nobody delivered, with what was assumed and why.
-struct Assumed<'a>(&'a Found);
+pub(super) struct Assumed<'a>(pub &'a [(Arc<str>, Arc<str>)]);
 
 impl Serialize for Assumed<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.0.assumed.iter().map(|(key, why)| (&**key, &**why)))
+        to.collect_map(self.0.iter().map(|(key, why)| (&**key, &**why)))
     }
 }
 
@@ -163,7 +137,7 @@ impl Serialize for Properties<'_> {
         map.serialize_entry("stage", found.stage.word())?;
         map.serialize_entry("domain", found.domain.word())?;
         if !found.assumed.is_empty() {
-            map.serialize_entry("assumed", &Assumed(found))?;
+            map.serialize_entry("assumed", &Assumed(&found.assumed))?;
         }
         if let Some(name) = &found.name {
             map.serialize_entry("name", name)?;
@@ -245,12 +219,6 @@ impl Serialize for Nested<'_> {
 pub fn feature(found: &Found, coordinates: Coordinates<'_>) -> Result<Json, StoreError> {
     let feature = Feature::new(found, coordinates)?;
     serde_json::to_value(feature).map_err(|e| StoreError::damaged(Path::new(&found.id), e))
-}
-
-/// Writes the hit as one line of JSON, without its geometry.
-pub fn write_json(out: &mut dyn Write, found: &Found) -> Result<(), StoreError> {
-    serde_json::to_writer(&mut *out, &Plain(found)).map_err(io_error)?;
-    out.write_all(b"\n").map_err(|source| StoreError::Io { path: OUTPUT.into(), source })
 }
 
 /// Names what is written to, which has no path.

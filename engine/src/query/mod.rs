@@ -3,6 +3,7 @@
 //! A question goes through three sieves: the layers (their extents and classes), the packed index of boxes,
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
+mod arrow;
 mod box_search;
 pub mod cast;
 mod column;
@@ -10,6 +11,7 @@ mod fields;
 mod filter;
 mod geojson;
 mod grid;
+mod hit;
 mod index;
 mod lifetime;
 mod names;
@@ -34,11 +36,13 @@ use crate::{
     store::{City, StoreError},
 };
 
+pub use arrow::{ArrowForm, ArrowWriter};
 pub use column::{Cell, Column};
 pub use fields::{FieldKind, LayerFields, unknown_fields};
 pub use filter::{Filter, FilterError, Subject};
 pub(crate) use filter::{GEOMETRY, OWN_FIELDS};
-pub use geojson::{Coordinates, feature, write_geojson, write_json};
+pub use geojson::{Coordinates, feature, write_geojson};
+pub use hit::Hit;
 pub use index::{LayerIndex, Place};
 pub(crate) use index::{PartIndex, tree_of};
 pub use lifetime::{BUILT_KEYS, Lifetimes};

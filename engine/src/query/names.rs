@@ -167,7 +167,7 @@ pub(super) struct Match {
 
 /// A file of a layer.
 pub(super) struct Part {
-    pub layer: String,
+    pub layer: Arc<str>,
     pub path: PathBuf,
 }
 
@@ -178,7 +178,7 @@ pub(super) fn parts_of(city: &City, layers: &[String], with_ended: bool) -> Resu
         let layer = city.layer(name).ok_or_else(|| StoreError::NoLayer(name.clone()))?;
         let ended = layer.ended_files.iter().filter(|_| with_ended);
         for file in layer.object_files.iter().chain(ended) {
-            parts.push(Part { layer: name.clone(), path: join_inside(city.folder(), file)? });
+            parts.push(Part { layer: name.as_str().into(), path: join_inside(city.folder(), file)? });
         }
     }
     Ok(parts)

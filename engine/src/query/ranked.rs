@@ -1,13 +1,16 @@
 //! Answers by how well names fit, some at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
-    Found, Query, Search,
+    Hit, Query, Search,
     names::{Match, Part, best, parts_of},
     run::with_ended,
 };
-use crate::store::{City, Row, RowReader, Rows, StoreError};
+use crate::store::{City, HeldRow, HeldRows, Rows, StoreError};
 
 /// Matches that are looked for at first, and at most, at a time.
 const FIRST: usize = 1_024;
@@ -25,7 +28,7 @@ pub(super) struct Ranked<'a> {
     last: Option<Match>,
     /// How many are looked for next; 0 when there are no more.
     most: usize,
-    ready: VecDeque<Found>,
+    ready: VecDeque<Hit>,
 }
 
 impl<'a> Ranked<'a> {
@@ -38,8 +41,8 @@ impl<'a> Ranked<'a> {
     /// The next object that fits and that `accept` takes.
     pub fn next(
         &mut self,
-        accept: &mut dyn FnMut(&str, Row) -> Result<Option<Found>, StoreError>,
-    ) -> Result<Option<Found>, StoreError> {
+        accept: &mut dyn FnMut(&Arc<str>, Arc<HeldRow>) -> Result<Option<Hit>, StoreError>,
+    ) -> Result<Option<Hit>, StoreError> {
         loop {
             if let Some(found) = self.ready.pop_front() {
                 return Ok(Some(found));
@@ -60,18 +63,18 @@ impl<'a> Ranked<'a> {
     fn read(
         &mut self,
         batch: &[Match],
-        accept: &mut dyn FnMut(&str, Row) -> Result<Option<Found>, StoreError>,
+        accept: &mut dyn FnMut(&Arc<str>, Arc<HeldRow>) -> Result<Option<Hit>, StoreError>,
     ) -> Result<(), StoreError> {
         // (part, row) to the place in the answer.
         let mut places: BTreeMap<u32, BTreeMap<u32, usize>> = BTreeMap::new();
         for (place, found) in batch.iter().enumerate() {
             places.entry(found.part).or_default().insert(found.row, place);
         }
-        let mut answers: Vec<Option<Found>> = vec![None; batch.len()];
+        let mut answers: Vec<Option<Hit>> = vec![None; batch.len()];
         for (number, rows) in places {
             let part = &self.parts[number as usize];
             let numbers: Vec<u32> = rows.keys().copied().collect();
-            let reader = RowReader::open_without_shape(&part.path, Rows::These(&numbers))?;
+            let reader = HeldRows::open(&part.path, Rows::These(&numbers))?;
             for (row, place) in reader.zip(rows.values()) {
                 answers[*place] = accept(&part.layer, row?)?;
             }

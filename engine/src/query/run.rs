@@ -10,15 +10,12 @@ use std::{
 use glam::{DVec2, DVec3};
 
 use super::{
-    Filter, Found, LayerIndex, Query, Region, Shape, Subject, geojson::time_text, ranked::Ranked, ray::Ray,
-    region::FARTHEST_M,
+    Filter, Found, Hit, LayerIndex, Query, Region, Shape, Subject, geojson::time_text, hit::Values, ranked::Ranked,
+    ray::Ray, region::FARTHEST_M,
 };
 use crate::{
     model::{Extent, Value},
-    store::{
-        City, Footprint, LayerEntry, Row, RowReader, Rows, StoreError, read_assumed, read_footprint, read_shape,
-        read_shapes, read_values,
-    },
+    store::{City, HeldRow, HeldRows, LayerEntry, Row, Rows, StoreError, read_shape, read_shapes, read_values},
 };
 
 /// What the entry into a box may differ from that into what it holds by rounding, metres.
@@ -42,9 +39,9 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
     let mut hits = Hits {
         city,
         query,
-        boxed: region_of_box(&query.shape),
+        boxed: Boxed::default(),
         layers,
-        layer: String::new(),
+        layer: "".into(),
         files: VecDeque::new(),
         reader: None,
         sorted: None,
@@ -72,15 +69,14 @@ pub fn run<'a>(city: &'a City, query: &'a Query) -> Result<Hits<'a>, StoreError>
 pub struct Hits<'a> {
     city: &'a City,
     query: &'a Query,
-    /// The box of the question as a region.
-    boxed: Option<Region>,
+    boxed: Boxed,
     layers: VecDeque<String>,
-    layer: String,
+    layer: Arc<str>,
     /// Files of the current layer still to be read, with the rows to read of each.
     files: VecDeque<(PathBuf, Option<Vec<u32>>)>,
-    reader: Option<RowReader>,
+    reader: Option<HeldRows>,
     /// Answers by distance are made whole and handed out from here.
-    sorted: Option<std::vec::IntoIter<Found>>,
+    sorted: Option<std::vec::IntoIter<Hit>>,
     /// Answers by how well their names fit come from here.
     ranked: Option<Ranked<'a>>,
     to_skip: usize,
@@ -91,14 +87,21 @@ impl Iterator for Hits<'_> {
     type Item = Result<Found, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_hit()?.and_then(Hit::found))
+    }
+}
+
+impl Hits<'_> {
+    /// The next hit as it was found.
+    pub fn next_hit(&mut self) -> Option<Result<Hit, StoreError>> {
         if self.left == 0 {
             return None;
         }
         loop {
-            let found = match &mut self.sorted {
+            let hit = match &mut self.sorted {
                 Some(sorted) => sorted.next()?,
                 None => match self.advance() {
-                    Ok(found) => found?,
+                    Ok(hit) => hit?,
                     Err(e) => {
                         self.left = 0;
                         return Some(Err(e));
@@ -110,27 +113,25 @@ impl Iterator for Hits<'_> {
                 continue;
             }
             self.left -= 1;
-            return Some(Ok(found));
+            return Some(Ok(hit));
         }
     }
-}
 
-impl Hits<'_> {
     /// The next hit in the order of layers and files.
-    fn advance(&mut self) -> Result<Option<Found>, StoreError> {
+    fn advance(&mut self) -> Result<Option<Hit>, StoreError> {
         if let Some(ranked) = &mut self.ranked {
-            let boxed = self.boxed.as_ref();
+            let boxed = &self.boxed;
             return ranked.next(&mut |layer, row| accept(self.query, boxed, layer, row, None));
         }
         loop {
             while let Some(row) = self.reader.as_mut().and_then(Iterator::next) {
-                if let Some(found) = accept(self.query, self.boxed.as_ref(), &self.layer, row?, None)? {
-                    return Ok(Some(found));
+                if let Some(hit) = accept(self.query, &self.boxed, &self.layer, row?, None)? {
+                    return Ok(Some(hit));
                 }
             }
             if let Some((path, rows)) = self.files.pop_front() {
                 let rows = rows.as_deref().map_or(Rows::All, Rows::These);
-                self.reader = Some(RowReader::open_without_shape(&path, rows)?);
+                self.reader = Some(HeldRows::open(&path, rows)?);
                 continue;
             }
             self.reader = None;
@@ -138,7 +139,7 @@ impl Hits<'_> {
                 return Ok(None);
             };
             self.files = candidates(self.city, &layer, self.query)?;
-            self.layer = layer;
+            self.layer = layer.into();
         }
     }
 }
@@ -209,11 +210,11 @@ pub(super) fn candidates(
 /// The row as a hit, when it is one.
 pub(super) fn accept(
     query: &Query,
-    boxed: Option<&Region>,
-    layer: &str,
-    row: Row,
+    boxed: &Boxed,
+    layer: &Arc<str>,
+    row: Arc<HeldRow>,
     distance_m: Option<f64>,
-) -> Result<Option<Found>, StoreError> {
+) -> Result<Option<Hit>, StoreError> {
     if query.until.is_some_and(|until| std::time::Instant::now() >= until) {
         return Err(StoreError::OutOfTime);
     }
@@ -228,49 +229,35 @@ pub(super) fn accept(
     let Some(distance_to_shape) = in_shape else {
         return Ok(None);
     };
-    let attributes = read_values(&row.attributes).map_err(|e| damaged(&row, e))?;
+    let mut attributes = None;
     if let Some(filter) = &query.filter {
-        let asked = AskedRow { layer, row: &row, attributes: &attributes, footprint: OnceCell::new() };
+        let values = read_values(&row.attributes).map_err(|e| row.damaged(e))?;
+        let asked = AskedRow { layer, row: &row, attributes: &values, damage: OnceCell::new() };
         let holds = filter.holds(&asked);
-        if let Some(Err(error)) = asked.footprint.into_inner() {
+        if let Some(error) = asked.damage.into_inner() {
             return Err(error);
         }
         if !holds {
             return Ok(None);
         }
+        attributes = Some(values);
     }
-    let assumed = read_assumed(&row.provenance).map_err(|e| damaged(&row, e))?;
-    Ok(Some(Found {
-        id: row.id,
-        layer: layer.to_owned(),
-        class: row.class,
-        stage: row.stage,
-        domain: row.domain,
-        name: row.name,
-        parent: row.parent,
-        extent: row.extent,
-        distance_m: distance_m.or(distance_to_shape),
-        exact: None,
-        valid_from: row.valid_from,
-        valid_to: row.valid_to,
-        attributes,
-        assumed,
-        footprint_wkb: row.wkb,
-    }))
+    let distance_m = distance_m.or(distance_to_shape);
+    Ok(Some(Hit { row, layer: layer.clone(), distance_m, exact: None, attributes }))
 }
 
 /// A row that a condition is asked about.
 struct AskedRow<'a> {
     layer: &'a str,
-    row: &'a Row,
-    attributes: &'a [(Arc<str>, Value)],
-    /// Read when the condition comes to a place.
-    footprint: OnceCell<Result<Footprint, StoreError>>,
+    row: &'a HeldRow,
+    attributes: &'a Values,
+    /// Why it could not be told what its shape meets.
+    damage: OnceCell<StoreError>,
 }
 
 impl Subject for AskedRow<'_> {
     fn value(&self, field: &str) -> Option<Value> {
-        let row = self.row;
+        let row: &Row = self.row;
         let text = |t: &str| Some(Value::Text(t.into()));
         let time = |ms: Option<i64>| ms.and_then(time_text).map(Value::Text);
         let own = match field {
@@ -297,21 +284,19 @@ impl Subject for AskedRow<'_> {
         if !self.row.extent.overlaps(region.extent()) {
             return Some(false);
         }
-        let footprint = self.footprint.get_or_init(|| footprint(self.row)).as_ref().ok()?;
-        Some(region.distance(footprint, 0.0).is_some())
+        match self.row.footprint() {
+            Ok(footprint) => Some(region.distance(footprint, 0.0).is_some()),
+            Err(error) => {
+                // The first of them is told.
+                let _ = self.damage.set(error);
+                None
+            }
+        }
     }
 }
 
-pub(super) fn damaged(row: &Row, reason: impl std::fmt::Display) -> StoreError {
-    StoreError::damaged(std::path::Path::new(&row.id), reason)
-}
-
-fn footprint(row: &Row) -> Result<Footprint, StoreError> {
-    read_footprint(&row.wkb).map_err(|e| damaged(row, e))
-}
-
 /// Whether the row lies in the shape; with its distance where that is asked for.
-fn is_in_shape(query: &Query, boxed: Option<&Region>, row: &Row) -> Result<Option<Option<f64>>, StoreError> {
+fn is_in_shape(query: &Query, boxed: &Boxed, row: &HeldRow) -> Result<Option<Option<f64>>, StoreError> {
     let Some(wanted) = box_of(&query.shape) else {
         return Ok(Some(None));
     };
@@ -319,20 +304,31 @@ fn is_in_shape(query: &Query, boxed: Option<&Region>, row: &Row) -> Result<Optio
         return Ok(None);
     }
     if let Shape::Within { region, distance_m } = &query.shape {
-        let distance = region.distance(&footprint(row)?, *distance_m);
+        let distance = region.distance(row.footprint()?, *distance_m);
         return Ok(distance.map(|d| (*distance_m > 0.0).then_some(d)));
     }
     let (low, high) = (wanted.min.truncate(), wanted.max.truncate());
     let holds_all = low.cmple(row.extent.min.truncate()).all() && high.cmpge(row.extent.max.truncate()).all();
-    let is_hit = match boxed {
-        Some(region) if !holds_all => region.distance(&footprint(row)?, 0.0).is_some(),
-        _ => true,
+    let is_hit = holds_all || {
+        let footprint = row.footprint()?;
+        let is_inside = |v: &DVec3| low.cmple(v.truncate()).all() && high.cmpge(v.truncate()).all();
+        footprint.vertices().any(is_inside)
+            || boxed.of(&query.shape).is_none_or(|region| region.distance(footprint, 0.0).is_some())
     };
     Ok(is_hit.then_some(None))
 }
 
-/// A box in plan as a region; `None` where it has no end.
-pub(super) fn region_of_box(shape: &Shape) -> Option<Region> {
+/// The box of a question as a region in plan, made when it is first wanted; none where it has no end.
+#[derive(Default)]
+pub(super) struct Boxed(OnceCell<Option<Region>>);
+
+impl Boxed {
+    fn of(&self, shape: &Shape) -> Option<&Region> {
+        self.0.get_or_init(|| region_of_box(shape)).as_ref()
+    }
+}
+
+fn region_of_box(shape: &Shape) -> Option<Region> {
     let Shape::Box { min, max } = shape else { return None };
     let limit = DVec2::splat(FARTHEST_M);
     let (low, high) = (min.truncate(), max.truncate());
@@ -344,8 +340,8 @@ pub(super) fn region_of_box(shape: &Shape) -> Option<Region> {
 }
 
 /// Exact distance to the row's footprint, with its z range when a height is given.
-fn distance(row: &Row, at: DVec2, z: Option<f64>) -> Result<f64, StoreError> {
-    let plan = footprint(row)?.distance_in_plan(at);
+fn distance(row: &HeldRow, at: DVec2, z: Option<f64>) -> Result<f64, StoreError> {
+    let plan = row.footprint()?.distance_in_plan(at);
     let up = z.map_or(0.0, |z| (row.extent.min.z - z).max(z - row.extent.max.z).max(0.0));
     Ok(plan.hypot(up))
 }
@@ -356,14 +352,15 @@ fn nearest(
     z: Option<f64>,
     radius_m: f64,
     limit: usize,
-) -> Result<std::vec::IntoIter<Found>, StoreError> {
+) -> Result<std::vec::IntoIter<Hit>, StoreError> {
     let (city, query) = (hits.city, hits.query);
-    let mut best: Vec<Found> = Vec::new();
+    let mut best: Vec<Hit> = Vec::new();
     if limit == 0 {
         return Ok(best.into_iter());
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
+        let layer: Arc<str> = layer.into();
         let mut candidates = index.nearest(at, z);
         let mut batch = limit.clamp(1, 1024);
         loop {
@@ -382,11 +379,11 @@ fn nearest(
             }
             for (part, mut rows) in rows {
                 rows.sort_unstable();
-                for row in RowReader::open_without_shape(index.path(part), Rows::These(&rows))? {
+                for row in HeldRows::open(index.path(part), Rows::These(&rows))? {
                     let row = row?;
                     let distance_m = distance(&row, at, z)?;
                     if distance_m <= radius_m {
-                        best.extend(accept(query, None, &layer, row, Some(distance_m))?);
+                        best.extend(accept(query, &hits.boxed, &layer, row, Some(distance_m))?);
                     }
                 }
             }
@@ -398,17 +395,17 @@ fn nearest(
     Ok(best.into_iter())
 }
 
-fn last_distance(best: &[Found]) -> f64 {
+fn last_distance(best: &[Hit]) -> f64 {
     best.last().and_then(|f| f.distance_m).unwrap_or(f64::INFINITY)
 }
 
-fn by_distance(a: &Found, b: &Found) -> std::cmp::Ordering {
-    let key = |f: &Found| f.distance_m.unwrap_or(f64::INFINITY);
-    key(a).total_cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
+fn by_distance(a: &Hit, b: &Hit) -> std::cmp::Ordering {
+    let key = |hit: &Hit| hit.distance_m.unwrap_or(f64::INFINITY);
+    key(a).total_cmp(&key(b)).then_with(|| a.row.id.cmp(&b.row.id))
 }
 
 /// Candidates are met in the order in which the ray enters their boxes, so that no shape is read behind the last hit that is wanted.
-fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Found>, StoreError> {
+fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Hit>, StoreError> {
     let (city, query) = (hits.city, hits.query);
     let mut found = Vec::new();
     let enough = hits.to_skip.saturating_add(hits.left);
@@ -417,6 +414,7 @@ fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Found>, St
     }
     for layer in std::mem::take(&mut hits.layers) {
         let index = city.index(&layer, with_ended(query))?;
+        let layer: Arc<str> = layer.into();
         let candidates = index.on_ray(ray.origin, ray.direction, ray.max_m)?;
         let (mut rest, mut batch) = (candidates.as_slice(), enough.clamp(8, 1024));
         loop {
@@ -443,21 +441,22 @@ fn on_ray(hits: &mut Hits<'_>, ray: Ray) -> Result<std::vec::IntoIter<Found>, St
 /// Of these rows of a file those that the ray meets.
 fn meet(
     query: &Query,
-    layer: &str,
+    layer: &Arc<str>,
     path: &Path,
     rows: &[u32],
     ray: &Ray,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Hit>,
 ) -> Result<(), StoreError> {
     // First who is wanted, by box and words; then their shapes alone, since one may be megabytes of a DEM.
     let (mut boxed, mut numbers) = (VecDeque::new(), Vec::new());
-    for (row, number) in RowReader::open_without_shape(path, Rows::These(rows))?.zip(rows) {
+    let nowhere = Boxed::default();
+    for (row, number) in HeldRows::open(path, Rows::These(rows))?.zip(rows) {
         let row = row?;
         let Some(distance_m) = ray.enter_box(&row.extent) else { continue };
         let kind = row.kind;
-        let Some(hit) = accept(query, None, layer, row, Some(distance_m))? else { continue };
+        let Some(hit) = accept(query, &nowhere, layer, row, Some(distance_m))? else { continue };
         if kind.is_in_tiles_only() || kind.has_parts() {
-            found.push(Found { exact: Some(false), ..hit });
+            found.push(Hit { exact: Some(false), ..hit });
         } else {
             boxed.push_back((kind, hit));
             numbers.push(*number);
@@ -471,11 +470,11 @@ fn meet(
         let Some((kind, hit)) = boxed.pop_front() else { return false };
         match read_shape(kind, shape) {
             Ok(shape) => {
-                if let Some(met) = ray.enter(&shape, &hit.extent) {
-                    found.push(Found { distance_m: Some(met.distance_m), exact: Some(met.is_exact), ..hit });
+                if let Some(met) = ray.enter(&shape, &hit.row.extent) {
+                    found.push(Hit { distance_m: Some(met.distance_m), exact: Some(met.is_exact), ..hit });
                 }
             }
-            Err(error) => outcome = Err(StoreError::damaged(Path::new(&hit.id), error)),
+            Err(error) => outcome = Err(hit.row.damaged(error)),
         }
         outcome.is_ok()
     })?;

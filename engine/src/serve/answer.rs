@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::BuildHasher,
     io::{self, Write},
     pin::Pin,
     sync::Arc,
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     model::{Class, Domain, Extent, ObjectId, Stage},
-    query::{self, Coordinates, Filter, Found, Query, Region, RegionError, Search, Shape},
+    query::{self, ArrowForm, ArrowWriter, Coordinates, Filter, Found, Query, Region, RegionError, Search, Shape},
     store::{City, StoreError},
 };
 
@@ -99,26 +100,6 @@ pub(super) async fn object(State(hall): State<Arc<Hall>>, Path(id): Path<String>
     .await
 }
 
-/// `GET /sensors`.
-pub(super) async fn sensors(State(hall): State<Arc<Hall>>) -> Result<Json<Value>, Refusal> {
-    in_turn(hall, |hall| {
-        let value = serde_json::to_value(hall.city()?.sensors()?);
-        value.map(Json).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
-    })
-    .await
-}
-
-/// `GET /sensors/{id}/latest`. Ids hold `/`, so the word `latest` is taken off the end here.
-pub(super) async fn latest(State(hall): State<Arc<Hall>>, Path(path): Path<String>) -> Result<Json<Value>, Refusal> {
-    let no = |what: &str| Refusal(StatusCode::NOT_FOUND, what.to_owned());
-    let id = path.strip_suffix("/latest").ok_or_else(|| no("ask for /sensors/{id}/latest"))?;
-    let live = hall.live.as_ref().ok_or_else(|| no("this server takes no readings"))?;
-    let now_ms = chrono::Utc::now().timestamp_millis();
-    let latest = live.latest_of(&ObjectId(id.into()), now_ms).ok_or_else(|| no("no such sensor"))?;
-    let value = serde_json::to_value(latest);
-    value.map(Json).map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
-}
-
 /// `GET /query`: hits as GeoJSON in longitude and latitude, sent while they are found. Parameters:
 /// `box=xmin,ymin,xmax,ymax` or six numbers, `bbox=` the same in degrees, `polygon=x,y,x,y,…`, `corridor=x,y,x,y,…` with
 /// `distance=`, `within=` WKT or a GeoJSON geometry with or without `distance=`, `near=x,y` or `x,y,z` with `radius=`, `ray=x,y,z,dx,dy,dz` with `radius=`, `where=`, `layers=`, `classes=`,
@@ -129,8 +110,7 @@ pub(super) async fn query(
     Parameters(parameters): Parameters<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let mut asked = Asked::read(&parameters)?;
-    let media_type = if asked.is_geojson { "application/geo+json" } else { "application/x-ndjson" };
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [(header::CONTENT_TYPE, asked.form.media()), (header::CACHE_CONTROL, "no-cache")];
     let version = asked.query.version;
     let city = match hall.city_now(version) {
         Some(city) => city,
@@ -184,15 +164,38 @@ pub(super) struct Asked {
     layers: Vec<String>,
     /// A box in degrees, which needs the city's frame to become a shape.
     bbox_deg: Option<[f64; 4]>,
-    is_geojson: bool,
+    form: Form,
     in_city_crs: bool,
+}
+
+/// What an answer is written as.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    GeoJson,
+    /// A hit in a line, without its geometry.
+    Lines,
+    /// A stream of Apache Arrow.
+    Arrow,
+}
+
+/// Of a stream of Apache Arrow (IANA).
+pub(super) const ARROW: &str = "application/vnd.apache.arrow.stream";
+
+impl Form {
+    fn media(self) -> &'static str {
+        match self {
+            Self::GeoJson => "application/geo+json",
+            Self::Lines => "application/x-ndjson",
+            Self::Arrow => ARROW,
+        }
+    }
 }
 
 /// Of the parameters those that say where; one of them may be given.
 const PLACES: [&str; 7] = ["box", "bbox", "polygon", "corridor", "within", "near", "ray"];
 
 impl Asked {
-    pub fn read(parameters: &HashMap<String, String>) -> Result<Self, Refusal> {
+    pub fn read(parameters: &HashMap<String, String, impl BuildHasher>) -> Result<Self, Refusal> {
         if let Some(sentence) = parameter::unknown(&parameter::QUERY, parameters) {
             return Err(bad(sentence));
         }
@@ -231,17 +234,19 @@ impl Asked {
             limit: Some(limit),
             until: None,
         };
-        let is_geojson = match given("f") {
-            None | Some("geojson") => true,
-            Some("json") => false,
-            Some(other) => return Err(bad(format!("f={other:.40} is neither geojson nor json"))),
+        let form = match given("f") {
+            None | Some("geojson") => Form::GeoJson,
+            Some("json") => Form::Lines,
+            Some("arrow") => Form::Arrow,
+            Some(other) => return Err(bad(format!("f={other:.40} is neither geojson, json nor arrow"))),
         };
         let in_city_crs = match given("crs") {
+            Some("wgs84") if form == Form::Arrow => return Err(bad("f=arrow comes in the city's system")),
             None | Some("wgs84") => false,
             Some("city") => true,
             Some(other) => return Err(bad(format!("crs={other:.40} is neither wgs84 nor city"))),
         };
-        Ok(Self { query, layers, bbox_deg, is_geojson, in_city_crs })
+        Ok(Self { query, layers, bbox_deg, form, in_city_crs })
     }
 
     /// Whether all layers that it names are there.
@@ -302,33 +307,51 @@ impl Asked {
     /// The answer that has no hits.
     fn nothing(&self, city: &City) -> Result<Vec<u8>, StoreError> {
         let mut out = Vec::new();
-        if self.is_geojson {
-            self.write(city, std::iter::empty(), &mut out)?;
+        match self.form {
+            Form::GeoJson => self.write_geojson(city, std::iter::empty(), &mut out)?,
+            Form::Lines => {}
+            Form::Arrow => self.arrow(city, &mut out)?.finish()?,
         }
         Ok(out)
     }
 
     /// Writes the hits.
     fn answer(&self, city: &City, out: &mut dyn Write) -> Result<(), StoreError> {
-        self.write(city, query::run(city, &self.query)?, out)
+        let mut hits = query::run(city, &self.query)?;
+        match self.form {
+            Form::GeoJson => self.write_geojson(city, hits, out),
+            Form::Lines => {
+                let mut line = Vec::new();
+                while let Some(hit) = hits.next_hit() {
+                    line.clear();
+                    hit?.write_json(&mut line)?;
+                    out.write_all(&line).map_err(|source| StoreError::Io { path: "answer".into(), source })?;
+                }
+                Ok(())
+            }
+            Form::Arrow => {
+                let mut table = self.arrow(city, out)?;
+                while let Some(hit) = hits.next_hit() {
+                    table.push(0, &hit?)?;
+                }
+                table.finish()
+            }
+        }
     }
 
-    fn write(
+    fn arrow<W: Write>(&self, city: &City, out: W) -> Result<ArrowWriter<W>, StoreError> {
+        ArrowWriter::new(out, ArrowForm { by_question: false, geometry: true }, &city.projjson())
+    }
+
+    fn write_geojson(
         &self,
         city: &City,
         hits: impl Iterator<Item = Result<Found, StoreError>>,
         out: &mut dyn Write,
     ) -> Result<(), StoreError> {
-        if self.is_geojson {
-            let frame = city.held_frame()?;
-            let coordinates = if self.in_city_crs { Coordinates::City } else { Coordinates::Geographic(&frame) };
-            query::write_geojson(out, hits, coordinates, city.crs())?;
-            return Ok(());
-        }
-        for found in hits {
-            query::write_json(out, &found?)?;
-        }
-        Ok(())
+        let frame = city.held_frame()?;
+        let coordinates = if self.in_city_crs { Coordinates::City } else { Coordinates::Geographic(&frame) };
+        query::write_geojson(out, hits, coordinates, city.crs()).map(drop)
     }
 }
 

@@ -94,7 +94,8 @@ pub(super) async fn run(
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(header_time).max_buf_size(MOST_HEAD_BYTES);
             builder.max_headers(MOST_HEADERS);
-            let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(connection), service));
+            let served = builder.serve_connection(TokioIo::new(connection), service).with_upgrades();
+            let mut served = std::pin::pin!(served);
             tokio::select! {
                 // How a connection ends is the other side's affair.
                 _ = served.as_mut() => {}

@@ -202,6 +202,12 @@ fn write(hall: &Hall) -> String {
         page.name(name, kind, about);
         page.value(name, &[], value);
     }
+    if let Some(feed) = &hall.live {
+        feed.measure(&mut |name, kind, about, values| {
+            page.name(name, kind, about);
+            values.iter().for_each(|(label, value)| page.value(name, label.as_slice(), *value));
+        });
+    }
     page.name("groundline_build_info", gauge, "Which Groundline this is.");
     page.value("groundline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     page.0

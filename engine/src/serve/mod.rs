@@ -17,6 +17,7 @@
 mod answer;
 mod definition;
 mod features;
+mod feed;
 mod file;
 mod gate;
 mod health;
@@ -62,12 +63,13 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-pub use self::options::{Options, Origin};
+pub use self::{
+    feed::Feed,
+    options::{Options, Origin},
+};
 use self::{gate::Gate, metrics::Metrics, packed::Tiles, route::ROUTES};
 
 use crate::{
-    live::{Latest, LiveState},
-    model::ObjectId,
     query::LayerFields,
     store::{BucketCity, City, StoreError, bucket},
 };
@@ -105,18 +107,6 @@ pub enum ServeError {
     /// The server stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(String),
-}
-
-/// Where latest readings come from.
-pub trait LatestValues: Send + Sync {
-    /// What is known of `sensor` at `now_ms` (milliseconds since 1970); `None` when there is no such sensor.
-    fn latest_of(&self, sensor: &ObjectId, now_ms: i64) -> Option<Latest>;
-}
-
-impl LatestValues for LiveState {
-    fn latest_of(&self, sensor: &ObjectId, now_ms: i64) -> Option<Latest> {
-        self.latest(self.index_of(sensor)?, now_ms)
-    }
 }
 
 /// A server that runs until it is stopped.
@@ -160,7 +150,7 @@ fn ended(result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<
 pub async fn serve(
     folder: &Path,
     listen: SocketAddr,
-    live: Option<Arc<dyn LatestValues>>,
+    live: Option<Feed>,
     options: Options,
 ) -> Result<Server, ServeError> {
     let (opened, of_hall) = (folder.to_path_buf(), options.clone());
@@ -178,7 +168,7 @@ pub async fn serve(
 }
 
 /// The city's routes, for a server that has others too.
-pub fn routes(folder: &Path, live: Option<Arc<dyn LatestValues>>, options: Options) -> Result<Router, StoreError> {
+pub fn routes(folder: &Path, live: Option<Feed>, options: Options) -> Result<Router, StoreError> {
     let hall = Arc::new(Hall::open(folder, live, options)?);
     watch::begin(&hall);
     Ok(router(hall))
@@ -211,7 +201,7 @@ fn router(hall: Arc<Hall>) -> Router {
 fn packing() -> CompressionLayer<impl Predicate> {
     let is_text = |status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
         let media = headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
-        status == StatusCode::OK && (media.starts_with("text/") || media.contains("json"))
+        status == StatusCode::OK && (media.starts_with("text/") && media != feed::SSE || media.contains("json"))
     };
     CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
@@ -259,12 +249,27 @@ fn cors(origins: &[Origin]) -> Option<CorsLayer> {
     }
 }
 
+/// Whether a page of another origin asks for what changes something, or for what browsers let every page read. Programs name no origin.
+fn may_act(headers: &HeaderMap, options: &Options) -> Result<(), Refusal> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let named = |one: &Origin| match one {
+        Origin::Any => true,
+        Origin::One(known) => known == origin,
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    if options.cors.iter().any(named) || (own.is_some() && own == host) {
+        return Ok(());
+    }
+    Err(Refusal(StatusCode::FORBIDDEN, "pages of this origin may not; --cors of `groundline serve` lets them".into()))
+}
+
 /// What the handlers share.
 struct Hall {
     folder: PathBuf,
     /// Where the folder is the copy of a bucket's city.
     bucket: Option<Arc<BucketCity>>,
-    live: Option<Arc<dyn LatestValues>>,
+    live: Option<Feed>,
     /// The open city, and what `city.json` looked like when it was opened.
     city: Mutex<(Arc<City>, Stamp)>,
     /// Earlier versions that were asked for, the last one last.
@@ -283,9 +288,16 @@ struct Hall {
 type Stamp = Option<(SystemTime, u64)>;
 
 impl Hall {
-    fn open(folder: &Path, live: Option<Arc<dyn LatestValues>>, options: Options) -> Result<Self, StoreError> {
+    fn open(folder: &Path, live: Option<Feed>, options: Options) -> Result<Self, StoreError> {
         let stamp = stamp(folder);
-        let city = Arc::new(City::open(folder)?);
+        let (city, away) = City::open_or_recall(folder)?;
+        if let Some(error) = away {
+            tracing::warn!(
+                "version {} from the copy on this machine, until the bucket answers: {error}",
+                city.version()
+            );
+        }
+        let city = Arc::new(city);
         Ok(Self {
             folder: city.folder().to_path_buf(),
             bucket: bucket(city.folder()),

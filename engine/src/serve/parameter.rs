@@ -1,6 +1,6 @@
 //! What questions may say, in one table for those who read them and for the definition of the service.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher};
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,29 @@ pub(super) static QUERY: [Parameter; 21] = [
     of("limit", Kind::Whole { least: 0, most: Some(MOST_HITS), usual: Some(USUAL_HITS) }, "most hits"),
     of("offset", Kind::Whole { least: 0, most: None, usual: Some(0) }, "hits to pass over"),
     of("crs", Kind::Word(&["wgs84", "city"]), "system of the answer"),
-    of("f", Kind::Word(&["geojson", "json"]), "form of the answer; json is one hit in a line without its geometry"),
+    of(
+        "f",
+        Kind::Word(&["geojson", "json", "arrow"]),
+        "form of the answer; json is one hit in a line without its geometry, arrow a table in the city's system (Apache Arrow, GeoArrow)",
+    ),
+];
+
+/// Of `/live`.
+pub(super) static LIVE: [Parameter; 10] = [
+    of("box", numbers(4, 6), "sensors in xmin,ymin,xmax,ymax of the city's system"),
+    of("bbox", numbers(4, 4), "sensors in west,south,east,north in degrees"),
+    of("polygon", Kind::Numbers { least: 6, most: None }, "sensors in x,y,x,y,… of the city's system"),
+    of("within", Kind::Text, "sensors in WKT or a GeoJSON geometry"),
+    of("layers", Kind::Words, "sensors of these layers, or that watch objects of them"),
+    of("classes", Kind::Words, "sensors that watch objects of these classes"),
+    of("once", Kind::Word(&["false", "true"]), "true ends the answer after the state and the alarms"),
+    of("properties", Kind::Words, "sensors of these observed properties, such as pressure"),
+    of("sensors", Kind::Words, "these sensors"),
+    of(
+        "every",
+        Kind::Whole { least: 20, most: Some(60_000), usual: Some(250) },
+        "milliseconds for which changes are gathered",
+    ),
 ];
 
 /// Of the items of a collection.
@@ -100,7 +122,7 @@ pub(super) static ITEM: [Parameter; 2] = [
 ];
 
 /// The sentence about a parameter that is not in the table, when there is one.
-pub(super) fn unknown(table: &[Parameter], given: &HashMap<String, String>) -> Option<String> {
+pub(super) fn unknown(table: &[Parameter], given: &HashMap<String, String, impl BuildHasher>) -> Option<String> {
     let foreign = given.keys().find(|name| !table.iter().any(|known| known.name == name.as_str()))?;
     let names: Vec<&str> = table.iter().map(|parameter| parameter.name).collect();
     Some(format!("{foreign:.60?} is not one of {}", names.join(", ")))

@@ -66,3 +66,80 @@ async fn many_questions_are_answered_in_their_order_and_each_as_if_asked_alone()
     assert_eq!(post(at, "/layers", "{}").await.status, 405);
     server.stop().await.unwrap();
 }
+
+/// The rows of an Arrow answer, each as its columns by name.
+fn rows(body: &[u8]) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    use arrow_array::{Array, cast::AsArray, types};
+    use serde_json::{Value, json};
+    let mut rows = Vec::new();
+    for batch in arrow_ipc::reader::StreamReader::try_new(body, None).unwrap() {
+        let batch = batch.unwrap();
+        for row in 0..batch.num_rows() {
+            let value = |column: &dyn Array| -> Value {
+                if column.is_null(row) {
+                    return Value::Null;
+                }
+                match column.data_type() {
+                    arrow_schema::DataType::Utf8 => json!(column.as_string::<i32>().value(row)),
+                    arrow_schema::DataType::UInt32 => json!(column.as_primitive::<types::UInt32Type>().value(row)),
+                    arrow_schema::DataType::Float64 => json!(column.as_primitive::<types::Float64Type>().value(row)),
+                    arrow_schema::DataType::Boolean => json!(column.as_boolean().value(row)),
+                    arrow_schema::DataType::Binary => json!(column.as_binary::<i32>().value(row).len()),
+                    other => json!(other.to_string()),
+                }
+            };
+            let schema = batch.schema();
+            let names = schema.fields().iter().map(|field| field.name().clone());
+            rows.push(names.zip(batch.columns().iter().map(|column| value(column))).collect());
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_table_says_the_same_as_the_lines() {
+    let (_dir, _city, server) = start().await;
+    let at = server.address();
+    let questions = "{\"box\":[500000,3999990,500245,4000020],\"limit\":5}\n{\"nearest\":1}\n{\"near\":[500300,4000005],\"limit\":3}\n";
+    let lines = post(at, "/query", questions).await;
+    let table = post(at, "/query?f=arrow", questions).await;
+    assert_eq!(table.header("content-type").as_deref(), Some("application/vnd.apache.arrow.stream"));
+    let mut found = rows(&table.body).into_iter();
+    for line in String::from_utf8(lines.body).unwrap().lines() {
+        let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+        let Some(hits) = answer["hits"].as_array() else {
+            let row = found.next().unwrap();
+            assert_eq!((&row["question"], &row["error"]), (&answer["question"], &answer["error"]));
+            assert!(row["id"].is_null() && row["x_min"].is_null());
+            continue;
+        };
+        assert!(!hits.is_empty());
+        for hit in hits {
+            let row = found.next().unwrap();
+            assert_eq!(row["question"], answer["question"]);
+            for member in ["id", "layer", "class", "stage", "domain", "name", "parent", "distance_m"] {
+                assert_eq!(row[member], hit[member], "{member}");
+            }
+            assert_eq!((&row["x_min"], &row["z_max"]), (&hit["extent"]["min"][0], &hit["extent"]["max"][2]));
+            let attributes: serde_json::Value = serde_json::from_str(row["attributes"].as_str().unwrap()).unwrap();
+            assert_eq!(attributes, hit["attributes"]);
+        }
+    }
+    assert!(found.next().is_none());
+
+    // One question, with shapes and the system that they are in.
+    let alone = get(at, "/query?box=500000,3999990,500245,4000020&limit=5&f=arrow", "").await;
+    let reader = arrow_ipc::reader::StreamReader::try_new(&alone.body[..], None).unwrap();
+    let shape = reader.schema().field_with_name("geometry").unwrap().clone();
+    assert_eq!(shape.metadata()["ARROW:extension:name"], "geoarrow.wkb");
+    assert!(shape.metadata()["ARROW:extension:metadata"].contains("\"code\":4549"), "{:?}", shape.metadata());
+    let of_one = rows(&alone.body);
+    assert_eq!(of_one.len(), 5);
+    assert!(of_one.iter().all(|row| row["geometry"].as_u64().unwrap() > 20 && !row.contains_key("question")));
+    let nothing = get(at, "/query?bbox=1,1,2,2&f=arrow", "").await;
+    assert_eq!((nothing.status, rows(&nothing.body).len()), (200, 0));
+    assert_eq!(get(at, "/query?f=arrow&crs=wgs84", "").await.status, 400);
+    assert_eq!(post(at, "/query?f=csv", "{}").await.status, 400);
+    assert_eq!(post(at, "/query?limit=3", "{}").await.status, 400);
+    server.stop().await.unwrap();
+}

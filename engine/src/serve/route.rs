@@ -8,8 +8,8 @@ use axum::{
 };
 
 use super::{
-    Hall, answer, definition, features, file, health, metrics, packed, page,
-    parameter::{ITEM, ITEMS, Parameter, QUERY},
+    Hall, answer, definition, features, feed, file, health, metrics, packed, page,
+    parameter::{ITEM, ITEMS, LIVE, Parameter, QUERY},
     questions, root,
 };
 
@@ -41,7 +41,7 @@ const fn plain(
     Route { path, tail: "", about, media, parameters: &[], post: None, handler }
 }
 
-pub(super) static ROUTES: [Route; 25] = [
+pub(super) static ROUTES: [Route; 29] = [
     plain("/", "a page for people", &["text/html"], || get(page::page)),
     plain("/health", "whether the server lives", &[JSON], || get(health::health)),
     plain("/ready", "whether the city can be read; 503 and why where not", &[JSON], || get(health::ready)),
@@ -63,16 +63,48 @@ pub(super) static ROUTES: [Route; 25] = [
     Route {
         parameters: &QUERY,
         post: Some(questions::ABOUT),
-        ..plain("/query", "objects by place, name and condition", &[GEOJSON, NDJSON], || {
+        ..plain("/query", "objects by place, name and condition", &[GEOJSON, NDJSON, answer::ARROW], || {
             get(answer::query)
                 .post(questions::questions)
                 .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(questions::MOST_BYTES))
         })
     },
-    plain("/sensors", "the sensors", &[JSON], || get(answer::sensors)),
+    plain("/sensors", "the sensors", &[JSON], || get(feed::sensors)),
     Route {
         tail: "/latest",
-        ..plain("/sensors/{*id}", "the latest reading of a sensor", &[JSON], || get(answer::latest))
+        ..plain(
+            "/sensors/{*id}",
+            "the latest reading of a sensor; with recent in place of latest its last ones",
+            &[JSON],
+            || get(feed::sensor),
+        )
+    },
+    Route {
+        post: Some(feed::READINGS),
+        ..plain("/readings", "what came in since the server was started, and what gave trouble", &[JSON], || {
+            get(feed::counts)
+                .post(feed::push)
+                .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(questions::MOST_BYTES))
+        })
+    },
+    Route {
+        post: Some("a message as the device sends it to this topic over MQTT"),
+        ..plain("/readings/{*topic}", "as /readings", &[JSON], || get(feed::counts).post(feed::message))
+    },
+    Route {
+        parameters: &LIVE,
+        ..plain(
+            "/live",
+            "the state of the sensors in scope, then what changes, as events: state, changes, alarms, pulse; the same over a WebSocket",
+            &[feed::SSE],
+            || get(feed::live),
+        )
+    },
+    Route {
+        post: Some(feed::ALARMS),
+        ..plain("/alarms", "the alarms that are not normal, the most urgent first", &[JSON], || {
+            get(feed::alarms).post(feed::act)
+        })
     },
     plain("/ogc", "landing page of OGC API – Features", &[JSON], || get(features::landing)),
     plain("/ogc/api", "the definition of what lies below /ogc", &[definition::MEDIA], || get(definition::of_features)),

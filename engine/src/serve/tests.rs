@@ -1,6 +1,6 @@
 //! A server asked over a socket.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use glam::DVec3;
 use tokio::{
@@ -19,7 +19,7 @@ use crate::{
     store::{City, SourceRef},
 };
 
-fn city(folder: &std::path::Path) -> City {
+pub(super) fn city(folder: &std::path::Path) -> City {
     let city = City::create(folder, "港湾 <b>", &Crs::from_epsg(4549).unwrap(), None).unwrap();
     let mut draft = city.begin().unwrap();
     draft
@@ -107,10 +107,12 @@ pub(super) async fn start_with(options: Options) -> (tempfile::TempDir, City, Se
     let dir = tempfile::tempdir().unwrap();
     let city = city(&dir.path().join("x.city"));
     std::fs::write(dir.path().join("secret"), "secret").unwrap();
-    let live = Arc::new(LiveState::new(city.sensors().unwrap()));
+    let live = LiveState::new(city.sensors().unwrap());
     let now = chrono::Utc::now().timestamp_millis();
     live.apply(Reading { sensor: 0, time_ms: now, value: 1.25 }, now);
-    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), Some(live), options).await.unwrap();
+    let server = serve(city.folder(), SocketAddr::from(([127, 0, 0, 1], 0)), Some(super::Feed::new(live)), options)
+        .await
+        .unwrap();
     (dir, city, server)
 }
 

@@ -164,6 +164,18 @@ impl City {
         Ok(Self::new(folder, head, manifest))
     }
 
+    /// As [`City::open`]; where the bucket does not answer, the version whose copy is on this machine, with the reason why it is that one.
+    pub fn open_or_recall(folder: &Path) -> Result<(Self, Option<StoreError>), StoreError> {
+        match Self::open(folder) {
+            Ok(city) => Ok((city, None)),
+            Err(error @ StoreError::Bucket { .. }) => match place::recall(folder) {
+                Some(copy) => Ok((Self::open(&copy)?, Some(error))),
+                None => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens an earlier version, to be read.
     pub fn open_version(folder: &Path, version: u64) -> Result<Self, StoreError> {
         let folder = &place::settle(folder)?;
@@ -411,6 +423,17 @@ impl City {
             sound.insert(part.to_path_buf());
         }
         Ok(())
+    }
+
+    /// The Groundline server that shows it, `http://host:port`, where it is read from one.
+    pub fn server(&self) -> Option<String> {
+        let bucket = place::bucket(&self.folder)?;
+        bucket.url().starts_with("http").then(|| bucket.url().trim_end_matches('/').to_owned())
+    }
+
+    /// Its coordinate system as PROJJSON; null where that cannot be written.
+    pub fn projjson(&self) -> serde_json::Value {
+        super::projjson::projjson(self.crs())
     }
 
     /// What its objects are called.

@@ -13,7 +13,7 @@ use super::{
     manifest::{self, FileRecord, LayerRecord},
     path::join_inside,
     place,
-    read::{RowReader, Rows},
+    read::{HeldRows, RowReader, Rows},
 };
 use crate::model::Changes;
 
@@ -147,10 +147,11 @@ fn first(paths: &[PathBuf], mut wanted: Vec<(Change, usize, u32)>, limit: usize)
     let mut found: BTreeMap<String, Changed> = BTreeMap::new();
     for of_file in wanted.chunk_by(|a, b| a.1 == b.1) {
         let rows: Vec<u32> = of_file.iter().map(|(_, _, row)| *row).collect();
-        let reader = RowReader::open_without_shape(&paths[of_file[0].1], Rows::These(&rows))?;
+        let reader = HeldRows::open(&paths[of_file[0].1], Rows::These(&rows))?;
         for (row, (change, ..)) in reader.zip(of_file) {
             let row = row?;
-            let changed = Changed { id: row.id, change: *change, class: row.class.word(), name: row.name };
+            let changed =
+                Changed { id: row.id.clone(), change: *change, class: row.class.word(), name: row.name.clone() };
             found.insert(changed.id.clone(), changed);
             if found.len() > limit {
                 found.pop_last();

@@ -101,6 +101,13 @@ pub(crate) fn settle(city: &Path) -> Result<PathBuf, StoreError> {
     Ok(bucket.folder().to_path_buf())
 }
 
+/// The copy folder of a bucket that was asked and did not answer, where it holds a version.
+pub(super) fn recall(city: &Path) -> Option<PathBuf> {
+    let url = url_of(city)?;
+    let bucket = find(|bucket| bucket.url() == url)?;
+    bucket.recall().then(|| bucket.folder().to_path_buf())
+}
+
 /// The folder of the city at `city` on this machine; nobody is asked.
 pub(crate) fn local(city: &Path) -> PathBuf {
     match url_of(city) {

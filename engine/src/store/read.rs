@@ -1,6 +1,9 @@
 //! Rows read back from a layer's GeoParquet file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arrow_array::{
     Array, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
@@ -11,7 +14,7 @@ use parquet::arrow::{
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
 };
 
-use super::{StoreError, footers, objects, row::Row, row_file::SomeRows, shape::Kind, sums::Checked};
+use super::{HeldRow, StoreError, footers, objects, row::Row, row_file::SomeRows, shape::Kind, sums::Checked};
 use crate::model::{Class, Domain, Extent, Stage};
 
 /// Bytes of rows that are unpacked at a time, as far as they are about equally large.
@@ -25,38 +28,18 @@ pub(crate) enum Rows<'a> {
     These(&'a [u32]),
 }
 
-/// Reads rows in the order of the file.
+/// Reads rows without their `shape`, which may be megabytes of a DEM, in the order of the file.
 #[derive(Debug)]
-pub(crate) enum RowReader {
+pub(crate) enum HeldRows {
     /// Batch by batch.
-    Parquet(Batches),
+    Parquet(RowReader),
     /// A few, from the file beside it.
     Some(SomeRows),
 }
 
-#[derive(Debug)]
-pub(crate) struct Batches {
-    path: PathBuf,
-    reader: ParquetRecordBatchReader,
-    batch: Option<RecordBatch>,
-    next: usize,
-    is_broken: bool,
-}
-
-impl Batches {
-    fn new(path: &Path, reader: ParquetRecordBatchReader) -> Self {
-        Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false }
-    }
-}
-
-impl RowReader {
+impl HeldRows {
     /// Opens a layer's file.
     pub(crate) fn open(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
-        Ok(Self::Parquet(Batches::new(path, open(path, &rows, None)?)))
-    }
-
-    /// Opens a layer's file for rows without their `shape`, which may be megabytes of a DEM.
-    pub(crate) fn open_without_shape(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
         if let Rows::These(wanted) = rows
             && let Some(rows) = SomeRows::open(path, wanted)?
         {
@@ -64,7 +47,39 @@ impl RowReader {
         }
         let schema = objects::schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).filter(|n| *n != "shape").collect();
-        Ok(Self::Parquet(Batches::new(path, open(path, &rows, Some(&names))?)))
+        Ok(Self::Parquet(RowReader::new(path, open(path, &rows, Some(&names))?)))
+    }
+}
+
+impl Iterator for HeldRows {
+    type Item = Result<Arc<HeldRow>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Parquet(rows) => Some(rows.next()?.map(|row| Arc::new(row.into()))),
+            Self::Some(rows) => rows.next(),
+        }
+    }
+}
+
+/// Reads rows in the order of the file, batch by batch.
+#[derive(Debug)]
+pub(crate) struct RowReader {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    batch: Option<RecordBatch>,
+    next: usize,
+    is_broken: bool,
+}
+
+impl RowReader {
+    /// Opens a layer's file.
+    pub(crate) fn open(path: &Path, rows: Rows<'_>) -> Result<Self, StoreError> {
+        Ok(Self::new(path, open(path, &rows, None)?))
+    }
+
+    fn new(path: &Path, reader: ParquetRecordBatchReader) -> Self {
+        Self { path: path.to_path_buf(), reader, batch: None, next: 0, is_broken: false }
     }
 }
 
@@ -135,17 +150,6 @@ fn open_unguarded(
 }
 
 impl Iterator for RowReader {
-    type Item = Result<Row, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Parquet(batches) => batches.next(),
-            Self::Some(rows) => rows.next(),
-        }
-    }
-}
-
-impl Iterator for Batches {
     type Item = Result<Row, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {

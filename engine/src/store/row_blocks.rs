@@ -1,22 +1,26 @@
-//! Blocks of rows that were unpacked lately: who asks for the same places again, as a map that is moved does, need not unpack them again.
+//! Blocks of rows that were unpacked lately, and the rows of them that were asked for: who asks for the same places again, as a map that is
+//! moved does, need not unpack and take them apart again.
 //!
 //! Held in two halves. What is used moves to the young half; when that is full it becomes the old one, and what was in the old one and was not
 //! used meanwhile is forgotten.
 
 use std::{
     borrow::Borrow,
-    collections::HashMap,
     fs::Metadata,
     hash::Hash,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, LazyLock, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-/// Bytes of blocks, and of the lists of where they stand, that are held at most.
+use rustc_hash::FxHashMap;
+
+use super::{Broken, HeldRow, Row};
+
+/// Bytes of blocks with their rows, and of the lists of where they stand, that are held at most.
 const MOST_BYTES: usize = 512 << 20;
 const MOST_LIST_BYTES: usize = 16 << 20;
 
@@ -58,25 +62,70 @@ impl List {
 }
 
 /// An unpacked block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Block {
-    pub plain: Vec<u8>,
-    /// Begin and end of each row.
-    pub places: Vec<(u32, u32)>,
+    plain: Vec<u8>,
+    rows: Vec<BlockRow>,
+    /// Bytes of the rows that were asked for.
+    row_bytes: AtomicUsize,
 }
+
+#[derive(Debug)]
+struct BlockRow {
+    /// Begin and end in the block.
+    place: (u32, u32),
+    /// Taken apart when it is first asked for.
+    held: OnceLock<Arc<HeldRow>>,
+}
+
+impl Block {
+    /// The block with these bytes: length and bytes of each row. It is no longer than a `u32` counts.
+    pub fn new(plain: Vec<u8>) -> Self {
+        let mut rows = Vec::with_capacity(plain.len().min(ROWS_AT_FIRST));
+        let mut at = 0;
+        while let Some(length) = plain.get(at..at + 4) {
+            let from = at + 4;
+            at = from + u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
+            // What ends behind the block is no row.
+            rows.push(BlockRow { place: (from as u32, u32::try_from(at).unwrap_or(u32::MAX)), held: OnceLock::new() });
+        }
+        Self { plain, rows, row_bytes: AtomicUsize::new(0) }
+    }
+
+    /// A row of it, and whether it was not asked for before.
+    pub fn row(&self, number: usize) -> Result<(Arc<HeldRow>, bool), Broken> {
+        const MISSING: Broken = Broken("a row is missing");
+        let row = self.rows.get(number).ok_or(MISSING)?;
+        if let Some(held) = row.held.get() {
+            return Ok((held.clone(), false));
+        }
+        let bytes = self.plain.get(row.place.0 as usize..row.place.1 as usize).ok_or(MISSING)?;
+        let read = Arc::new(HeldRow::from(Row::decode(bytes)?));
+        self.row_bytes.fetch_add(read.bytes(), Ordering::Relaxed);
+        Ok((row.held.get_or_init(|| read).clone(), true))
+    }
+
+    fn bytes(&self) -> usize {
+        let own = self.plain.capacity() + self.rows.capacity() * size_of::<BlockRow>() + size_of::<Self>();
+        own + self.row_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Rows that room is made for before any was seen.
+const ROWS_AT_FIRST: usize = 32;
 
 /// What was used lately, within a number of bytes.
 #[derive(Debug)]
 struct Lately<K, V> {
-    young: HashMap<K, (Arc<V>, usize)>,
-    old: HashMap<K, (Arc<V>, usize)>,
+    young: FxHashMap<K, (Arc<V>, usize)>,
+    old: FxHashMap<K, (Arc<V>, usize)>,
     young_bytes: usize,
     most_bytes: usize,
 }
 
 impl<K: Hash + Eq, V> Lately<K, V> {
     fn new(most_bytes: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, most_bytes }
+        Self { young: FxHashMap::default(), old: FxHashMap::default(), young_bytes: 0, most_bytes }
     }
 
     fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<Arc<V>>
@@ -124,9 +173,9 @@ pub(super) fn block(list: &List, number: u32) -> Option<Arc<Block>> {
     BLOCKS.lock().unwrap_or_else(PoisonError::into_inner).get(&(list.number, number))
 }
 
+/// Keeps a block, or takes note that it has grown.
 pub(super) fn keep_block(list: &List, number: u32, block: &Arc<Block>) {
-    let bytes = block.plain.capacity() + block.places.capacity() * size_of::<(u32, u32)>() + size_of::<Block>();
-    BLOCKS.lock().unwrap_or_else(PoisonError::into_inner).put((list.number, number), block.clone(), bytes);
+    BLOCKS.lock().unwrap_or_else(PoisonError::into_inner).put((list.number, number), block.clone(), block.bytes());
 }
 
 #[cfg(test)]

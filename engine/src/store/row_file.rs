@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use zstd::bulk::Decompressor;
 
 use super::{
-    StoreError, place,
+    HeldRow, StoreError, place,
     row::Row,
     row_blocks::{self, Block, List, Stamp},
 };
@@ -85,6 +85,14 @@ pub(crate) struct SomeRows {
     wanted: std::vec::IntoIter<u32>,
     /// The block that was come to last.
     block: Option<(usize, Arc<Block>)>,
+    /// Whether rows of it were taken apart.
+    has_grown: bool,
+}
+
+impl Drop for SomeRows {
+    fn drop(&mut self) {
+        self.leave_block();
+    }
 }
 
 impl SomeRows {
@@ -96,8 +104,14 @@ impl SomeRows {
             return Ok(None);
         }
         let path = beside(part);
-        let of_rows =
-            |file, list| Self { path: path.clone(), file, list, wanted: Vec::from(wanted).into_iter(), block: None };
+        let of_rows = |file, list| Self {
+            path: path.clone(),
+            file,
+            list,
+            wanted: Vec::from(wanted).into_iter(),
+            block: None,
+            has_grown: false,
+        };
         if let Some(stamp) = place::stamp(&path)
             && let Some(list) = row_blocks::list(&path, &stamp)
         {
@@ -122,19 +136,25 @@ impl SomeRows {
         Ok(Some(of_rows(Some(file), list)))
     }
 
-    fn row(&mut self, number: u32) -> Result<Row, StoreError> {
-        let (block, within) = (number as usize / BLOCK_ROWS, number as usize % BLOCK_ROWS);
-        let held = self.block.take().filter(|(of, _)| *of == block);
-        let (_, held) = match held {
-            Some(held) => self.block.insert(held),
-            None => {
-                let read = self.block_at(block)?;
-                self.block.insert((block, read))
-            }
-        };
-        let bytes = held.places.get(within).and_then(|(from, to)| held.plain.get(*from as usize..*to as usize));
-        let Some(bytes) = bytes else { return Err(self.bad("a row is missing")) };
-        Row::decode(bytes).map_err(|error| self.bad(error))
+    fn row(&mut self, number: u32) -> Result<Arc<HeldRow>, StoreError> {
+        let (number, within) = (number as usize / BLOCK_ROWS, number as usize % BLOCK_ROWS);
+        if self.block.as_ref().is_none_or(|(of, _)| *of != number) {
+            self.leave_block();
+            self.block = Some((number, self.block_at(number)?));
+        }
+        let Some((_, block)) = &self.block else { return Err(self.bad("a row is missing")) };
+        let (row, is_new) = block.row(within).map_err(|error| self.bad(error))?;
+        self.has_grown |= is_new;
+        Ok(row)
+    }
+
+    /// What was made of its rows counts from now on.
+    fn leave_block(&mut self) {
+        if let Some((number, block)) = self.block.take()
+            && std::mem::take(&mut self.has_grown)
+        {
+            row_blocks::keep_block(&self.list, number as u32, &block);
+        }
     }
 
     fn block_at(&mut self, number: usize) -> Result<Arc<Block>, StoreError> {
@@ -168,16 +188,7 @@ impl SomeRows {
         if bound > MOST_BLOCK_BYTES {
             return Err(self.bad("a block that is too large"));
         }
-        let plain = unpacked(packed, bound).map_err(|error| self.bad(error))?;
-        let mut places = Vec::with_capacity(BLOCK_ROWS);
-        let mut at = 0;
-        while let Some(length) = plain.get(at..at + 4) {
-            let from = at + 4;
-            at = from + u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
-            // A block is no longer than `MOST_BLOCK_BYTES`; what ends behind it is no row.
-            places.push((from as u32, u32::try_from(at).unwrap_or(u32::MAX)));
-        }
-        Ok(Block { plain, places })
+        unpacked(packed, bound).map(Block::new).map_err(|error| self.bad(error))
     }
 
     fn bad(&self, reason: impl std::fmt::Display) -> StoreError {
@@ -197,7 +208,7 @@ fn unpacked(packed: &[u8], bound: usize) -> std::io::Result<Vec<u8>> {
 }
 
 impl Iterator for SomeRows {
-    type Item = Result<Row, StoreError>;
+    type Item = Result<Arc<HeldRow>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let number = self.wanted.next()?;
@@ -218,7 +229,7 @@ mod tests {
         model::{Attribute, CityObject, Class, Geometry, ObjectId, Point, Value, Vertical},
         store::{
             objects::ObjectsWriter,
-            read::{RowReader, Rows},
+            read::{HeldRows, Rows},
         },
     };
 
@@ -247,7 +258,7 @@ mod tests {
         rows.iter().for_each(|row| writer.push(row).unwrap());
         writer.finish().unwrap();
         let read = |wanted: &[u32]| -> Vec<Row> {
-            RowReader::open_without_shape(&path, Rows::These(wanted)).unwrap().map(Result::unwrap).collect()
+            HeldRows::open(&path, Rows::These(wanted)).unwrap().map(|row| Row::clone(&row.unwrap())).collect()
         };
         for wanted in [&[][..], &[0], &[31, 32, 33, 400], &[499], &(0..500).collect::<Vec<_>>()] {
             assert!(SomeRows::open(&path, wanted).unwrap().is_none());
@@ -265,7 +276,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         let (first, second) = (rows(40), rows(40).into_iter().rev().collect::<Vec<_>>());
-        let read = || SomeRows::open(&path, &[0, 39]).unwrap().unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        let read = || -> Vec<Row> {
+            let rows = SomeRows::open(&path, &[0, 39]).unwrap().unwrap();
+            rows.map(|row| Row::clone(&row.unwrap())).collect()
+        };
         write(&beside(&path), &first).unwrap();
         assert_eq!(read(), read());
         assert_eq!(read()[0].id, "树/0");
@@ -288,7 +302,8 @@ mod tests {
         let whole = std::fs::read(beside(&path)).unwrap();
         let read = |bytes: &[u8]| -> Result<Vec<Row>, StoreError> {
             std::fs::write(beside(&path), bytes).unwrap();
-            SomeRows::open(&path, &(0..70).collect::<Vec<_>>())?.unwrap().collect()
+            let rows = SomeRows::open(&path, &(0..70).collect::<Vec<_>>())?.unwrap();
+            rows.map(|row| Ok(Row::clone(&*row?))).collect()
         };
         let right: Vec<Row> = read(&whole).unwrap();
         assert_eq!(right.len(), 70);

@@ -138,6 +138,11 @@ pub(crate) struct Footprint {
 }
 
 impl Footprint {
+    /// All its vertices.
+    pub(crate) fn vertices(&self) -> impl Iterator<Item = &DVec3> {
+        self.points.iter().chain(self.lines.iter().flatten()).chain(self.polygons.iter().flatten().flatten())
+    }
+
     /// The largest z-free distance from `place` to it, 0 inside polygons; infinite when it is empty.
     pub(crate) fn distance_in_plan(&self, place: DVec2) -> f64 {
         let mut best = f64::INFINITY;

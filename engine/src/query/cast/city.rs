@@ -5,8 +5,8 @@ use std::{collections::VecDeque, path::Path, sync::Arc};
 use super::{CastError, Caster, CasterBuilder, Fit, Hit};
 use crate::{
     model::{Class, Extent, Geometry},
-    query::{Query, Region, Shape, run},
-    store::{City, Kind, RowReader, Rows, StoreError, read_shape, read_shapes},
+    query::{Query, Shape, run},
+    store::{City, HeldRows, Kind, Rows, StoreError, read_shape, read_shapes},
 };
 
 /// What a hit on a city is a hit on.
@@ -45,7 +45,7 @@ impl CityCaster {
         }
         let mut reader = Reader {
             query,
-            boxed: run::region_of_box(&query.shape),
+            boxed: run::Boxed::default(),
             clip: run::box_of(&query.shape),
             builder: CasterBuilder::with_limit(limit),
             targets: Vec::new(),
@@ -85,7 +85,7 @@ impl CityCaster {
 /// Reads rows into a builder.
 struct Reader<'a> {
     query: &'a Query,
-    boxed: Option<Region>,
+    boxed: run::Boxed,
     clip: Option<Extent>,
     builder: CasterBuilder,
     targets: Vec<Target>,
@@ -97,21 +97,22 @@ impl Reader<'_> {
     fn read_file(&mut self, layer: &Arc<str>, path: &Path, rows: Option<Vec<u32>>) -> Result<(), CastError> {
         let wanted = rows.as_deref().map_or(Rows::All, Rows::These);
         let (mut numbers, mut with_shape) = (Vec::new(), VecDeque::new());
-        for (at, row) in RowReader::open_without_shape(path, wanted)?.enumerate() {
+        for (at, row) in HeldRows::open(path, wanted)?.enumerate() {
             let row = row?;
             let kind = row.kind;
-            let Some(found) = run::accept(self.query, self.boxed.as_ref(), layer, row, None)? else { continue };
+            let Some(hit) = run::accept(self.query, &self.boxed, layer, row, None)? else { continue };
+            let row = &hit.row;
             match kind {
                 Kind::None | Kind::Point | Kind::Points | Kind::Picture => self.left_out += 1,
                 Kind::Mesh => {
-                    let extent = found.extent;
-                    let which = self.target(layer, found.id, found.class)?;
+                    let extent = row.extent;
+                    let which = self.target(layer, row.id.clone(), row.class)?;
                     self.builder.add_box(&extent, which)?;
                     self.finish(if extent.is_empty() { Fit::Nothing } else { Fit::Around });
                 }
                 _ => {
                     numbers.push(rows.as_ref().map_or(at as u32, |rows| rows[at]));
-                    with_shape.push_back((kind, found.extent, found.id, found.class));
+                    with_shape.push_back((kind, row.extent, row.id.clone(), row.class));
                 }
             }
         }

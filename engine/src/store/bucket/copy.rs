@@ -161,6 +161,21 @@ impl BucketCity {
         }
     }
 
+    /// Holds `city.json` as the copy has it, where nobody could be asked for a newer one; says whether there is one.
+    pub fn recall(&self) -> bool {
+        if self.head().is_some() {
+            return true;
+        }
+        let kept = disk::read_bounded(&self.folder.join("city.json"), MOST_HEAD_BYTES);
+        let Ok(kept) = kept else { return false };
+        let is_head = serde_json::from_slice::<Head>(&kept).is_ok();
+        if is_head {
+            // Without a tag, so that the next question brings the bucket's own.
+            self.take_head(kept.into(), None);
+        }
+        is_head
+    }
+
     /// `city.json` with its tag in the bucket; the tag is absent where the city is not in the bucket yet.
     pub fn head(&self) -> Option<(Arc<[u8]>, Option<String>)> {
         let state = lock(&self.state);
