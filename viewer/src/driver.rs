@@ -49,6 +49,15 @@ fn has_vulkan_driver() -> bool {
     })
 }
 
+/// Whether a Vulkan layer of this name is installed where the loader looks for all programs.
+pub fn has_vulkan_layer(name: &str) -> bool {
+    let mut folders: Vec<std::path::PathBuf> =
+        ["/etc", "/usr/share", "/usr/local/share"].map(|root| format!("{root}/vulkan/explicit_layer.d").into()).into();
+    folders.extend(std::env::var_os("VK_LAYER_PATH").iter().flat_map(std::env::split_paths));
+    let describes = |file: std::path::PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains(name));
+    folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten().any(|file| describes(file.path()))
+}
+
 fn has_opengl() -> bool {
     ["/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/run/opengl-driver/lib"]
         .iter()
