@@ -108,8 +108,12 @@ mod tests {
         };
         let root = Some(TileId::ROOT);
         let far = tile(root, 9000.0, 9100.0);
-        let tree =
-            TileTree::from_tiles(vec![tile(None, 400.0, 9100.0), tile(root, 400.0, 500.0), tile(root, 500.0, 600.0), far]);
+        let tree = TileTree::from_tiles(vec![
+            tile(None, 400.0, 9100.0),
+            tile(root, 400.0, 500.0),
+            tile(root, 500.0, 600.0),
+            far,
+        ]);
         let (tree, view) = (tree.expect("a tree"), viewed().view().expect("a size"));
         let bare = |drawn: &[u32]| bare_tiles(&tree, &view, &|id| drawn.contains(&id.0));
         assert_eq!((bare(&[0]), bare(&[1, 2]), bare(&[1]), bare(&[])), (0, 0, 1, 2), "the far one is not in view");

@@ -55,7 +55,12 @@ pub fn has_vulkan_layer(name: &str) -> bool {
         ["/etc", "/usr/share", "/usr/local/share"].map(|root| format!("{root}/vulkan/explicit_layer.d").into()).into();
     folders.extend(std::env::var_os("VK_LAYER_PATH").iter().flat_map(std::env::split_paths));
     let describes = |file: std::path::PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains(name));
-    folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten().any(|file| describes(file.path()))
+    folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .flatten()
+        .any(|file| describes(file.path()))
 }
 
 fn has_opengl() -> bool {

@@ -15,6 +15,7 @@ mod attribute;
 mod badge;
 mod bare;
 pub mod bookmark;
+mod budget;
 pub mod camera;
 mod cap;
 mod circuit;

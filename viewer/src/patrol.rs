@@ -2,6 +2,7 @@
 //! times, errors of the graphics library and bare ground are watched. `make tour` flies ten minutes of it.
 
 use std::{
+    collections::{BTreeSet, HashSet},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -114,6 +115,8 @@ pub struct PatrolReport {
     pub looked_pixels: u64,
     /// Pixels that showed nothing where there is ground.
     pub bare_pixels: u64,
+    /// Stops on the way to which something was bare, by their numbers.
+    pub bare_at: BTreeSet<usize>,
     /// Pixels and tiles that were bare when the ground was taken away at the end: neither look is blind.
     pub bare_when_taken_away: (u64, u64),
     /// Tiles that could not be read.
@@ -153,7 +156,7 @@ struct Patrol {
     frames_ms: Vec<f64>,
     /// Frames before the second lap.
     warm: usize,
-    read: std::collections::HashSet<TileKey>,
+    read: HashSet<TileKey>,
 }
 
 impl Patrol {
@@ -211,7 +214,7 @@ impl Patrol {
             report,
             frames_ms: Vec::new(),
             warm: 0,
-            read: std::collections::HashSet::new(),
+            read: HashSet::new(),
         })
     }
 
@@ -255,6 +258,7 @@ impl Patrol {
             world.resource_mut::<Ahead>().0 = ahead.into_iter().flatten().collect();
             world.resource_mut::<Viewed>().pose = pose;
             let is_looked_at = self.report.frames % LOOKED_AT == 0 && self.has_solid_ground(stop);
+            let bare = (self.report.bare_pixels, self.report.bare_tile_frames);
             if is_looked_at {
                 self.look()?;
             } else {
@@ -263,6 +267,9 @@ impl Patrol {
                 self.frames_ms.push(frame.elapsed().as_secs_f64() * 1e3);
             }
             self.note();
+            if bare != (self.report.bare_pixels, self.report.bare_tile_frames) {
+                self.report.bare_at.insert(stop);
+            }
             if memory_read.is_none_or(|read| read.elapsed() > MEMORY_EVERY) {
                 memory_read = Some(Instant::now());
                 self.report.lap_mb.resize(lap + 1, 0.0);
@@ -299,7 +306,10 @@ impl Patrol {
     /// One frame without a sky, and what is seen of nothing in it.
     fn look(&mut self) -> Result<(), ViewError> {
         let [red, green, blue] = NOTHING;
-        let usual = std::mem::replace(&mut self.app.world_mut().resource_mut::<ClearColor>().0, Color::srgb_u8(red, green, blue));
+        let usual = std::mem::replace(
+            &mut self.app.world_mut().resource_mut::<ClearColor>().0,
+            Color::srgb_u8(red, green, blue),
+        );
         self.show_sky(Visibility::Hidden)?;
         self.draw()?;
         self.app.world_mut().resource_mut::<ClearColor>().0 = usual;
@@ -327,7 +337,7 @@ impl Patrol {
         let streaming = world.resource::<Streaming>();
         let Some(view) = world.resource::<Viewed>().view() else { return 0 };
         let layers = world.resource::<CityScene>().0.layers.iter().enumerate();
-        let drawn: std::collections::HashSet<TileKey> = streaming.shown.iter().copied().collect();
+        let drawn: HashSet<TileKey> = streaming.shown.iter().copied().collect();
         layers
             .filter(|(_, layer)| layer.is_ground())
             .map(|(layer, model)| bare_tiles(&model.tree, &view, &|tile| drawn.contains(&TileKey { layer, tile })))
@@ -342,7 +352,7 @@ impl Patrol {
         report.fading_frames += u64::from(streaming.fades.is_any());
         report.bare_tile_frames += u64::from(bare > 0);
         report.most_tile_mb = report.most_tile_mb.max(mb(streaming.bytes as u64));
-        let there: std::collections::HashSet<TileKey> = streaming.tiles.keys().copied().collect();
+        let there: HashSet<TileKey> = streaming.tiles.keys().copied().collect();
         report.tiles_read += there.difference(&self.read).count() as u64;
         self.read = there;
     }
@@ -397,7 +407,10 @@ fn broken(report: &PatrolReport) -> Vec<String> {
     hold(report.bare_tile_frames == 0, format!("{} frames with ground that no tile covers", report.bare_tile_frames));
     hold(report.bare_pixels == 0, format!("{} pixels of nothing where there is ground", report.bare_pixels));
     let (pixels, tiles) = report.bare_when_taken_away;
-    hold(pixels > 0 && tiles > 0, format!("without any ground {pixels} pixels and {tiles} tiles were found bare: blind"));
+    hold(
+        pixels > 0 && tiles > 0,
+        format!("without any ground {pixels} pixels and {tiles} tiles were found bare: blind"),
+    );
     hold(report.damaged_tiles.is_empty(), format!("{} tiles could not be read", report.damaged_tiles.len()));
     hold(report.laps >= 2, format!("{} laps: two are needed to compare memory and pace", report.laps));
     hold(report.fading_frames > 0, "no tile faded: not the window's streaming".into());
@@ -416,7 +429,10 @@ fn broken(report: &PatrolReport) -> Vec<String> {
     }
     let pace = &report.frame_ms;
     let slow = |figure: f64, medians: f64| figure <= pace.p50 * medians;
-    hold(slow(pace.p95, P95_MEDIANS), format!("frames of {:.0} ms at the 95th percentile, {:.0} ms in the middle", pace.p95, pace.p50));
+    hold(
+        slow(pace.p95, P95_MEDIANS),
+        format!("frames of {:.0} ms at the 95th percentile, {:.0} ms in the middle", pace.p95, pace.p50),
+    );
     hold(slow(pace.most, MOST_MEDIANS), format!("a frame of {:.0} ms, {:.0} ms in the middle", pace.most, pace.p50));
     broken
 }
@@ -428,7 +444,8 @@ fn mb(bytes: u64) -> f64 {
 /// Resident memory of this process, MB; 0 where the system does not tell.
 fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    let kilobytes =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
     kilobytes.map_or(0.0, |kilobytes: f64| kilobytes / 1024.0)
 }
 
