@@ -70,6 +70,8 @@ mod overlay;
 mod pace;
 mod palette;
 mod panel;
+#[cfg(test)]
+mod panel_test;
 mod patrol;
 pub mod peel;
 mod peel_panel;
