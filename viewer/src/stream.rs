@@ -570,13 +570,11 @@ pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>) {
     take_back(streaming);
     // What workers are at is thrown away when it comes.
     streaming.loading.clear();
-    streaming.tiles.retain(|_, state| match state {
-        TileState::Ready(tile) => {
+    for state in streaming.tiles.values_mut() {
+        if let TileState::Ready(tile) = state {
             tile.is_outdated = true;
-            true
         }
-        TileState::Failed(_) => false,
-    });
+    }
     streaming.is_complete = false;
 }
 
