@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, default_value = "480x270", value_parser = parse_size)]
     size: (u32, u32),
     /// Memory for tiles, MB.
-    #[arg(long, default_value_t = 96)]
+    #[arg(long, default_value_t = 512)]
     memory_limit: usize,
 }
 

@@ -24,7 +24,7 @@ fn a_short_tour_keeps_its_bounds() {
         "{report}"
     );
     // A machine with other work keeps no pace; every other bound holds on any.
-    let paces = ["percentile", "a frame of", "no tile faded"];
+    let paces = ["percentile", "a frame of"];
     let broken = report["broken"].as_array().unwrap().iter().filter_map(Value::as_str);
     let broken: Vec<&str> = broken.filter(|broken| !paces.iter().any(|pace| broken.contains(pace))).collect();
     assert!(broken.is_empty(), "{broken:?} {report}");

@@ -17,7 +17,8 @@ pub const NOTHING: [u8; 3] = [255, 0, 255];
 const STEP_PX: usize = 4;
 /// Share of the city's size at its border that is not judged: land dissolves into haze there.
 const BORDER: f64 = 0.03;
-/// A ray has met ground when it is so far below it, metres: hills of coarse tiles are lower than they are.
+/// A ray has met ground when it is at least so far below it, metres, and farther than the coarsest tile is off: hills of coarse tiles are
+/// lower than they are.
 const SUNK_M: f64 = 40.0;
 /// Farthest that a ray is followed, metres.
 const FARTHEST_M: f64 = 30_000.0;
@@ -47,27 +48,30 @@ pub fn bare_pixels(city: &CityModel, viewed: &Viewed, width: usize, pixels: &[u8
     let extent = city.ground.extent();
     let border = extent.size() * BORDER;
     let inside = Extent { min: extent.min + border, max: extent.max - border };
+    let roots = city.layers.iter().filter(|layer| layer.is_ground() && !layer.tree.is_empty());
+    let errors = roots.map(|layer| layer.tree.tile(TileId::ROOT).geometric_error_m);
+    let sunk_m = errors.fold(SUNK_M, f64::max);
     let (mut bare, mut looked) = (0, 0);
     for (row, line) in pixels.chunks_exact(width * 4).enumerate().step_by(STEP_PX) {
         for (column, pixel) in line.chunks_exact(4).enumerate().step_by(STEP_PX) {
             looked += 1;
             let is_nothing = pixel.iter().zip(NOTHING).all(|(is, nothing)| is.abs_diff(nothing) <= 2);
             let place = Vec2::new(column as f32 + 0.5, row as f32 + 0.5);
-            bare += usize::from(is_nothing && meets_ground(city, viewed, place, &inside));
+            bare += usize::from(is_nothing && meets_ground(city, viewed, place, (&inside, sunk_m)));
         }
     }
     (bare, looked)
 }
 
-/// Whether the ray through a pixel goes well below the ground within `inside`, in plan.
-fn meets_ground(city: &CityModel, viewed: &Viewed, pixel: Vec2, inside: &Extent) -> bool {
+/// Whether the ray through a pixel goes `sunk_m` below the ground within `inside`, in plan.
+fn meets_ground(city: &CityModel, viewed: &Viewed, pixel: Vec2, (inside, sunk_m): (&Extent, f64)) -> bool {
     let ray = viewed.ray(pixel);
     let mut along_m = 1.0;
     while along_m < FARTHEST_M {
         let place = ray.from + ray.direction * along_m;
         let plan = place.truncate();
         let is_inside = plan.cmpge(inside.min.truncate()).all() && plan.cmple(inside.max.truncate()).all();
-        if is_inside && city.ground.height_at(plan).is_some_and(|ground| place.z < ground - SUNK_M) {
+        if is_inside && city.ground.height_at(plan).is_some_and(|ground| place.z < ground - sunk_m) {
             return true;
         }
         along_m += (along_m * 0.02).max(2.0);

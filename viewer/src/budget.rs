@@ -11,8 +11,9 @@ use crate::{
 /// Shares of the budget that the tiles of a picture may take: above the first it gets coarser, below the second finer again.
 const MOST_SHOWN: f64 = 0.8;
 const LEAST_SHOWN: f64 = 0.4;
-/// By how much a frame, and at most.
-const COARSER: f64 = 1.15;
+/// Least and most that it gets coarser in a frame: tiles fall with the square of the error.
+const COARSER: (f64, f64) = (1.05, 4.0);
+/// By how much a frame it gets finer, and how coarse at most.
 const FINER: f64 = 1.05;
 const COARSEST: f64 = 256.0;
 
@@ -41,7 +42,7 @@ impl Pressure {
         let has_moved = self.view.replace(*view).is_some_and(|before| before != *view);
         let share = shown as f64 / (budget as f64).max(1.0);
         if share > MOST_SHOWN && self.factor < COARSEST {
-            self.factor *= COARSER;
+            self.factor *= (share / LEAST_SHOWN).sqrt().clamp(COARSER.0, COARSER.1);
             return true;
         }
         if share < LEAST_SHOWN && has_moved {
@@ -94,11 +95,9 @@ mod tests {
         let mut pressure = Pressure::default();
         assert!(!pressure.follow(700, 1000, &view(0.0)));
         assert_eq!(pressure.factor(), 1.0);
-        for _ in 0..5 {
-            assert!(pressure.follow(900, 1000, &view(0.0)));
-        }
+        assert!(pressure.follow(900, 1000, &view(0.0)));
         let coarse = pressure.factor();
-        assert!((coarse - COARSER.powi(5)).abs() < 1e-9);
+        assert!((coarse - 1.5).abs() < 1e-9, "a fourth of the tiles for half the error");
         for _ in 0..9 {
             assert!(!pressure.follow(100, 1000, &view(0.0)));
         }

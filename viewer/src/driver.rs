@@ -1,6 +1,6 @@
 //! Whether there is a graphics driver, and what to ask of it.
 
-use bevy::render::settings::{Backends, WgpuFeatures, WgpuSettings};
+use bevy::render::settings::{Backends, MemoryHints, WgpuFeatures, WgpuSettings};
 
 use crate::ViewError;
 
@@ -10,7 +10,9 @@ pub fn settings() -> WgpuSettings {
     let on_linux = if has_vulkan_driver() { Backends::VULKAN } else { Backends::GL };
     let usual = if cfg!(target_os = "linux") { on_linux } else { Backends::VULKAN | Backends::METAL | Backends::DX12 };
     let backends = Backends::from_env().unwrap_or(usual);
-    WgpuSettings { backends: Some(backends), features: WgpuFeatures::empty(), ..WgpuSettings::default() }
+    // Tiles come and go all the time: in large blocks of memory the little that stays would hold on to each of them.
+    let memory_hints = MemoryHints::MemoryUsage;
+    WgpuSettings { backends: Some(backends), features: WgpuFeatures::empty(), memory_hints, ..WgpuSettings::default() }
 }
 
 /// Finds out whether any driver answers, so that a person reads what to install instead of a panic.

