@@ -28,6 +28,9 @@ pub struct Args {
     /// Memory for tiles, MB.
     #[arg(long, default_value_t = 512)]
     memory_limit: usize,
+    /// Parts of a lap, to find what breaks a bound: over, looks, compared, below, details; all when none is named.
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = groundline_viewer::PARTS)]
+    part: Vec<String>,
 }
 
 /// Errors that were logged, those of Vulkan's validation layer among them.
@@ -52,6 +55,7 @@ pub fn run(args: Args) -> Result<Outcome> {
         seconds: args.seconds,
         lap_s: args.lap,
         tile_memory: args.memory_limit << 20,
+        parts: args.part,
     })?;
     let logged = LOGGED.load(Ordering::Relaxed);
     if logged > 0 {

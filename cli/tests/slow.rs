@@ -205,7 +205,8 @@ fn a_tile_that_stays_spoilt_leaves_the_coarser_one_and_is_told_of_in_a_sentence(
         said.lines().filter_map(|line| line.split_once("tile not drawn: ")).map(|(_, why)| why).collect();
     assert_eq!(told.len(), 1, "{said}");
     assert!(line.asked(&tile) > 2, "it is tried again: {}", line.asked(&tile));
-    for nothing in ["bare_tile_frames", "bare_pixels", "validation_errors"] {
+    // Pixels say nothing here: the eye may stand below a coarse tile where the fine one is missing.
+    for nothing in ["bare_tile_frames", "validation_errors"] {
         assert_eq!(report[nothing], 0, "{nothing}: {report}");
     }
     let broken: BTreeSet<&str> = report["broken"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -221,9 +222,7 @@ fn a_tile_that_never_comes_holds_nothing_up() {
     let started = Instant::now();
     let (report, said) = house.patrol("silent", &line.url);
     assert!(line.asked(&tile) > 0 && report["frames"].as_u64() > Some(10), "{report}");
-    for nothing in ["bare_tile_frames", "bare_pixels"] {
-        assert_eq!(report[nothing], 0, "{nothing}: {report} {said}");
-    }
+    assert_eq!(report["bare_tile_frames"], 0, "{report} {said}");
     // A request has half a minute.
     assert!(started.elapsed() < Duration::from_secs(120), "{:?}", started.elapsed());
 }

@@ -63,16 +63,23 @@ pub fn bare_pixels(city: &CityModel, viewed: &Viewed, width: usize, pixels: &[u8
     (bare, looked)
 }
 
-/// Whether the ray through a pixel goes `sunk_m` below the ground within `inside`, in plan.
+/// Whether the ray through a pixel meets the ground from above and goes `sunk_m` below it within `inside`, in plan. One that comes in from
+/// outside, under the edge of the city, meets nothing.
 fn meets_ground(city: &CityModel, viewed: &Viewed, pixel: Vec2, (inside, sunk_m): (&Extent, f64)) -> bool {
     let ray = viewed.ray(pixel);
-    let mut along_m = 1.0;
+    let (mut along_m, mut was_above) = (1.0, false);
     while along_m < FARTHEST_M {
         let place = ray.from + ray.direction * along_m;
         let plan = place.truncate();
-        let is_inside = plan.cmpge(inside.min.truncate()).all() && plan.cmple(inside.max.truncate()).all();
-        if is_inside && city.ground.height_at(plan).is_some_and(|ground| place.z < ground - sunk_m) {
-            return true;
+        if let Some(ground) = city.ground.height_at(plan) {
+            was_above |= place.z > ground;
+            if !was_above {
+                return false;
+            }
+            let is_inside = plan.cmpge(inside.min.truncate()).all() && plan.cmple(inside.max.truncate()).all();
+            if is_inside && place.z < ground - sunk_m {
+                return true;
+            }
         }
         along_m += (along_m * 0.02).max(2.0);
     }
@@ -142,5 +149,8 @@ mod tests {
         let mut up = viewed();
         up.pose.pitch_deg = 20.0;
         assert_eq!(count(&up, NOTHING).0, 0, "the sky is not ground");
+        let mut beside = viewed();
+        beside.pose = CameraPose { place: DVec3::new(500.0, -500.0, -50.0), heading_deg: 0.0, pitch_deg: 0.0 };
+        assert_eq!(count(&beside, NOTHING).0, 0, "nor is what lies under the edge");
     }
 }

@@ -17,14 +17,21 @@ use crate::{
 /// A view and the seconds from the end of the stop before to the end of this one.
 pub type Stop = (SceneOptions, f64);
 
-/// One lap through a city, in so many seconds; the last stop is where the first one was.
-pub fn circuit(city: &CityModel, lap_s: f64) -> Vec<Stop> {
+/// The parts of a lap.
+pub const PARTS: [&str; 5] = ["over", "looks", "compared", "below", "details"];
+
+/// One lap through a city, in so many seconds, of these parts, or of all; the last stop is where the first one was.
+pub fn circuit(city: &CityModel, lap_s: f64, parts: &[String]) -> Vec<Stop> {
     let places = Places { city, extent: city.overview_extent() };
-    let mut stops = over(&places);
-    stops.extend(looks(&places));
-    stops.extend(below(&places));
-    stops.extend(details(&places));
-    stops.push((SceneOptions::default(), 6.0));
+    let start = || (SceneOptions { at: Some(Moment::default()), ..SceneOptions::default() }, 6.0);
+    let mut stops = vec![start()];
+    let all = [over(&places), looks(&places), compared(&places), below(&places), details(&places)];
+    for (name, part) in PARTS.into_iter().zip(all) {
+        if parts.is_empty() || parts.iter().any(|wanted| wanted == name) {
+            stops.extend(part);
+        }
+    }
+    stops.push(start());
     let whole: f64 = stops.iter().map(|(_, seconds)| seconds).sum();
     stops.iter_mut().for_each(|(_, seconds)| *seconds *= lap_s / whole);
     stops
@@ -61,7 +68,6 @@ fn around(target: DVec3, distance_m: f64, heading_deg: f64, pitch_deg: f64) -> S
 /// Over all of it: along both diagonals, high and low.
 fn over(places: &Places<'_>) -> Vec<Stop> {
     vec![
-        (SceneOptions::default(), 6.0),
         (places.stand((0.12, 0.12), 180.0, 45.0, -18.0), 8.0),
         (places.stand((0.88, 0.88), 180.0, 45.0, -18.0), 14.0),
         (places.stand((0.88, 0.12), 120.0, 315.0, -15.0), 8.0),
@@ -72,12 +78,12 @@ fn over(places: &Places<'_>) -> Vec<Stop> {
     ]
 }
 
-/// Night and every style, what objects are coloured by, another time, another level, another look beside this one.
+/// Night and every style, what objects are coloured by, another time, another level.
 fn looks(places: &Places<'_>) -> Vec<Stop> {
     let stand = || places.stand((0.5, 0.35), 150.0, 10.0, -22.0);
     let night = Some(Moment { hour: 22.5, ..Moment::default() });
     let style = |style| SceneOptions { style, ..stand() };
-    let mut stops = vec![
+    vec![
         (SceneOptions { at: night, ..stand() }, 5.0),
         (SceneOptions { at: night, ..places.stand((0.5, 0.5), 20.0, 60.0, -4.0) }, 5.0),
         (SceneOptions { at: Some(Moment::default()), ..style(Style::Paper) }, 5.0),
@@ -86,12 +92,18 @@ fn looks(places: &Places<'_>) -> Vec<Stop> {
         (SceneOptions { colour_by: Some("height".into()), ..stand() }, 5.0),
         (SceneOptions { detail: Some(CimLevel::FUNCTION), ..stand() }, 4.0),
         (SceneOptions { valid_at: "2000-06-30".parse().ok(), ..stand() }, 5.0),
-    ];
+    ]
+}
+
+/// Another look in the same picture, and beside it.
+fn compared(places: &Places<'_>) -> Vec<Stop> {
     let other = crate::comparison::look_text(&SceneOptions { style: Style::Paper, ..SceneOptions::default() });
-    for manner in [Manner::Swipe(0.5), Manner::Beside] {
-        stops.push((SceneOptions { comparison: Some(manner), other: other.clone(), ..stand() }, 5.0));
-    }
-    stops
+    let stand = |manner| SceneOptions {
+        comparison: Some(manner),
+        other: other.clone(),
+        ..places.stand((0.5, 0.35), 150.0, 10.0, -22.0)
+    };
+    [Manner::Swipe(0.5), Manner::Beside].map(|manner| (stand(manner), 5.0)).to_vec()
 }
 
 /// What lies below: through the ground, from within it, in a section and in a trench.
@@ -143,12 +155,13 @@ mod tests {
     #[test]
     fn a_lap_takes_its_time_and_ends_where_it_began() {
         let city = CityModel::of_layers("none", vec![], Ground::default(), vec![]);
-        let stops = circuit(&city, 100.0);
+        let stops = circuit(&city, 100.0, &[]);
         assert!((stops.iter().map(|(_, seconds)| seconds).sum::<f64>() - 100.0).abs() < 1e-9);
         assert_eq!(stops[0].0.camera, stops[stops.len() - 1].0.camera);
         let shown = |is: fn(&SceneOptions) -> bool| stops.iter().any(|(scene, _)| is(scene));
         assert!(shown(|scene| scene.is_below) && shown(|scene| !scene.cuts.is_empty()));
         assert!(shown(|scene| scene.comparison.is_some()) && shown(|scene| scene.valid_at.is_some()));
+        assert_eq!(circuit(&city, 10.0, &["compared".to_owned()]).len(), 4);
         assert!(Style::ALL.iter().all(|style| stops.iter().any(|(scene, _)| scene.style == *style)));
     }
 }

@@ -121,6 +121,7 @@ mod window;
 use std::path::PathBuf;
 
 pub use camera::{CameraChoice, CameraPose};
+pub use circuit::PARTS;
 pub use comparison::Manner;
 pub use cut::{Cut, CutError, Cuts};
 pub use draw_count::DrawCount;
