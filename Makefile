@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a fresh Debian or Ubuntu machine with Rust: make demo, make test.
 
-.PHONY: demo test chaos bench
+.PHONY: demo test chaos tour bench
 
 # Builds Groundline, makes the sample city's files, imports them, starts its sensors and opens the viewer.
 demo:
@@ -23,6 +23,15 @@ chaos:
 	@.ci/setup build
 	cargo test -p groundline-importers --test crash --no-run
 	unshare -rm cargo test -p groundline-importers --test crash chaos -- --ignored --nocapture --test-threads=1
+
+# Ten minutes of flight through the sample city, above and below ground, in every style, with the window's own streaming and no window:
+# memory, frame times, errors of the graphics library and bare ground. Prints a line of JSON and fails where a bound is broken.
+tour:
+	@.ci/setup build view
+	cargo build --release -p groundline
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	groundline=$${CARGO_TARGET_DIR:-target}/release/groundline && \
+	"$$groundline" demo --dir "$$folder" --no-view >&2 && "$$groundline" tour "$$folder/haiwan.city"
 
 # The table of benches/README.md.
 bench:

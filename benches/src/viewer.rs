@@ -1,5 +1,6 @@
 //! The viewer beside CesiumJS in headless Chromium, both on software drivers: the same city, place, size and error on the screen.
 //!
+//! Then ours alone: from the start of the program to the first whole picture, and what relief costs a frame.
 //! `GROUNDLINE_ROUNDS` takes another number of rounds.
 
 use std::{path::Path, process::Command};
@@ -51,7 +52,7 @@ pub fn viewer(groundline: &Path, work: &Path) -> Result<()> {
     for place in &PLACES {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 0..rounds {
-            ours.push(own(groundline, &city, work, place, round)?);
+            ours.push(own(groundline, &city, work, (place, &[]), round)?);
             theirs.push(cesium(&address, work, place)?);
         }
         let of = |all: &[Figures], figure: fn(&Figures) -> f64| median(all.iter().map(figure));
@@ -72,6 +73,28 @@ pub fn viewer(groundline: &Path, work: &Path) -> Result<()> {
             );
         }
     }
+    alone(groundline, &city, work, rounds)
+}
+
+/// Rows without a peer.
+fn alone(groundline: &Path, city: &Path, work: &Path, rounds: usize) -> Result<()> {
+    println!("\n| the sample city, 1280×720, without a peer | | goal |\n| --- | --- | --- |");
+    let size = format!("{}x{}", SIZE.0, SIZE.1);
+    let picture = work.join("viewer-first.png");
+    let first = ["snapshot", text(city)?, "--json", "--size", &size, "--out", text(&picture)?];
+    let starts = (0..rounds).map(|_| Ok(Run::of(groundline, &first)?.wall_s)).collect::<Result<Vec<f64>>>()?;
+    let seconds = median(starts.into_iter());
+    println!("| start of the program to the first whole picture, its overview | {seconds:.2} s | ≤ 3 s |");
+    for place in &PLACES {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for round in 0..rounds {
+            without.push(own(groundline, city, work, (place, &["--relief", "none"]), round)?);
+            with.push(own(groundline, city, work, (place, &["--relief", "corners,points"]), round)?);
+        }
+        let frame = |all: &[Figures]| median(all.iter().map(|figures| figures.frame_ms));
+        let (plain, relief) = (frame(&without), frame(&with));
+        println!("| a frame of {}, without and with relief | {plain:.1} ms, {relief:.1} ms | |", place.name);
+    }
     Ok(())
 }
 
@@ -82,14 +105,15 @@ struct Figures {
 }
 
 /// Our picture from the start of the program to the file, then frames of a film in which the camera turns.
-fn own(groundline: &Path, city: &Path, work: &Path, place: &Place, round: usize) -> Result<Figures> {
+/// `more` are options of the look.
+fn own(groundline: &Path, city: &Path, work: &Path, (place, more): (&Place, &[&str]), round: usize) -> Result<Figures> {
     let [x, y, z] = place.city;
     let at = |turned: f64| format!("groundline:?c={x},{y},{z},{},{}", place.heading_deg + turned, place.pitch_deg);
     let size = format!("{}x{}", SIZE.0, SIZE.1);
     let picture = work.join(format!("viewer-{}.png", place.name.replace(' ', "-")));
     let view = at(0.0);
     let one = ["snapshot", text(city)?, "--json", "--size", &size, "--view", &view, "--out", text(&picture)?];
-    let run = Run::of(groundline, &one)?;
+    let run = Run::of(groundline, &[&one[..], more].concat())?;
     let report: Value = serde_json::from_str(&run.output)?;
 
     let last = at(TURN_DEG * f64::from(FRAMES));
@@ -103,7 +127,7 @@ fn own(groundline: &Path, city: &Path, work: &Path, place: &Place, round: usize)
     // Five seconds a stop.
     let fps = format!("{}", f64::from(FRAMES) / 10.0);
     let film = ["snapshot", text(city)?, "--json", "--size", &size, "--bookmarks", text(&shelf)?, "--tour", "all"];
-    let film = Run::of(groundline, &[&film[..], &["--frames", text(&frames)?, "--fps", &fps]].concat())?;
+    let film = Run::of(groundline, &[&film[..], &["--frames", text(&frames)?, "--fps", &fps], more].concat())?;
     let film: Value = serde_json::from_str(&film.output)?;
     Ok(Figures {
         whole_s: run.wall_s,

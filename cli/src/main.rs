@@ -14,10 +14,12 @@ mod query;
 mod sensors;
 mod serve;
 mod snapshot;
+mod tour;
 mod view;
 mod worker;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use outcome::Outcome;
 
@@ -71,6 +73,9 @@ enum What {
     Sensors(sensors::Args),
     /// Check GPU, display, disk, ports, clock and PROJ; say how to mend what is missing.
     Doctor(doctor::Args),
+    /// Laps through a city under watch: memory, frame times, errors of the graphics library, bare ground.
+    #[command(hide = true)]
+    Tour(tour::Args),
     /// Parse files for an import, which asks for it over a socket on standard input.
     #[command(hide = true)]
     Worker(worker::Args),
@@ -82,7 +87,8 @@ fn main() -> std::process::ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     let command = Command::parse();
     // The viewer brings Bevy's own subscriber into its app only when none is set; ours writes to standard error.
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let written = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(written).with(tour::ErrorCount).init();
     let lang = command.lang.unwrap_or_else(outcome::system_language);
     let ask = outcome::Ask { json: command.json, lang };
     let result = match command.what {
@@ -98,6 +104,7 @@ fn main() -> std::process::ExitCode {
         What::Query(args) => query::run(args, &ask),
         What::Sensors(args) => sensors::run(args, &ask),
         What::Doctor(args) => doctor::run(args, &ask),
+        What::Tour(args) => tour::run(args),
         What::Worker(args) => worker::run(args),
     };
     match result {

@@ -55,7 +55,7 @@ pub struct Args {
     wait: f64,
 }
 
-fn parse_size(text: &str) -> Result<(u32, u32), String> {
+pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let wrong = || format!("{text}: WIDTHxHEIGHT is wanted, each 1 to 16384");
     let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
     let size = (width.parse().map_err(|_| wrong())?, height.parse().map_err(|_| wrong())?);

@@ -12,7 +12,7 @@ use groundline_engine::{
     model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
     query::{Found, Query, Search},
     store::{City, StoreError, read_file},
-    tile::{Ground, TileTree, TreeError},
+    tile::{Ground, TileId, TileTree, TreeError},
 };
 
 use crate::ViewError;
@@ -103,6 +103,13 @@ impl LayerModel {
     /// Whether it is ground that hides what is below.
     pub fn is_ground(&self) -> bool {
         matches!(self.main_class(), "terrain" | "imagery")
+    }
+
+    /// Whether a tile is the ground as a whole: nothing coarser covers what it covers.
+    pub fn is_base(&self, tile: TileId) -> bool {
+        let is_drawn = |id: TileId| self.tree.tile(id).content.is_some();
+        let mut above = std::iter::successors(self.tree.tile(tile).parent, |id| self.tree.tile(*id).parent);
+        self.is_ground() && is_drawn(tile) && !above.any(is_drawn)
     }
 
     /// Pipe class that the name of the layer tells, for the legend.

@@ -1,6 +1,6 @@
 //! Whether there is a graphics driver, and what to ask of it.
 
-use bevy::render::settings::{Backends, WgpuFeatures, WgpuSettings};
+use bevy::render::settings::{Backends, MemoryHints, WgpuFeatures, WgpuSettings};
 
 use crate::ViewError;
 
@@ -10,7 +10,9 @@ pub fn settings() -> WgpuSettings {
     let on_linux = if has_vulkan_driver() { Backends::VULKAN } else { Backends::GL };
     let usual = if cfg!(target_os = "linux") { on_linux } else { Backends::VULKAN | Backends::METAL | Backends::DX12 };
     let backends = Backends::from_env().unwrap_or(usual);
-    WgpuSettings { backends: Some(backends), features: WgpuFeatures::empty(), ..WgpuSettings::default() }
+    // Tiles come and go all the time: in large blocks of memory the little that stays would hold on to each of them.
+    let memory_hints = MemoryHints::MemoryUsage;
+    WgpuSettings { backends: Some(backends), features: WgpuFeatures::empty(), memory_hints, ..WgpuSettings::default() }
 }
 
 /// Finds out whether any driver answers, so that a person reads what to install instead of a panic.
@@ -47,6 +49,20 @@ fn has_vulkan_driver() -> bool {
             files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|ext| ext == "json")))
         })
     })
+}
+
+/// Whether a Vulkan layer of this name is installed where the loader looks for all programs.
+pub fn has_vulkan_layer(name: &str) -> bool {
+    let mut folders: Vec<std::path::PathBuf> =
+        ["/etc", "/usr/share", "/usr/local/share"].map(|root| format!("{root}/vulkan/explicit_layer.d").into()).into();
+    folders.extend(std::env::var_os("VK_LAYER_PATH").iter().flat_map(std::env::split_paths));
+    let describes = |file: std::path::PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains(name));
+    folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .flatten()
+        .any(|file| describes(file.path()))
 }
 
 fn has_opengl() -> bool {

@@ -237,6 +237,8 @@ fn rows(ui: &mut Ui, list: &[Entry], chosen: &mut usize, is_moved: bool) -> Opti
         ui.spacing_mut().item_spacing.y = 0.0;
         for (index, entry) in list.iter().enumerate() {
             let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
+            let info = || egui::WidgetInfo::selected(egui::WidgetType::Button, true, index == *chosen, &entry.title);
+            response.widget_info(info);
             if index == *chosen {
                 ui.painter().rect_filled(rect, CornerRadius::same(4), ACCENT.gamma_multiply(0.24));
                 if is_moved {

@@ -2,7 +2,7 @@
 //!
 //! Each frame a pure function chooses the tiles that the view needs (`engine::tile::select`). Worker threads read and
 //! decode what is missing, the most urgent first; the main thread takes over a few finished ones a frame. A tile stays
-//! in memory until the budget is exceeded, then the one not drawn for longest goes first.
+//! in memory until [`crate::budget`] lets go of it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,6 +21,7 @@ use groundline_engine::{
 
 use crate::{
     ahead::Ahead,
+    budget::{Pressure, forget_oldest},
     camera::CameraPose,
     city::LayerModel,
     cut::Cuts,
@@ -29,7 +30,7 @@ use crate::{
     loader::{FINISHED_WAITING, Finished, Job, Queue, SiftOf, edge_meshes, work},
     material::{CityMaterial, Materials},
     pick::PickTile,
-    scene::{Below, Origin, Viewed},
+    scene::{Below, CityScene, Origin, Viewed},
     style::{Drawing, Style},
     tile_part::{TileEntity, TilePart, spawn_part},
 };
@@ -65,11 +66,13 @@ pub(crate) struct ReadyTile {
     triangles: usize,
     points: usize,
     pub bytes: usize,
-    last_drawn: u64,
-    is_shown: bool,
+    pub last_drawn: u64,
+    pub is_shown: bool,
+    /// The ground as a whole: it is never let go of.
+    pub is_base: bool,
     has_edges: bool,
     pub sift: SiftOf,
-    /// Of an earlier version of the city: it stays until the newer one has been read.
+    /// Of an earlier version of the city or another level of detail: it stays until what is wanted has been read.
     pub is_outdated: bool,
 }
 
@@ -88,13 +91,15 @@ pub struct Streaming {
     finished: Mutex<Receiver<Finished>>,
     pub(crate) tiles: HashMap<TileKey, TileState>,
     pub(crate) loading: HashSet<TileKey>,
-    frame: u64,
+    pub(crate) frame: u64,
     /// Counts versions of the city that were taken over.
     pub age: u64,
     /// Bytes of tiles kept.
     pub bytes: usize,
     /// Bytes that may be kept.
     pub budget: usize,
+    /// What the budget does to the picture.
+    pub pressure: Pressure,
     /// Largest error on the screen, pixels.
     pub max_error_px: f64,
     /// The finest level of detail that is shown.
@@ -153,6 +158,7 @@ impl Streaming {
             age: 0,
             bytes: 0,
             budget,
+            pressure: Pressure::default(),
             max_error_px,
             detail: CimLevel::PART,
             cuts: Cuts::default(),
@@ -277,7 +283,7 @@ impl Drop for Streaming {
 #[allow(clippy::too_many_arguments)]
 pub fn choose_tiles(
     mut streaming: ResMut<Streaming>,
-    city: Res<crate::scene::CityScene>,
+    city: Res<CityScene>,
     viewed: Res<Viewed>,
     shown_layers: Res<ShownLayers>,
     (below, style, cuts, ahead): (Res<Below>, Res<Style>, Res<Cuts>, Res<Ahead>),
@@ -294,7 +300,7 @@ pub fn choose_tiles(
     take_back(streaming);
     let has_ground = city.0.layers.iter().any(|layer| layer.is_ground());
     let options = SelectOptions {
-        max_error_px: streaming.max_error_px,
+        max_error_px: streaming.max_error_px * streaming.pressure.factor(),
         max_bytes: (streaming.budget as u64) / 3,
         is_progressive: !streaming.is_single_picture,
         detail: streaming.detail,
@@ -360,7 +366,10 @@ pub fn choose_tiles(
         Some(TileKey { tile: parent, ..key })
     };
     let draw = streaming.fades.step(draw, clock.0, may_begin, parent);
-    show(streaming, draw, drawing, &mut visibility);
+    let shown_bytes = show(streaming, draw, drawing, &mut visibility);
+    if !streaming.is_single_picture {
+        streaming.is_complete &= !streaming.pressure.follow(shown_bytes, streaming.budget, &view);
+    }
 }
 
 /// The order to read a tile; `None` for one that draws nothing.
@@ -406,16 +415,17 @@ fn ask(streaming: &mut Streaming, wanted: Vec<Job>) {
     streaming.queue.wake.notify_all();
 }
 
+/// Shows what is chosen; gives its bytes.
 fn show(
     streaming: &mut Streaming,
     draw: Vec<TileKey>,
     drawing: Drawing,
     visibility: &mut Query<(&TileEntity, &mut Visibility)>,
-) {
+) -> usize {
     let is_held = streaming.is_single_picture && !streaming.is_complete;
     let chosen: HashSet<TileKey> = draw.iter().copied().chain(streaming.fades.leaving()).collect();
     let frame = streaming.frame;
-    let (mut triangles, mut points) = (0, 0);
+    let (mut triangles, mut points, mut bytes) = (0, 0, 0);
     for (key, state) in &mut streaming.tiles {
         let TileState::Ready(tile) = state else { continue };
         tile.is_shown = chosen.contains(key) && !is_held;
@@ -423,6 +433,7 @@ fn show(
             tile.last_drawn = frame;
             triangles += tile.triangles;
             points += tile.points;
+            bytes += tile.bytes;
         }
         for &entity in &tile.entities {
             if let Ok((part, mut visibility)) = visibility.get_mut(entity) {
@@ -436,6 +447,7 @@ fn show(
         draw.into_iter().filter(|key| matches!(streaming.tiles.get(key), Some(TileState::Ready(_)))).collect();
     streaming.shown_triangles = triangles;
     streaming.shown_points = points;
+    bytes
 }
 
 /// Takes over finished tiles and lets go of the longest unseen ones.
@@ -447,7 +459,7 @@ pub fn take_tiles(
     mut images: ResMut<Assets<Image>>,
     mut materials: ResMut<Materials>,
     mut city_materials: ResMut<Assets<CityMaterial>>,
-    origin: Res<Origin>,
+    (origin, city): (Res<Origin>, Res<CityScene>),
 ) {
     let streaming = &mut *streaming;
     let limit = if streaming.is_single_picture { usize::MAX } else { UPLOAD_TRIANGLES_A_FRAME };
@@ -503,6 +515,7 @@ pub fn take_tiles(
                 bytes: loaded.bytes,
                 last_drawn: streaming.frame,
                 is_shown: false,
+                is_base: city.0.layers.get(key.layer).is_some_and(|layer| layer.is_base(key.tile)),
                 has_edges: loaded.has_edges,
                 sift,
                 is_outdated: false,
@@ -547,8 +560,8 @@ pub fn add_edges(
     }
 }
 
-/// Shows another level of detail: every tile is read again.
-pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>, mut commands: Commands) {
+/// Shows another level of detail: every tile is read again, and stays until it has been.
+pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>) {
     if streaming.detail == wanted.0 {
         return;
     }
@@ -557,41 +570,12 @@ pub fn change_detail(wanted: Res<Detail>, mut streaming: ResMut<Streaming>, mut 
     take_back(streaming);
     // What workers are at is thrown away when it comes.
     streaming.loading.clear();
-    for (_, state) in std::mem::take(&mut streaming.tiles) {
+    for state in streaming.tiles.values_mut() {
         if let TileState::Ready(tile) = state {
-            drop_tile(streaming, tile, &mut commands);
+            tile.is_outdated = true;
         }
     }
-    streaming.fades.stop();
-    streaming.shown.clear();
     streaming.is_complete = false;
-}
-
-/// Despawns tiles not drawn for longest until the budget is kept.
-fn forget_oldest(streaming: &mut Streaming, commands: &mut Commands, materials: &mut Materials) {
-    if streaming.bytes <= streaming.budget {
-        return;
-    }
-    let mut candidates: Vec<(u64, TileKey)> = streaming
-        .tiles
-        .iter()
-        .filter_map(|(key, state)| match state {
-            TileState::Ready(tile) if !tile.is_shown && tile.last_drawn < streaming.frame => {
-                Some((tile.last_drawn, *key))
-            }
-            _ => None,
-        })
-        .collect();
-    candidates.sort_unstable();
-    for (_, key) in candidates {
-        if streaming.bytes <= streaming.budget {
-            break;
-        }
-        if let Some(TileState::Ready(tile)) = streaming.tiles.remove(&key) {
-            drop_tile(streaming, tile, commands);
-        }
-    }
-    materials.forget_unused();
 }
 
 #[cfg(test)]

@@ -310,7 +310,9 @@ pub enum Icon {
 /// A button with a mark; whether it was pressed.
 pub fn icon(ui: &mut Ui, icon: Icon, hint: String) -> bool {
     let (rect, response) = ui.allocate_exact_size(vec2(24.0, 22.0), Sense::click());
-    let response = response.on_hover_text(hint);
+    let info = || egui::WidgetInfo::labeled(egui::WidgetType::Button, true, &hint);
+    response.widget_info(info);
+    let response = response.on_hover_text(&hint);
     let painter = ui.painter();
     if response.hovered() {
         painter.rect_filled(rect, CornerRadius::same(4), ACCENT.gamma_multiply(0.22));

@@ -34,9 +34,9 @@ use crate::{
 };
 
 /// Largest error on the screen that a tile may have in the window, pixels.
-const MAX_ERROR_PX: f64 = 12.0;
+pub const MAX_ERROR_PX: f64 = 12.0;
 /// Threads that read tiles.
-const WORKERS: usize = 2;
+pub const WORKERS: usize = 2;
 
 /// Opens a window on the city; returns when the person closes it.
 pub fn view(options: ViewOptions) -> Result<(), ViewError> {
@@ -122,7 +122,7 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
 }
 
 /// On a driver that renders in software every pixel of a shadow map and every triangle costs the person's time.
-fn spare_software_drivers(
+pub fn spare_software_drivers(
     adapter: Option<Res<RenderAdapterInfo>>,
     mut shadow_map: ResMut<DirectionalLightShadowMap>,
     mut streaming: ResMut<Streaming>,

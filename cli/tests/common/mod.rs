@@ -36,6 +36,39 @@ pub fn tiny_sample(folder: &Path) -> PathBuf {
     files
 }
 
+/// A city of 4 km of hills, in tiles of several levels, with some houses in its middle; made in `folder`.
+pub fn hilly_city(folder: &Path) -> PathBuf {
+    const SIDE: u32 = 400;
+    let files = folder.join("sources");
+    std::fs::create_dir_all(&files).expect("a folder");
+    let mut grid =
+        format!("ncols {SIDE}\nnrows {SIDE}\nxllcorner 532000\nyllcorner 3991000\ncellsize 10\nNODATA_value -9999\n");
+    for row in 0..SIDE {
+        for column in 0..SIDE {
+            let (x, y) = (f64::from(column) / 9.0, f64::from(row) / 11.0);
+            grid += &format!("{:.1} ", 60.0 + 25.0 * x.sin() * y.cos() + 6.0 * (x * 3.7 + y * 2.9).sin());
+        }
+        grid.push('\n');
+    }
+    std::fs::write(files.join("hills.asc"), grid).expect("a file");
+    let house = |k: u32| {
+        let (x, y) = (533_700 + k % 16 * 40, 3_992_700 + k / 16 * 40);
+        let ring =
+            [(x, y), (x + 20, y), (x + 20, y + 14), (x, y + 14), (x, y)].map(|(x, y)| format!("[{x},{y}]")).join(",");
+        format!(
+            r#"{{"type":"Feature","id":{k},"properties":{{"height":{}}},"geometry":{{"type":"Polygon","coordinates":[[{ring}]]}}}}"#,
+            6 + k % 7 * 5
+        )
+    };
+    let houses = (0..256).map(house).collect::<Vec<_>>().join(",");
+    let houses = format!(r#"{{"type":"FeatureCollection","features":[{houses}]}}"#);
+    std::fs::write(files.join("houses.geojson"), houses).expect("a file");
+    let city = folder.join("hills.city");
+    let (code, report) = run_json(&["import", text(&files), "--city", text(&city), "--crs", "EPSG:4549"]);
+    assert_eq!(code, 0, "{report:#}");
+    city
+}
+
 /// The whole sample city, made in `folder`, which the next run replaces.
 pub fn sample_city(folder: &Path) -> PathBuf {
     if folder.exists() {
