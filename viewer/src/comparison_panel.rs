@@ -377,8 +377,9 @@ mod tests {
             objects: 1,
             points: 0,
             rgb: [0; 3],
-            tree: TileTree::from_tiles(Vec::new()).unwrap(),
+            tree: TileTree::from_tiles(Vec::new()).unwrap().into(),
             folder: "none".into(),
+            source: None,
         }
     }
 

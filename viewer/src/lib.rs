@@ -98,6 +98,7 @@ mod table;
 mod table_panel;
 mod text;
 mod theme;
+mod tile_content;
 mod tile_part;
 mod time_bar;
 mod touch;

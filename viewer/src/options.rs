@@ -1,9 +1,9 @@
 //! What the command line asks of the viewer, and what it reports back.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use glam::DVec3;
-use groundline_engine::{live::LiveState, model::CimLevel};
+use groundline_engine::{live::LiveState, model::CimLevel, tile::TileSource};
 use serde::Serialize;
 
 use crate::{
@@ -69,6 +69,8 @@ impl LayerChoice {
 pub struct SceneOptions {
     /// Folder of the city.
     pub city: PathBuf,
+    /// A tileset of others that is shown in the place of a city.
+    pub tiles: Option<Arc<dyn TileSource>>,
     /// Where to look from.
     pub camera: CameraChoice,
     /// Which layers.

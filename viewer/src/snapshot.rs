@@ -64,7 +64,7 @@ const MAX_FRAMES: f64 = 100_000.0;
 /// Renders the city into a PNG.
 pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
     let started = Instant::now();
-    let city = CityModel::open(&options.scene.city)?;
+    let city = CityModel::of_scene(&options.scene)?;
     picture(city, options, started)
 }
 
