@@ -357,6 +357,11 @@ impl CityModel {
         })
     }
 
+    /// Whether it is a tileset of others, which has no versions.
+    pub fn is_tileset(&self) -> bool {
+        self.layers.iter().any(|layer| layer.source.is_some())
+    }
+
     /// Box around what is drawn in plan, with z from what stands on the ground: pipes and strata far below
     /// do not count.
     pub fn scene_extent(&self) -> Extent {
@@ -370,6 +375,10 @@ impl CityModel {
     /// The box to show first: everything, or, where a few things lie far from most, the part where most is.
     pub fn overview_extent(&self) -> Extent {
         let whole = self.scene_extent();
+        // Where most of a tileset of others is, is known after it was looked at.
+        if self.is_tileset() {
+            return whole;
+        }
         let shown = self.layers.iter().filter(|layer| !layer.is_below_ground());
         let trees: Vec<Arc<TileTree>> = shown.map(|layer| layer.tree.now()).collect();
         let leaves = trees.iter().flat_map(|tree| tree.tiles()).filter(|tile| tile.children.is_empty());

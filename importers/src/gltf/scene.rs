@@ -83,19 +83,19 @@ pub(crate) fn scene_of(document: &Document) -> Result<Scene, String> {
     read(document, false)
 }
 
-/// Reads the scene with its normals.
-pub(crate) fn scene_with_normals(document: &Document) -> Result<Scene, String> {
+/// Reads the scene for drawing: with normals, and with colours that tint the pictures.
+pub(crate) fn drawn_scene_of(document: &Document) -> Result<Scene, String> {
     read(document, true)
 }
 
-fn read(document: &Document, has_normals: bool) -> Result<Scene, String> {
+fn read(document: &Document, is_drawn: bool) -> Result<Scene, String> {
     let unknown = |e: &&String| !UNDERSTOOD.contains(&e.as_str()) && !e.starts_with("KHR_materials_");
     if let Some(extension) = document.root.extensions_required.iter().find(unknown) {
         return Err(format!("it cannot be read without the extension {extension:.60}, which is not known"));
     }
     let root = &document.root;
     let mut reading =
-        Reading { document, has_normals, paint: Paint::new(document), vertices: 0, pieces: Vec::new(), notes: Vec::new() };
+        Reading { document, is_drawn, paint: Paint::new(document, is_drawn), vertices: 0, pieces: Vec::new(), notes: Vec::new() };
     let starts: Vec<usize> = match root.scenes.get(root.scene.unwrap_or(0)) {
         Some(scene) => scene.nodes.clone(),
         None if root.scenes.is_empty() => {
@@ -156,7 +156,8 @@ pub(crate) fn vector(json: &Json) -> Option<DVec3> {
 
 struct Reading<'d> {
     document: &'d Document,
-    has_normals: bool,
+    /// Whether it is for drawing: with normals, and pictures and colours apart.
+    is_drawn: bool,
     paint: Paint<'d>,
     vertices: usize,
     pieces: Vec<Piece>,
@@ -216,7 +217,7 @@ impl Reading<'_> {
             _ => None,
         };
         let (colours, plain) = self.paint.colours(primitive, &vertices, count, shape != Shape::Triangles)?;
-        let normals = match self.has_normals && shape == Shape::Triangles {
+        let normals = match self.is_drawn && shape == Shape::Triangles {
             true => vertices.vectors::<3>("NORMAL")?.filter(|normals| normals.len() == count),
             false => None,
         };
@@ -240,7 +241,7 @@ impl Reading<'_> {
                 normals: normals.as_ref().map(|n| n.iter().map(|n| turn * DVec3::from_array(*n)).collect()),
                 indices: indices.clone(),
                 colours: colours.clone(),
-                plain: plain.unwrap_or(PLAIN),
+                plain: plain.unwrap_or(if self.is_drawn && picture.is_some() { [255; 4] } else { PLAIN }),
                 picture: picture.clone(),
                 ids: id.map_or_else(|| ids.clone(), Ids::One),
                 table: if id.is_some() { instance_table } else { table },

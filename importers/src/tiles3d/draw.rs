@@ -22,7 +22,7 @@ use crate::gltf::{
     document::Document,
     folder::Folder,
     object::{Feature, class_of, name_of, own_key},
-    scene::{Ids, Piece, Shape, scene_with_normals},
+    scene::{Ids, Piece, Shape, drawn_scene_of},
     table::{Table, tables_of},
 };
 
@@ -82,7 +82,7 @@ impl Canvas {
         match Part::of(bytes)? {
             Part::Model { model, batches, centre } => {
                 let document = Document::read(model, stand.folder.clone())?;
-                let scene = scene_with_normals(&document)?;
+                let scene = drawn_scene_of(&document)?;
                 let (tables, _) = tables_of(&document);
                 let frame_from_scene = stand.frame_from_content * DMat4::from_translation(centre);
                 for piece in &scene.pieces {
@@ -102,7 +102,7 @@ impl Canvas {
                         Document::read(&stand.folder.read(uri, MAX_MODEL)?, stand.folder.of_address(uri)?)?
                     }
                 };
-                let scene = scene_with_normals(&document)?;
+                let scene = drawn_scene_of(&document)?;
                 for k in 0..places.count {
                     let Some(own) = places.transform(k) else { continue };
                     let feature = Some((0, places.batch(k)));
@@ -207,9 +207,9 @@ impl Canvas {
         }
         places.extend(piece.positions.iter().map(place));
         target.features.extend(features);
-        match &piece.picture {
-            Some((_, uvs)) => target.uvs.extend(uvs.iter().map(|uv| Vec2::from_array(*uv))),
-            None => target.colours.extend((0..piece.positions.len()).map(colour)),
+        target.colours.extend((0..piece.positions.len()).map(colour));
+        if let Some((_, uvs)) = &piece.picture {
+            target.uvs.extend(uvs.iter().map(|uv| Vec2::from_array(*uv)));
         }
         let turn = DMat3::from_mat4(frame_from_scene).inverse().transpose();
         let own = match &piece.normals {

@@ -221,7 +221,8 @@ impl Tileset {
             return Err(format!("{}: more than {MAX_CHAIN} subtrees within each other", told()));
         }
         let chain = Arc::new(Chain { page: uri.clone(), above: Some(stub.chain.clone()) });
-        let subtree = implicit.read(&uri, &stub.folder).map_err(|reason| format!("{}: {reason}", told()))?;
+        let wrong = |reason: String| if reason.contains(&uri) { reason } else { format!("{}: {reason}", told()) };
+        let subtree = implicit.read(&uri, &stub.folder).map_err(wrong)?;
         let mut tiles: Vec<Tile> = Vec::new();
         let mut ids: HashMap<Place, TileId> = HashMap::new();
         let mut add = |place: Place, what: Option<What>, tiles: &mut Vec<Tile>| -> Result<(), String> {

@@ -11,6 +11,8 @@ mod look;
 mod part;
 mod subtree;
 #[cfg(test)]
+mod look_test;
+#[cfg(test)]
 mod tests;
 mod tree;
 
