@@ -321,6 +321,11 @@ impl CityModel {
         Ok(city.object(&ObjectId(id.to_owned()))?)
     }
 
+    /// Whether there is a store to ask.
+    pub fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// What the store answers to a question.
     pub(crate) fn with_store<T>(&self, ask: impl FnOnce(&City) -> Result<T, StoreError>) -> Result<T, ViewError> {
         let none = || ViewError::Colours("these tiles have no store with attributes".into());

@@ -6,6 +6,7 @@ use bevy::{camera::primitives::Aabb, prelude::*};
 use groundline_engine::{model::CimLevel, tile::Tile};
 
 use crate::{
+    city::LayerModel,
     content::{DrawMaterial, TileMeshes},
     detail,
     edges::edge_mesh,
@@ -14,6 +15,7 @@ use crate::{
     pick::PickTile,
     sift::{LayerSift, part_rooms},
     stream::TileKey,
+    style::Drawing,
     tile_content::{ContentAt, Got},
 };
 
@@ -52,6 +54,31 @@ pub struct Job {
     pub sift: SiftOf,
     /// Of which version of the city it is: counts versions taken over.
     pub age: u64,
+}
+
+impl Job {
+    /// The order to read a tile; `None` for one that draws nothing.
+    pub fn of(
+        layer: &LayerModel,
+        node: &Tile,
+        key: TileKey,
+        urgency: f64,
+        (drawing, detail, sift, age): (Drawing, CimLevel, SiftOf, u64),
+    ) -> Option<Self> {
+        Some(Self {
+            key,
+            // Ground first: nothing looks right without it.
+            urgency: if layer.is_ground() { urgency * 0.1 } else { urgency },
+            content: layer.content(node.content.as_ref()?),
+            origin: node.origin?,
+            class: layer.main_class().to_owned(),
+            with_edges: drawing.has_edges(),
+            detail,
+            has_blocks: node.stands_for.is_some(),
+            sift,
+            age,
+        })
+    }
 }
 
 /// What a worker found.

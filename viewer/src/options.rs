@@ -7,9 +7,9 @@ use groundline_engine::{live::LiveState, model::CimLevel, tile::TileSource};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, comparison::Manner, cut::Cuts, draw_count::DrawCount, label::Labels,
-    loss::GoOn, measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment,
-    theme::Theme, validity::ValidTime, view_string::Selection,
+    annotation::Annotation, bulk::BulkComparison, camera::CameraChoice, comparison::Manner, cut::Cuts,
+    draw_count::DrawCount, label::Labels, loss::GoOn, measure::Measurement, peel::Peel, profile::Profile,
+    relief::Relief, style::Style, sun::Moment, theme::Theme, validity::ValidTime, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -211,6 +211,9 @@ pub struct SnapshotReport {
     pub bytes: usize,
     /// Tiles that could not be read, with the reason.
     pub damaged_tiles: Vec<String>,
+    /// How much is built on both sides of a comparison.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<BulkComparison>,
     /// Frames rendered.
     pub frames: u32,
     /// Seconds from call to file.

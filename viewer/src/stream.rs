@@ -16,13 +16,12 @@ use std::{
 use bevy::prelude::*;
 use groundline_engine::{
     model::CimLevel,
-    tile::{SelectOptions, Tile, TileId, View, select},
+    tile::{SelectOptions, TileId, View, select},
 };
 
 use crate::{
     ahead::Ahead,
     camera::CameraPose,
-    city::LayerModel,
     cut::Cuts,
     fade::{Fades, Part},
     failure::{FIRST_WAIT, Failure},
@@ -356,7 +355,7 @@ pub fn choose_tiles(
             let key = TileKey { layer: index, tile };
             if streaming.is_wanting(key, now) && asked.insert(tile) {
                 let told = (drawing, streaming.detail, sift.clone(), streaming.age);
-                wanted.extend(job(layer, tree.tile(tile), key, urgency, told));
+                wanted.extend(Job::of(layer, tree.tile(tile), key, urgency, told));
             }
         }
     }
@@ -371,29 +370,6 @@ pub fn choose_tiles(
     };
     let draw = streaming.fades.step(draw, clock.0, may_begin, parent);
     show(streaming, draw, drawing, &mut visibility);
-}
-
-/// The order to read a tile; `None` for one that draws nothing.
-fn job(
-    layer: &LayerModel,
-    node: &Tile,
-    key: TileKey,
-    urgency: f64,
-    (drawing, detail, sift, age): (Drawing, CimLevel, SiftOf, u64),
-) -> Option<Job> {
-    Some(Job {
-        key,
-        // Ground first: nothing looks right without it.
-        urgency: if layer.is_ground() { urgency * 0.1 } else { urgency },
-        content: layer.content(node.content.as_ref()?),
-        origin: node.origin?,
-        class: layer.main_class().to_owned(),
-        with_edges: drawing.has_edges(),
-        detail,
-        has_blocks: node.stands_for.is_some(),
-        sift,
-        age,
-    })
 }
 
 /// Takes back from the queue what no worker has begun: it is asked for anew where it is still wanted.

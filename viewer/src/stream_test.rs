@@ -13,7 +13,7 @@ use bevy::ecs::system::RunSystemOnce;
 
 use super::*;
 use crate::{
-    city::CityModel,
+    city::{CityModel, LayerModel},
     failure::LONGEST_WAIT,
     options::SceneOptions,
     renewal::take_over,

@@ -138,8 +138,12 @@ mod tests {
             ..TileMesh::default()
         };
         let wild = TileMesh { indices: vec![0, 1, 9], ..mesh.clone() };
-        let features =
-            FeatureTable { ids: vec!["a/b".into()], classes: vec!["generic"], names: vec!["".into()], ..FeatureTable::default() };
+        let features = FeatureTable {
+            ids: vec!["a/b".into()],
+            classes: vec!["generic"],
+            names: vec!["".into()],
+            ..FeatureTable::default()
+        };
         let tile = meshes_of(TileContent { meshes: vec![mesh, wild], features, ..TileContent::default() });
         assert_eq!(tile.meshes.len(), 1, "what names a vertex that is not there is left out");
         let mesh = &tile.meshes[0];

@@ -4,6 +4,7 @@
 //! and the rows of the GeoParquet file themselves, which are compared exactly.
 
 mod box_search;
+mod bulk;
 pub mod cast;
 mod column;
 mod fields;
@@ -34,6 +35,7 @@ use crate::{
     store::{City, StoreError},
 };
 
+pub use bulk::{Bulk, BulkQuestion, STOREY_M, bulk};
 pub use column::{Cell, Column};
 pub use fields::{FieldKind, LayerFields, unknown_fields};
 pub use filter::{Filter, FilterError, Subject};

@@ -85,7 +85,8 @@ impl Web {
         let mut pauses = PAUSES.iter();
         let name = shown(&url);
         loop {
-            let got = run(request(self.client.clone(), url.clone(), most)).unwrap_or_else(|text| Err(Fault::Final(text)));
+            let got =
+                run(request(self.client.clone(), url.clone(), most)).unwrap_or_else(|text| Err(Fault::Final(text)));
             let reason = match got {
                 Ok(bytes) => return unpacked(bytes, most).map_err(|reason| format!("{name}: {reason}")),
                 Err(Fault::Final(reason)) => return Err(format!("{name}: {reason}")),
@@ -198,7 +199,8 @@ mod tests {
     }
 
     fn answer(head: &str, body: &[u8]) -> Vec<u8> {
-        [format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes(), body].concat()
+        [format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes(), body]
+            .concat()
     }
 
     #[test]
@@ -224,8 +226,11 @@ mod tests {
     fn files_are_bounded_unpacked_and_tried_again() {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(&[7; 1000]).unwrap();
-        let (url, asked) =
-            server(vec![answer("503 Busy", b""), answer("200 OK", &packed.finish().unwrap()), answer("200 OK", &[1; 50])]);
+        let (url, asked) = server(vec![
+            answer("503 Busy", b""),
+            answer("200 OK", &packed.finish().unwrap()),
+            answer("200 OK", &[1; 50]),
+        ]);
         let web = Web::open(&url).unwrap();
         assert_eq!(web.get(&format!("{url}/a"), 1000).unwrap(), [7; 1000]);
         assert_eq!(asked.load(Ordering::SeqCst), 2, "once in vain");

@@ -30,10 +30,10 @@ mod terrain;
 mod tileset;
 mod tree;
 
+pub use glb::TileContent;
 pub use ground::Ground;
 pub use journal::Journal;
 pub use page::PageError;
-pub use glb::TileContent;
 pub use select::{SelectOptions, Selection, View, select};
 pub use source::{Piece, TileSource};
 pub(crate) use tileset::NAME_DIGITS;

@@ -162,7 +162,8 @@ impl TileTree {
         let mut depth = vec![std::iter::successors(Some(at), |id| self.tiles[id.index()].parent).count()];
         for (index, tile) in tiles.iter().enumerate().skip(1) {
             let parent = tile.parent.map(TileId::index).filter(|parent| *parent < index);
-            let parent = parent.ok_or_else(|| TreeError::Shape(format!("tile {index} does not come after its parent")))?;
+            let parent =
+                parent.ok_or_else(|| TreeError::Shape(format!("tile {index} does not come after its parent")))?;
             depth.push(depth[parent] + 1);
             if depth[index] > Self::MAX_DEPTH {
                 return Err(TreeError::TooDeep(Self::MAX_DEPTH));
@@ -388,7 +389,10 @@ mod tests {
         }
         let tile = |id: u32| tree.tile(TileId(id));
         assert_eq!((tile(2).parent, &tile(2).children[..]), (Some(TileId(0)), &[TileId(3), TileId(5)][..]));
-        assert_eq!((tile(3).parent, tile(4).parent, tile(5).parent), (Some(TileId(2)), Some(TileId(3)), Some(TileId(2))));
+        assert_eq!(
+            (tile(3).parent, tile(4).parent, tile(5).parent),
+            (Some(TileId(2)), Some(TileId(3)), Some(TileId(2)))
+        );
         // A tile that comes before its parent, and a tree that is deeper than any.
         assert!(tree.graft(TileId(1), "a", vec![leaf(None, "x"), leaf(Some(1), "y")]).is_err());
         let deep = (0..80).map(|k: u32| leaf(k.checked_sub(1), "d")).collect();

@@ -94,8 +94,14 @@ fn read(document: &Document, is_drawn: bool) -> Result<Scene, String> {
         return Err(format!("it cannot be read without the extension {extension:.60}, which is not known"));
     }
     let root = &document.root;
-    let mut reading =
-        Reading { document, is_drawn, paint: Paint::new(document, is_drawn), vertices: 0, pieces: Vec::new(), notes: Vec::new() };
+    let mut reading = Reading {
+        document,
+        is_drawn,
+        paint: Paint::new(document, is_drawn),
+        vertices: 0,
+        pieces: Vec::new(),
+        notes: Vec::new(),
+    };
     let starts: Vec<usize> = match root.scenes.get(root.scene.unwrap_or(0)) {
         Some(scene) => scene.nodes.clone(),
         None if root.scenes.is_empty() => {

@@ -28,6 +28,8 @@ use crate::gltf::{
 
 /// Vertices and points of one tile, instances counted.
 const MAX_VERTICES: usize = 16_000_000;
+/// Longest side of a picture, pixels.
+const MAX_PICTURE: u32 = 8192;
 /// Half the width of what is drawn for a line, which has none, metres.
 const HALF_LINE_M: f64 = 0.25;
 /// Colour of points without any.
@@ -107,7 +109,8 @@ impl Canvas {
                     let Some(own) = places.transform(k) else { continue };
                     let feature = Some((0, places.batch(k)));
                     for piece in &scene.pieces {
-                        let attributes = |feature: Feature| feature.map_or_else(Vec::new, |(_, id)| table.attributes(id));
+                        let attributes =
+                            |feature: Feature| feature.map_or_else(Vec::new, |(_, id)| table.attributes(id));
                         self.piece(piece, stand.frame_from_content * own, stand, Some(feature), &attributes)?;
                     }
                 }
@@ -232,7 +235,7 @@ impl Canvas {
                 base_colour: [1.0; 4],
                 metallic: 0.0,
                 roughness: 0.9,
-                texture: piece.picture.as_ref().map(|(texture, _)| texture.file().to_vec()),
+                texture: piece.picture.as_ref().map(|(texture, _)| texture.file().to_vec()).filter(|f| is_drawable(f)),
                 double_sided: true,
             });
             self.content.meshes.push(TileMesh { material: mesh, ..TileMesh::default() });
@@ -264,6 +267,13 @@ impl Canvas {
         self.rows.insert((self.part, feature), row);
         row
     }
+}
+
+/// Whether a picture is no larger than what a graphics card takes.
+fn is_drawable(file: &[u8]) -> bool {
+    let reader = image::ImageReader::new(std::io::Cursor::new(file)).with_guessed_format();
+    let size = reader.ok().and_then(|reader| reader.into_dimensions().ok());
+    size.is_some_and(|(width, height)| width.max(height) <= MAX_PICTURE)
 }
 
 /// The sum of the normals of the triangles at each vertex.

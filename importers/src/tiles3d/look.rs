@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -68,6 +69,17 @@ enum What {
     /// Contents, one of which may be a tileset.
     Contents(Vec<String>),
     Subtree(Arc<Divided>, Place),
+}
+
+impl What {
+    fn told(&self) -> String {
+        match self {
+            Self::Contents(uris) => {
+                uris.first().filter(|uri| !uri.starts_with("data:")).map_or_else(String::new, |u| short(u))
+            }
+            Self::Subtree(divided, place) => short(&divided.implicit.subtree_uri(*place)),
+        }
+    }
 }
 
 /// A page and those that it stands in.
@@ -281,13 +293,12 @@ impl Tileset {
             };
             // What reads a file names it.
             let bytes = stub.folder.read(uri, MAX_CONTENT)?;
-            if bytes.trim_ascii_start().starts_with(b"{") || bytes.starts_with(b"\xEF\xBB\xBF") {
-                if let Some(json) = page_of(&bytes) {
-                    if uris.len() > 1 {
-                        return Err(wrong("a tileset among several contents is not shown".into()));
-                    }
-                    return self.inner_page(stub, uri, &json).map(Piece::Tiles).map_err(wrong);
+            let is_json = bytes.trim_ascii_start().starts_with(b"{") || bytes.starts_with(b"\xEF\xBB\xBF");
+            if let Some(json) = is_json.then(|| page_of(&bytes)).flatten() {
+                if uris.len() > 1 {
+                    return Err(wrong("a tileset among several contents is not shown".into()));
                 }
+                return self.inner_page(stub, uri, &json).map(Piece::Tiles).map_err(wrong);
             }
             let address = if uri.starts_with("data:") { "data".to_owned() } else { told(&stub.folder.whole(uri)?) };
             let key = address.strip_prefix(&self.base).unwrap_or(&address);
@@ -354,10 +365,12 @@ impl TileSource for Tileset {
     fn read(&self, address: &str) -> Result<Piece, String> {
         let stub = address.parse::<usize>().ok().and_then(|number| lock(&self.stubs).get(number).cloned());
         let stub = stub.ok_or("a tile that is not of this tileset")?;
-        match &stub.what {
+        let work = || match &stub.what {
             What::Contents(uris) => self.contents(&stub, uris),
             What::Subtree(divided, place) => self.subtree(&stub, divided, *place).map(Piece::Tiles),
-        }
+        };
+        // Whoever reads tiles reads others after it, whatever a decoder does with a damaged one.
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(format!("{}: it is damaged", stub.what.told())))
     }
 
     fn object(&self, id: &str) -> Option<CityObject> {

@@ -137,7 +137,10 @@ fn what_is_no_tileset_is_an_error_that_says_so() {
         (r#"{"asset":{},"root":{"boundingVolume":{"box":[1]},"geometricError":1}}"#, "boundingVolume"),
         (r#"{"asset":{},"root":{"boundingVolume":{"sphere":[0,0,0,9]}}}"#, "geometricError"),
         (&format!(r#"{{"asset":{{}},"root":{{{volume},"transform":[1]}}}}"#), "transform"),
-        (&format!(r#"{{"asset":{{}},"root":{{{volume},"implicitTiling":{{"subdivisionScheme":"QUADTREE"}}}}}}"#), "sphere"),
+        (
+            &format!(r#"{{"asset":{{}},"root":{{{volume},"implicitTiling":{{"subdivisionScheme":"QUADTREE"}}}}}}"#),
+            "sphere",
+        ),
     ] {
         let folder = written(&[("tileset.json", text.as_bytes())]);
         let reason = Tileset::open(folder.path().join("tileset.json").to_str().unwrap()).err();
@@ -172,7 +175,7 @@ fn real_implicit_and_composite_tilesets_are_drawn_whole() {
     let earth = open("cesiumjs_fixtures/Batched/BatchedWithBatchTable/tileset.json");
     let seen = look(&earth);
     let all = Extent::around(seen.drawn.iter().flat_map(places));
-    assert!(all.centre().truncate().length() < 5.0 && all.size().z < 30.0, "{all:?}");
+    assert!(all.centre().truncate().length() < 20.0 && all.min.z.abs() < 1e-3 && all.max.z < 30.0, "{all:?}");
     assert!(seen.drawn[0].0.meshes[0].normals.iter().any(|n| n.z > 0.99), "a roof looks up");
 }
 
@@ -184,10 +187,8 @@ fn damaged_contents_of_tiles_are_sentences() {
         let mut wild = whole.clone();
         wild[at] ^= 0xff;
         for bytes in [&whole[..at], &wild[..]] {
-            let folder = written(&[
-                ("tileset.json", tileset("ADD", ["a.b3dm", "a.b3dm"]).as_bytes()),
-                ("a.b3dm", bytes),
-            ]);
+            let folder =
+                written(&[("tileset.json", tileset("ADD", ["a.b3dm", "a.b3dm"]).as_bytes()), ("a.b3dm", bytes)]);
             let source = Tileset::open(folder.path().join("tileset.json").to_str().unwrap()).unwrap();
             let seen = look(&source);
             refused += usize::from(!seen.faults.is_empty());

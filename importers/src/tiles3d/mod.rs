@@ -8,10 +8,10 @@ mod batch;
 mod content;
 mod draw;
 mod look;
-mod part;
-mod subtree;
 #[cfg(test)]
 mod look_test;
+mod part;
+mod subtree;
 #[cfg(test)]
 mod tests;
 mod tree;
