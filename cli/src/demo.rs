@@ -111,7 +111,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     }
     if !args.no_view && has_display {
         say(ask.say("opening the viewer; ? shows the keys", "打开查看器；按 ? 查看按键"));
-        let scene = Scene::default().options(&city_folder, &live, ask)?;
+        let scene = Scene::default().options(&city_folder, Some(&live), ask)?;
         let bookmarks = Shelf::default().file(&city);
         groundline_viewer::view(ViewOptions { scene, bookmarks, ..ViewOptions::default() })?;
     }
@@ -135,7 +135,7 @@ fn imported(report: &ImportReport, ask: &Ask) -> String {
 }
 
 fn take(city: &Path, out: &Path, below: bool, live: &Live, ask: &Ask) -> Result<SnapshotReport> {
-    let scene = Scene { below, ..Scene::default() }.options(city, live, ask)?;
+    let scene = Scene { below, ..Scene::default() }.options(city, Some(live), ask)?;
     let options = SnapshotOptions { scene, out: out.to_owned(), ..SnapshotOptions::default() };
     Ok(groundline_viewer::snapshot(options)?)
 }

@@ -1,14 +1,19 @@
-//! Sources that are looked at without a city: each gets one of its own among what this program can make again.
+//! Sources that are looked at without a city: tilesets where they lie, each other source in a city of its own among what this
+//! program can make again.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
 use anyhow::{Context, Result};
 use groundline_engine::store::{City, cache_folder};
-use groundline_importers::intake::{self, Request};
+use groundline_importers::{
+    intake::{self, Request},
+    tiles3d::{Tileset, is_tileset_file, is_tileset_url},
+};
 
 use crate::{import, outcome::Ask};
 
@@ -28,7 +33,26 @@ pub struct Loose {
     map: Vec<String>,
 }
 
+/// What is looked at.
+pub enum Looked {
+    /// A city.
+    City(PathBuf),
+    /// A tileset of others.
+    Tileset(Arc<Tileset>),
+}
+
 impl Loose {
+    /// What is at `place`. A tileset is looked at where it lies, unless it is said where on the Earth it belongs: then it is imported,
+    /// as files and folders that are no city.
+    pub fn look(&self, place: &Path, ask: &Ask) -> Result<Looked> {
+        let text = place.to_string_lossy();
+        let is_placed = self.crs.is_some() || !self.map.is_empty();
+        if is_tileset_url(&text) || (!is_placed && place.is_file() && is_tileset_file(place)) {
+            return Ok(Looked::Tileset(Arc::new(Tileset::open(&text).map_err(anyhow::Error::msg)?)));
+        }
+        Ok(Looked::City(self.city(place, ask)?))
+    }
+
     /// The city at `place`; of files and folders that are none, one that is made of them. A second look reads only what changed.
     pub fn city(&self, place: &Path, ask: &Ask) -> Result<PathBuf> {
         let is_source = place.is_file() || (place.is_dir() && !place.join("city.json").is_file());

@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use groundline_engine::store::City;
+use groundline_engine::{store::City, tile::TileSource};
 use groundline_viewer::{FilmReport, Sheet, SnapshotOptions, SnapshotReport, bookmark::Bookmarks, city::CityModel};
 
 use crate::{
     live::{Feeds, Live},
-    loose::Loose,
+    loose::{Looked, Loose},
     outcome::{Ask, Outcome, UsageError, grouped, print_json},
     view::{Scene, Shelf},
 };
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, s3://bucket/prefix/name.city, the URL of a Groundline server, or any file or folder that `import` reads, such as a
-    /// tileset.json of 3D Tiles.
+    /// Folder of the city, s3://bucket/prefix/name.city, the URL of a Groundline server, a tileset.json of 3D Tiles 1.0 or 1.1 in a folder
+    /// or on any web server (https://host/path/tileset.json), or any other file or folder that `import` reads.
     city: PathBuf,
     #[command(flatten)]
     loose: Loose,
@@ -67,11 +67,21 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
     if !(0.0..=3600.0).contains(&args.wait) {
         return Err(UsageError(format!("--wait {}: 0 to 3600 seconds", args.wait)).into());
     }
-    let place = args.loose.city(&args.city, ask)?;
-    let city = City::open(&place)?;
-    let live = Live::start(&city, &args.feeds, false)?;
-    std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
-    let scene = args.scene.options(&place, &live, ask)?;
+    let looked = args.loose.look(&args.city, ask)?;
+    let open = match &looked {
+        Looked::City(place) => {
+            let city = City::open(place)?;
+            let live = Live::start(&city, &args.feeds, false)?;
+            std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
+            Some((city, live))
+        }
+        Looked::Tileset(_) => None,
+    };
+    let scene_of = |scene: &Scene| match &looked {
+        Looked::City(place) => scene.options(place, open.as_ref().map(|(_, live)| live), ask),
+        Looked::Tileset(tileset) => scene.options_of(&args.city, tileset, ask),
+    };
+    let scene = scene_of(&args.scene)?;
     let mut options = SnapshotOptions { scene, size: args.size, supersample: args.fine, ..SnapshotOptions::default() };
     if let Some(sheet) = &args.print {
         options.print(sheet, args.dpi);
@@ -81,7 +91,15 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         if !(0.1..=120.0).contains(&args.fps) {
             return Err(UsageError(format!("--fps {}: 0.1 to 120 pictures a second", args.fps)).into());
         }
-        let (bookmarks, trouble) = Bookmarks::open(args.shelf.file(&city), city.name());
+        let name = match (&looked, &open) {
+            (Looked::Tileset(tileset), _) => tileset.name().to_owned(),
+            (_, open) => open.as_ref().map_or(String::new(), |(city, _)| city.name().to_owned()),
+        };
+        let shelf = match &open {
+            Some((city, _)) => args.shelf.file(city),
+            None => args.shelf.file_of(&args.city, &name),
+        };
+        let (bookmarks, trouble) = Bookmarks::open(shelf, &name);
         if let Some(trouble) = trouble {
             eprintln!("{trouble}");
         }
@@ -89,9 +107,9 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         for (view, seconds) in bookmarks.tour(tour).map_err(UsageError)? {
             // Options beside the tour hold for every stop.
             let stop = Scene { view: Some(view), ..args.scene.clone() };
-            stops.push((stop.options(&place, &live, ask)?, seconds));
+            stops.push((scene_of(&stop)?, seconds));
         }
-        let report = groundline_viewer::film(CityModel::open(&place)?, options, stops, folder, args.fps)?;
+        let report = groundline_viewer::film(CityModel::of_scene(&options.scene)?, options, stops, folder, args.fps)?;
         return tell_film(&report, ask);
     }
     options.out = args.out.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,9 @@ use clap::Parser as _;
 use groundline_engine::{
     model::{CimLevel, ObjectId, PipeKind, Stage},
     store::City,
+    tile::TileSource,
 };
+use groundline_importers::tiles3d::Tileset;
 use groundline_viewer::{
     Cut, Cuts, Labels, Language, Manner, Peel, Profile, Relief, SceneOptions, Style, Theme, ValidTime, ViewOptions,
     bookmark, comparison,
@@ -22,7 +24,7 @@ use groundline_viewer::{
 
 use crate::{
     live::{Feeds, Live},
-    loose::Loose,
+    loose::{Looked, Loose},
     outcome::{Ask, Outcome, UsageError},
 };
 
@@ -118,12 +120,12 @@ pub struct Scene {
 
 impl Scene {
     /// As the viewer wants it.
-    pub fn options(&self, city: &Path, live: &Live, ask: &Ask) -> Result<SceneOptions> {
+    pub fn options(&self, city: &Path, live: Option<&Live>, ask: &Ask) -> Result<SceneOptions> {
         let language: Language = ask.lang.parse().map_err(UsageError)?;
         let mut scene = SceneOptions {
             city: city.to_owned(),
             language,
-            live: Some(live.state.clone()),
+            live: live.map(|live| live.state.clone()),
             is_overlay_hidden: self.plain,
             ..SceneOptions::default()
         };
@@ -141,6 +143,12 @@ impl Scene {
             scene.other = comparison::first_other(&scene);
         }
         Ok(scene)
+    }
+
+    /// Of a tileset that is looked at where it lies.
+    pub fn options_of(&self, place: &Path, tileset: &Arc<Tileset>, ask: &Ask) -> Result<SceneOptions> {
+        let scene = self.options(place, None, ask)?;
+        Ok(SceneOptions { tiles: Some(tileset.clone()), ..scene })
     }
 
     /// What was asked for beside the view.
@@ -268,15 +276,20 @@ pub struct Shelf {
 impl Shelf {
     /// The file of a city's bookmarks.
     pub fn file(&self, city: &City) -> Option<PathBuf> {
+        self.file_of(city.folder(), city.name())
+    }
+
+    /// The file of the bookmarks of what lies at `place` and is called `name`.
+    pub fn file_of(&self, place: &Path, name: &str) -> Option<PathBuf> {
         let variable = || std::env::var_os("GROUNDLINE_BOOKMARKS").filter(|path| !path.is_empty()).map(PathBuf::from);
-        bookmark::path_for(self.bookmarks.clone().or_else(variable).as_deref(), city.folder(), city.name())
+        bookmark::path_for(self.bookmarks.clone().or_else(variable).as_deref(), place, name)
     }
 }
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the city, s3://bucket/prefix/name.city, the URL of a Groundline server, or any file or folder that `import` reads, such as a
-    /// tileset.json of 3D Tiles.
+    /// Folder of the city, s3://bucket/prefix/name.city, the URL of a Groundline server, a tileset.json of 3D Tiles 1.0 or 1.1 in a folder
+    /// or on any web server (https://host/path/tileset.json), or any other file or folder that `import` reads.
     city: PathBuf,
     #[command(flatten)]
     loose: Loose,
@@ -301,16 +314,25 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
-    let place = args.loose.city(&args.city, ask)?;
-    let city = City::open(&place)?;
-    let live = Live::start(&city, &args.feeds, false)?;
+    let looked = args.loose.look(&args.city, ask)?;
     let resumed = Resumed::of_this_process();
-    let scene = match &resumed {
+    let scene_args = match &resumed {
         Some(resumed) => Scene { view: Some(resumed.view.clone()), plain: args.scene.plain, ..Scene::default() },
         None => args.scene,
     };
-    let scene = scene.options(&place, &live, ask)?;
-    let bookmarks = args.shelf.file(&city);
+    let (live, scene, bookmarks);
+    match &looked {
+        Looked::City(place) => {
+            let city = City::open(place)?;
+            live = Live::start(&city, &args.feeds, false)?;
+            scene = scene_args.options(place, Some(&live), ask)?;
+            bookmarks = args.shelf.file(&city);
+        }
+        Looked::Tileset(tileset) => {
+            scene = scene_args.options_of(&args.city, tileset, ask)?;
+            bookmarks = args.shelf.file_of(&args.city, tileset.name());
+        }
+    }
     let tile_memory = args.memory_limit << 20;
     STARTED.get_or_init(Instant::now);
     groundline_viewer::view(ViewOptions {

@@ -152,7 +152,8 @@ impl House {
         let city = CityModel::open(&self.city).unwrap();
         let middle = city.overview_extent().centre().truncate();
         let ground = city.layers.iter().find(|layer| layer.is_ground()).expect("ground");
-        let fine = ground.tree.tiles().iter().filter(|tile| tile.children.is_empty() && tile.parent.is_some());
+        let tree = ground.tree.now();
+        let fine = tree.tiles().iter().filter(|tile| tile.children.is_empty() && tile.parent.is_some());
         let off = |tile: &&Tile| tile.extent.centre().truncate().distance(middle);
         let tile = fine.min_by(|a, b| off(a).total_cmp(&off(b))).expect("more than one level");
         let path = ground.folder.join(tile.content.as_ref().expect("content"));

@@ -143,3 +143,38 @@ fn views_and_tours_that_make_no_sense_are_wrong_usage_and_a_tour_becomes_picture
     assert_eq!(code, 0, "{said}");
     assert_eq!(std::fs::read_dir(&frames).unwrap().count(), 5, "five seconds at one picture a second");
 }
+
+#[test]
+fn a_comparison_tells_how_much_is_built_on_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = tiny_sample(folder.path()).join("基础测绘");
+    let city = folder.path().join("a.city");
+    let (code, report) = run_json(&["import", text(&files), "--city", text(&city), "--crs", "EPSG:4549"]);
+    assert_eq!(code, 0, "{report:#}");
+    let out = folder.path().join("a.png");
+    let told = |more: &[&str]| {
+        let args = ["snapshot", text(&city), "--size", "64x36", "--plain", "--out", text(&out)];
+        let (code, report) = run_json(&[&args, more].concat());
+        assert_eq!(code, 0, "{report:#}");
+        report["bulk"].clone()
+    };
+    assert_eq!(told(&[]), Value::Null, "nothing is compared");
+    let (_, found) =
+        run_json(&["query", text(&city), "where", "class = 'building' and parent is null", "--limit", "100000"]);
+    let bulk = told(&["--compare", "beside", "--other", "--without building"]);
+    let number = |side: &str, key: &str| bulk[side][key].as_f64().unwrap();
+    assert_eq!(number("this", "buildings"), found["features"].as_array().map_or(0, Vec::len) as f64, "{bulk:#}");
+    assert!(
+        number("this", "floor_m2") > number("this", "footprint_m2") && number("this", "volume_m3") > 0.0,
+        "{bulk:#}"
+    );
+    assert_eq!((number("other", "buildings"), number("other", "volume_m3")), (0.0, 0.0));
+    assert_eq!(number("difference", "volume_m3"), -number("this", "volume_m3"));
+    let extent = groundline_engine::store::City::open(&city).unwrap().extent();
+    let (low, high) = (extent.min, extent.centre());
+    let cut = format!("box:{},{},{},{},{},{}", low.x, low.y, low.z, high.x, high.y, extent.max.z);
+    let part = told(&["--compare", "swipe", "--other", "--style xray", "--cut", &cut]);
+    assert_eq!(part["is_of_box"], true, "{part:#}");
+    let (some, all) = (part["this"]["buildings"].as_i64().unwrap(), number("this", "buildings") as i64);
+    assert!(0 < some && some < all, "{some} of {all}");
+}

@@ -48,8 +48,8 @@ pub fn bare_pixels(city: &CityModel, viewed: &Viewed, width: usize, pixels: &[u8
     let extent = city.ground.extent();
     let border = extent.size() * BORDER;
     let inside = Extent { min: extent.min + border, max: extent.max - border };
-    let roots = city.layers.iter().filter(|layer| layer.is_ground() && !layer.tree.is_empty());
-    let errors = roots.map(|layer| layer.tree.tile(TileId::ROOT).geometric_error_m);
+    let trees = city.layers.iter().filter(|layer| layer.is_ground()).map(|layer| layer.tree.now());
+    let errors = trees.filter(|tree| !tree.is_empty()).map(|tree| tree.tile(TileId::ROOT).geometric_error_m);
     let sunk_m = errors.fold(SUNK_M, f64::max);
     let (mut bare, mut looked) = (0, 0);
     for (row, line) in pixels.chunks_exact(width * 4).enumerate().step_by(STEP_PX) {

@@ -63,11 +63,13 @@ impl CameraPose {
         let heading = (heading - 18.0_f64).rem_euclid(360.0);
         let pitch = -16.5;
         let ground = height_at(centre.truncate()).unwrap_or(extent.min.z.max(centre.z - size.z * 0.5));
-        let half_width = size.x.max(size.y) * 0.5;
+        // What is as high as it is wide is looked at as a whole.
+        let is_tall = size.z > size.x.max(size.y) * 0.5;
+        let half_width = if is_tall { size.max_element() * 0.75 } else { size.x.max(size.y) * 0.5 };
         let tan_half = (FIELD_OF_VIEW_DEG.to_radians() * 0.5).tan() * aspect.clamp(0.6, 1.78);
         let distance = (half_width / tan_half * 0.94).clamp(60.0, 400_000.0);
         let mut target = centre;
-        target.z = ground.clamp(extent.min.z, extent.max.z);
+        target.z = if is_tall { centre.z } else { ground.clamp(extent.min.z, extent.max.z) };
         // A little towards the viewer, and above the ground: the horizon stands in the upper tenth of the picture.
         target -= direction_of(heading, 0.0) * half_width * 0.10;
         Self::looking_at(target, distance, heading, pitch)

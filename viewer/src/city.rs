@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use glam::{DVec2, DVec3};
@@ -12,10 +12,10 @@ use groundline_engine::{
     model::{CityObject, Extent, ObjectId, PipeKind, Sensor, Vertical},
     query::{Found, Query, Search},
     store::{City, StoreError, read_file},
-    tile::{Ground, TileId, TileTree, TreeError},
+    tile::{Ground, Tile, TileId, TileSource, TileTree, TreeError},
 };
 
-use crate::ViewError;
+use crate::{ViewError, options::SceneOptions, tile_content::ContentAt};
 
 /// Largest tileset.json that is read, bytes.
 const MAX_TILESET_BYTES: u64 = 1 << 30;
@@ -36,9 +36,38 @@ pub struct LayerModel {
     /// Colour in the list of layers, sRGB.
     pub rgb: [u8; 3],
     /// Its tiles.
-    pub tree: TileTree,
+    pub tree: Tiles,
     /// Folder that the tiles' content is relative to.
     pub folder: PathBuf,
+    /// Where the tiles come from, when they are no files of a city.
+    pub source: Option<Arc<dyn TileSource>>,
+}
+
+/// The tiles of a layer as they are known by now; a tileset of others grows while it is looked at.
+pub struct Tiles(RwLock<Arc<TileTree>>);
+
+impl From<TileTree> for Tiles {
+    fn from(tree: TileTree) -> Self {
+        Self(RwLock::new(Arc::new(tree)))
+    }
+}
+
+impl Tiles {
+    /// The tree as it is now; a tile that is in it stays in it under its number.
+    pub fn now(&self) -> Arc<TileTree> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Box around everything.
+    pub fn extent(&self) -> Extent {
+        self.now().extent()
+    }
+
+    /// Puts what was read in the place of a tile; see [`TileTree::graft`].
+    pub fn graft(&self, at: TileId, content: &str, tiles: Vec<Tile>) -> Result<(), TreeError> {
+        let mut tree = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut tree).graft(at, content, tiles)
+    }
 }
 
 impl LayerModel {
@@ -69,9 +98,34 @@ impl LayerModel {
             objects: classes.iter().map(|(_, count)| count).sum(),
             classes,
             points,
-            tree,
+            tree: tree.into(),
             folder,
+            source: None,
         })
+    }
+
+    /// A tileset of others.
+    pub fn of_source(source: Arc<dyn TileSource>) -> Result<Self, ViewError> {
+        let bad = |error: TreeError| ViewError::Tileset { path: source.name().into(), reason: error.to_string() };
+        let tree = TileTree::from_tiles(source.tiles()).map_err(bad)?;
+        Ok(Self {
+            rgb: layer_rgb(source.name(), ""),
+            name: source.name().to_owned(),
+            objects: 0,
+            classes: Vec::new(),
+            points: 0,
+            tree: tree.into(),
+            folder: PathBuf::new(),
+            source: Some(source),
+        })
+    }
+
+    /// Where the content of one of its tiles lies.
+    pub fn content(&self, content: &str) -> ContentAt {
+        match &self.source {
+            Some(source) => ContentAt::Source(source.clone(), content.to_owned()),
+            None => ContentAt::File(self.folder.join(content)),
+        }
     }
 
     /// What is left of a layer in a version that has it no more.
@@ -83,8 +137,9 @@ impl LayerModel {
             objects: 0,
             points: 0,
             rgb: old.rgb,
-            tree: TileTree::from_tiles(Vec::new()).map_err(bad)?,
+            tree: TileTree::from_tiles(Vec::new()).map_err(bad)?.into(),
             folder: old.folder.clone(),
+            source: None,
         })
     }
 
@@ -107,8 +162,9 @@ impl LayerModel {
 
     /// Whether a tile is the ground as a whole: nothing coarser covers what it covers.
     pub fn is_base(&self, tile: TileId) -> bool {
-        let is_drawn = |id: TileId| self.tree.tile(id).content.is_some();
-        let mut above = std::iter::successors(self.tree.tile(tile).parent, |id| self.tree.tile(*id).parent);
+        let tree = self.tree.now();
+        let is_drawn = |id: TileId| tree.tile(id).content.is_some();
+        let mut above = std::iter::successors(tree.tile(tile).parent, |id| tree.tile(*id).parent);
         self.is_ground() && is_drawn(tile) && !above.any(is_drawn)
     }
 
@@ -183,6 +239,21 @@ pub struct CityModel {
 }
 
 impl CityModel {
+    /// Opens what a scene shows: a city, or a tileset of others.
+    pub fn of_scene(scene: &SceneOptions) -> Result<Self, ViewError> {
+        match &scene.tiles {
+            Some(source) => Self::of_source(source.clone()),
+            None => Self::open(&scene.city),
+        }
+    }
+
+    /// A tileset of others as a city of one layer, in the frame of the tileset.
+    pub fn of_source(source: Arc<dyn TileSource>) -> Result<Self, ViewError> {
+        let layers = vec![LayerModel::of_source(source.clone())?];
+        let city = Self::of_layers(source.name(), layers, Ground::default(), Vec::new());
+        Ok(Self { crs: source.frame(), lon_lat: source.lon_lat().unwrap_or(DEFAULT_LON_LAT), ..city })
+    }
+
     /// Opens the city in `folder` at its current version.
     pub fn open(folder: &Path) -> Result<Self, ViewError> {
         let city = City::open(folder)?;
@@ -251,9 +322,16 @@ impl CityModel {
 
     /// One object with its attributes; `None` when the store does not know it.
     pub fn object(&self, id: &str) -> Result<Option<CityObject>, ViewError> {
-        let Some(store) = &self.store else { return Ok(None) };
+        let Some(store) = &self.store else {
+            return Ok(self.layers.iter().find_map(|layer| layer.source.as_ref()?.object(id)));
+        };
         let city = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(city.object(&ObjectId(id.to_owned()))?)
+    }
+
+    /// Whether there is a store to ask.
+    pub fn has_store(&self) -> bool {
+        self.store.is_some()
     }
 
     /// What the store answers to a question.
@@ -292,6 +370,11 @@ impl CityModel {
         })
     }
 
+    /// Whether it is a tileset of others, which has no versions.
+    pub fn is_tileset(&self) -> bool {
+        self.layers.iter().any(|layer| layer.source.is_some())
+    }
+
     /// Box around what is drawn in plan, with z from what stands on the ground: pipes and strata far below
     /// do not count.
     pub fn scene_extent(&self) -> Extent {
@@ -305,8 +388,13 @@ impl CityModel {
     /// The box to show first: everything, or, where a few things lie far from most, the part where most is.
     pub fn overview_extent(&self) -> Extent {
         let whole = self.scene_extent();
+        // Where most of a tileset of others is, is known after it was looked at.
+        if self.is_tileset() {
+            return whole;
+        }
         let shown = self.layers.iter().filter(|layer| !layer.is_below_ground());
-        let leaves = shown.flat_map(|layer| layer.tree.tiles()).filter(|tile| tile.children.is_empty());
+        let trees: Vec<Arc<TileTree>> = shown.map(|layer| layer.tree.now()).collect();
+        let leaves = trees.iter().flat_map(|tree| tree.tiles()).filter(|tile| tile.children.is_empty());
         let middles: Vec<DVec2> =
             leaves.filter(|tile| tile.content.is_some()).map(|tile| tile.extent.centre().truncate()).collect();
         if middles.len() < 8 {

@@ -204,10 +204,10 @@ pub fn show(
     ctx: &egui::Context,
     compared: &mut Compared,
     colouring: &Colouring,
-    seen: &Seen<'_>,
-    texts: &Texts,
+    (seen, texts): (&Seen<'_>, &Texts),
     asked: &mut Vec<Action>,
     top: f32,
+    figures: &mut dyn FnMut(&mut Ui, &SceneOptions),
 ) -> Rect {
     framed(ctx, area("comparison", seen.screen.left_top() + vec2(EDGE, top), Align2::LEFT_TOP), |ui| {
         ui.set_width(248.0);
@@ -245,6 +245,9 @@ pub fn show(
         layer_rows(ui, &mut look, seen.city);
         if look_text(&look) != before {
             compared.set_look(&look);
+        }
+        if compared.manner.is_some() {
+            figures(ui, &look);
         }
         ui.label(RichText::new(texts.get("compare-hint")).size(10.5).color(MUTED));
     })
@@ -377,8 +380,9 @@ mod tests {
             objects: 1,
             points: 0,
             rgb: [0; 3],
-            tree: TileTree::from_tiles(Vec::new()).unwrap(),
+            tree: TileTree::from_tiles(Vec::new()).unwrap().into(),
             folder: "none".into(),
+            source: None,
         }
     }
 

@@ -14,19 +14,19 @@ use groundline_engine::{
     crs::Frame,
     model::Extent,
     query::cast::{Caster, CasterBuilder, Ray},
-    store::read_file,
     tile::Refine,
 };
 
 use crate::{
     city::{CityModel, LayerModel},
-    content::{DrawMesh, NO_FEATURE, TileMeshes, load_tile},
+    content::{DrawMesh, NO_FEATURE, TileMeshes},
     loader::SiftOf,
     material::Kind,
     origin::city_from_axes,
     scene::{CityScene, Clock},
     stream::{ShownLayers, Streaming},
     sun::{Moment, rise_and_set, sun_position},
+    tile_content::{ContentAt, Got},
 };
 
 /// What stands farther away in plan throws no shadow here, metres: at 10° of altitude, 176 m are as tall as that needs.
@@ -37,8 +37,6 @@ const STEP_MIN: f64 = 2.0;
 const EDGE_H: f64 = 1.0 / 900.0;
 /// Memory for what throws shadows, bytes.
 const MEMORY: u64 = 1 << 30;
-/// Largest tile that is read, bytes.
-const MAX_TILE_BYTES: u64 = 512 << 20;
 
 /// What throws shadows around a place.
 pub struct Obstacles {
@@ -113,14 +111,13 @@ impl Obstacles {
             if !is_shown || layer.is_below_ground() || (layer.is_ground() && !asked.has_ground) {
                 continue;
             }
-            for (path, origin) in tiles_near(layer, asked.place) {
-                let told = |reason: String| format!("{}: {reason}", path.display());
-                let bytes = read_file(&path, MAX_TILE_BYTES).map_err(|error| told(error.to_string()))?;
-                let mut tile = load_tile(&bytes).map_err(|error| told(error.to_string()))?;
+            for (content, origin) in tiles_near(layer, asked.place) {
+                // Of a tileset of others, what was looked at so far throws shadows.
+                let Got::Drawn(mut tile, own) = content.read()? else { continue };
                 if let Some(sift) = &sift {
                     sift.apply(&mut tile);
                 }
-                objects += add(&mut builder, &tile, origin, layer.main_class()).map_err(told)?;
+                objects += add(&mut builder, &tile, own.unwrap_or(origin), layer.main_class())?;
             }
         }
         Ok(Self { caster: builder.build(), objects, lon_lat, grid_north_deg })
@@ -147,15 +144,16 @@ fn geographic(city: &CityModel, place: DVec3) -> (DVec2, f64) {
     told.filter(|(here, turn)| here.is_finite() && turn.is_finite()).unwrap_or((city.lon_lat, 0.0))
 }
 
-/// The finest tiles of a layer around a place: file and origin.
-fn tiles_near(layer: &LayerModel, place: DVec3) -> Vec<(std::path::PathBuf, DVec3)> {
+/// The finest tiles of a layer around a place: content and origin.
+fn tiles_near(layer: &LayerModel, place: DVec3) -> Vec<(ContentAt, DVec3)> {
     let is_near = |extent: &Extent| {
         let nearest = place.clamp(extent.min, extent.max);
         !extent.is_empty() && (nearest - place).truncate().length() <= RADIUS_M
     };
-    let tiles = layer.tree.tiles().iter();
+    let tree = layer.tree.now();
+    let tiles = tree.tiles().iter();
     let finest = tiles.filter(|tile| (tile.children.is_empty() || tile.refine == Refine::Add) && is_near(&tile.extent));
-    finest.filter_map(|tile| Some((layer.folder.join(tile.content.as_ref()?), tile.origin?))).collect()
+    finest.filter_map(|tile| Some((layer.content(tile.content.as_ref()?), tile.origin?))).collect()
 }
 
 /// Adds what of a tile throws shadows; gives how many objects that were.

@@ -80,8 +80,9 @@ fn layer(folder: &Path) -> LayerModel {
         objects: 1,
         points: 0,
         rgb: [0; 3],
-        tree: TileTree::from_tiles(tiles).expect("a tree"),
+        tree: TileTree::from_tiles(tiles).expect("a tree").into(),
         folder: folder.to_owned(),
+        source: None,
     }
 }
 

@@ -1,15 +1,13 @@
-//! Reading tiles from the disk on worker threads, the most urgent first.
+//! Reading tiles on worker threads, the most urgent first.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc::SyncSender},
-};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc::SyncSender};
 
 use bevy::{camera::primitives::Aabb, prelude::*};
-use groundline_engine::{model::CimLevel, store::read_file};
+use groundline_engine::{model::CimLevel, tile::Tile};
 
 use crate::{
-    content::{DrawMaterial, load_tile},
+    city::LayerModel,
+    content::{DrawMaterial, TileMeshes},
     detail,
     edges::edge_mesh,
     material::Kind,
@@ -17,10 +15,10 @@ use crate::{
     pick::PickTile,
     sift::{LayerSift, part_rooms},
     stream::TileKey,
+    style::Drawing,
+    tile_content::{ContentAt, Got},
 };
 
-/// Largest content file that is read, bytes.
-const MAX_CONTENT_BYTES: u64 = 512 << 20;
 /// Finished tiles that may wait for the main thread.
 pub const FINISHED_WAITING: usize = 8;
 
@@ -46,7 +44,7 @@ pub struct LoadedTile {
 pub struct Job {
     pub key: TileKey,
     pub urgency: f64,
-    pub path: PathBuf,
+    pub content: ContentAt,
     pub origin: glam::DVec3,
     pub class: String,
     pub with_edges: bool,
@@ -58,6 +56,49 @@ pub struct Job {
     pub age: u64,
 }
 
+impl Job {
+    /// The order to read a tile; `None` for one that draws nothing.
+    pub fn of(
+        layer: &LayerModel,
+        node: &Tile,
+        key: TileKey,
+        urgency: f64,
+        (drawing, detail, sift, age): (Drawing, CimLevel, SiftOf, u64),
+    ) -> Option<Self> {
+        Some(Self {
+            key,
+            // Ground first: nothing looks right without it.
+            urgency: if layer.is_ground() { urgency * 0.1 } else { urgency },
+            content: layer.content(node.content.as_ref()?),
+            origin: node.origin?,
+            class: layer.main_class().to_owned(),
+            with_edges: drawing.has_edges(),
+            detail,
+            has_blocks: node.stands_for.is_some(),
+            sift,
+            age,
+        })
+    }
+}
+
+/// What a worker found.
+pub enum Loaded {
+    /// A tile that can be drawn.
+    Tile(LoadedTile),
+    /// Tiles in the place of the one that asked by this content.
+    Tiles(String, Vec<Tile>),
+}
+
+impl Loaded {
+    /// What it costs to hand it to the renderer: triangles and points.
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::Tile(tile) => tile.triangles + tile.points,
+            Self::Tiles(..) => 0,
+        }
+    }
+}
+
 /// What was sifted out of a tile.
 pub type SiftOf = Option<Arc<LayerSift>>;
 
@@ -67,7 +108,7 @@ pub struct Finished {
     pub detail: CimLevel,
     pub sift: SiftOf,
     pub age: u64,
-    pub loaded: Result<LoadedTile, String>,
+    pub loaded: Result<Loaded, String>,
 }
 
 #[derive(Default)]
@@ -98,7 +139,7 @@ pub fn work(queue: &Queue, sender: &SyncSender<Finished>) {
                 state = queue.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        let loaded = read_tile(&job).map_err(|reason| format!("{}: {reason}", job.path.display()));
+        let loaded = load(&job);
         let finished = Finished { key: job.key, detail: job.detail, sift: job.sift, age: job.age, loaded };
         if sender.send(finished).is_err() {
             return;
@@ -106,9 +147,16 @@ pub fn work(queue: &Queue, sender: &SyncSender<Finished>) {
     }
 }
 
-pub fn read_tile(job: &Job) -> Result<LoadedTile, String> {
-    let bytes = read_file(&job.path, MAX_CONTENT_BYTES).map_err(|error| error.to_string())?;
-    let mut tile = load_tile(&bytes).map_err(|error| error.to_string())?;
+fn load(job: &Job) -> Result<Loaded, String> {
+    match (job.content.read()?, &job.content) {
+        (Got::Drawn(tile, origin), _) => Ok(Loaded::Tile(prepare(tile, origin.unwrap_or(job.origin), job))),
+        (Got::Tiles(tiles), ContentAt::Source(_, address)) => Ok(Loaded::Tiles(address.clone(), tiles)),
+        (Got::Tiles(_), ContentAt::File(path)) => Err(format!("{}: tiles in a file of tiles", path.display())),
+    }
+}
+
+/// Makes what the renderer and the mouse need of a tile around `origin`.
+fn prepare(mut tile: TileMeshes, origin: glam::DVec3, job: &Job) -> LoadedTile {
     detail::limit(&mut tile, job.detail, job.has_blocks);
     if let Some(sift) = &job.sift {
         sift.apply(&mut tile);
@@ -129,12 +177,12 @@ pub fn read_tile(job: &Job) -> Result<LoadedTile, String> {
         meshes.push(ReadyMesh { mesh, bounds, material, kind: Kind::Points });
     }
     let gpu_bytes = tile.bytes();
-    let pick = PickTile::new(job.origin, &mut tile, &kinds);
+    let pick = PickTile::new(origin, &mut tile, &kinds);
     if job.with_edges {
         meshes.extend(edge_meshes(&pick));
     }
     let bytes = gpu_bytes + pick.bytes();
-    Ok(LoadedTile { meshes, pick, triangles, points, bytes, has_edges: job.with_edges })
+    LoadedTile { meshes, pick, triangles, points, bytes, has_edges: job.with_edges }
 }
 
 /// Edges of buildings.

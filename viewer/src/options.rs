@@ -1,15 +1,15 @@
 //! What the command line asks of the viewer, and what it reports back.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use glam::DVec3;
-use groundline_engine::{live::LiveState, model::CimLevel};
+use groundline_engine::{live::LiveState, model::CimLevel, tile::TileSource};
 use serde::Serialize;
 
 use crate::{
-    annotation::Annotation, camera::CameraChoice, comparison::Manner, cut::Cuts, draw_count::DrawCount, label::Labels,
-    loss::GoOn, measure::Measurement, peel::Peel, profile::Profile, relief::Relief, style::Style, sun::Moment,
-    theme::Theme, validity::ValidTime, view_string::Selection,
+    annotation::Annotation, bulk::BulkComparison, camera::CameraChoice, comparison::Manner, cut::Cuts,
+    draw_count::DrawCount, label::Labels, loss::GoOn, measure::Measurement, peel::Peel, profile::Profile,
+    relief::Relief, style::Style, sun::Moment, theme::Theme, validity::ValidTime, view_string::Selection,
 };
 
 /// Language of everything that is written on the screen.
@@ -69,6 +69,8 @@ impl LayerChoice {
 pub struct SceneOptions {
     /// Folder of the city.
     pub city: PathBuf,
+    /// A tileset of others that is shown in the place of a city.
+    pub tiles: Option<Arc<dyn TileSource>>,
     /// Where to look from.
     pub camera: CameraChoice,
     /// Which layers.
@@ -209,6 +211,9 @@ pub struct SnapshotReport {
     pub bytes: usize,
     /// Tiles that could not be read, with the reason.
     pub damaged_tiles: Vec<String>,
+    /// How much is built on both sides of a comparison.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<BulkComparison>,
     /// Frames rendered.
     pub frames: u32,
     /// Seconds from call to file.

@@ -11,6 +11,7 @@ use groundline_engine::live::{Alarm, LiveState, Subject, now_ms};
 use crate::{
     attribute::Picked,
     badge::{self, Badge, Condition, Place},
+    bulk::BulkStudy,
     camera::CameraPose,
     city::CityModel,
     colouring::Colouring,
@@ -83,6 +84,8 @@ pub struct OverlayState {
     pub pointed: Option<DVec3>,
     /// Something the panels want the camera to do.
     pub wish: Option<Wish>,
+    /// How much is built on both sides of a comparison.
+    bulk: BulkStudy,
     other_texts: Option<Texts>,
     has_theme: bool,
 }
@@ -110,6 +113,7 @@ impl OverlayState {
             is_interactive: false,
             is_layers_open: false,
             is_comparison_open: false,
+            bulk: BulkStudy::default(),
             is_cuts_open: false,
             is_help_open: false,
             is_table_open: false,
@@ -320,7 +324,20 @@ fn draw_overlay(
             let mut changed = compared.clone();
             let choices = &mut *colouring.bypass_change_detection();
             choices.list_fields(&city.0);
-            let rect = comparison_panel::show(ctx, &mut changed, choices, &seen, &state.texts, &mut asked, top);
+            let this = comparison_panel::This {
+                drawing: Drawing { style: *style, is_below: below.0 },
+                colour_by: None,
+                shown: &layers.0,
+                peel: &peel,
+                cuts: &cuts,
+                valid_at: valid_at.0,
+                moment: clock.moment,
+            };
+            let mut figures = |ui: &mut egui::Ui, look: &SceneOptions| {
+                state.bulk.show(ui, &city.0, &this, look, &state.texts);
+            };
+            let told = (&seen, &state.texts);
+            let rect = comparison_panel::show(ctx, &mut changed, choices, told, &mut asked, top, &mut figures);
             compared.set_if_neq(changed);
             taken.push(rect);
             top = rect.bottom() + 10.0;

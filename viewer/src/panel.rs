@@ -118,7 +118,8 @@ pub fn title(ctx: &egui::Context, state: &OverlayState, seen: &Seen<'_>) -> Rect
             format!("{}-{:02}-{:02} {:02}:{:02}", moment.year, moment.month, moment.day, minutes / 60, minutes % 60);
         let version = texts.with("version", "number", seen.city.version as i64);
         let time = texts.with("sun-time", "time", time);
-        ui.label(RichText::new(format!("{version} · {} · {time}", seen.city.crs)).size(11.5).color(MUTED));
+        let version = if seen.city.is_tileset() { String::new() } else { format!("{version} · ") };
+        ui.label(RichText::new(format!("{version}{} · {time}", seen.city.crs)).size(11.5).color(MUTED));
         let total = state.live.sensors().len();
         if total > 0 {
             let snapshot = state.live.snapshot(seen.now_ms);

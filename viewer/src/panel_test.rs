@@ -50,8 +50,9 @@ fn city() -> CityModel {
         objects: 1,
         points: 0,
         rgb: [0; 3],
-        tree: TileTree::default(),
+        tree: TileTree::default().into(),
         folder: "none".into(),
+        source: None,
     };
     let layers =
         vec![layer("JS_管线", "pipe"), layer("RQ_管线", "pipe"), layer("Hall", "storey"), layer("Houses", "building")];
@@ -258,7 +259,8 @@ fn the_comparison_is_chosen_and_the_other_side_gets_its_look() {
     let state = (Compared::default(), Vec::new());
     let texts = Texts::new(Language::En);
     let mut window = window(state, |ctx, seen, (compared, asked): &mut (Compared, Vec<Action>)| {
-        comparison_panel::show(ctx, compared, &Colouring::new(None), seen, &texts, asked, 100.0);
+        let told = (seen, &texts);
+        comparison_panel::show(ctx, compared, &Colouring::new(None), told, asked, 100.0, &mut |_, _| {});
     });
     click(&mut window, "Side by side");
     assert_eq!(window.state().0.manner, Some(Manner::Beside));

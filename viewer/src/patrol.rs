@@ -369,7 +369,9 @@ impl Patrol {
         let drawn: HashSet<TileKey> = streaming.shown.iter().copied().collect();
         layers
             .filter(|(_, layer)| layer.is_ground())
-            .map(|(layer, model)| bare_tiles(&model.tree, &view, &|tile| drawn.contains(&TileKey { layer, tile })))
+            .map(|(layer, model)| {
+                bare_tiles(&model.tree.now(), &view, &|tile| drawn.contains(&TileKey { layer, tile }))
+            })
             .sum()
     }
 

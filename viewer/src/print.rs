@@ -3,16 +3,22 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, TryRecvError, channel},
     },
     time::Instant,
 };
 
 use bevy::{prelude::*, window::RequestRedraw};
+use groundline_engine::tile::TileSource;
 
 use crate::{
-    city::CityModel, key::Action, options::SnapshotOptions, sheet::Sheet, snapshot::picture, view_state::Showing,
+    city::CityModel,
+    key::Action,
+    options::{SceneOptions, SnapshotOptions},
+    sheet::Sheet,
+    snapshot::picture,
+    view_state::Showing,
 };
 
 /// Dots to the inch of what is printed.
@@ -27,18 +33,19 @@ const LEAST_SECONDS: f64 = 120.0;
 #[derive(Resource)]
 pub struct Press {
     place: PathBuf,
+    tiles: Option<Arc<dyn TileSource>>,
     folder: PathBuf,
     busy: Option<Mutex<Receiver<Result<PathBuf, String>>>>,
 }
 
 impl Press {
-    /// Makes pictures of the city at `place`, into the person's folder of pictures.
-    pub fn new(place: &Path) -> Self {
+    /// Makes pictures of the city of a scene, into the person's folder of pictures.
+    pub fn new(scene: &SceneOptions) -> Self {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_dir());
         let home = variable("HOME").or_else(|| variable("USERPROFILE"));
         let pictures = home.map(|home| home.join("Pictures")).filter(|path| path.is_dir());
         let folder = variable("XDG_PICTURES_DIR").or(pictures).unwrap_or_else(|| PathBuf::from("."));
-        Self { place: place.to_owned(), folder, busy: None }
+        Self { place: scene.city.clone(), tiles: scene.tiles.clone(), folder, busy: None }
     }
 }
 
@@ -66,6 +73,7 @@ pub fn serve_pictures(
         options.scene.live = Some(showing.state.live.clone());
         options.scene.language = showing.state.texts.language;
         options.scene.city = press.place.clone();
+        options.scene.tiles = press.tiles.clone();
         if let Some(size) = size {
             options.size = (size.x.max(1), size.y.max(1));
         }
@@ -100,7 +108,7 @@ fn begin(options: SnapshotOptions) -> Receiver<Result<PathBuf, String>> {
     let failed = sender.clone();
     let work = move || {
         let out = options.out.clone();
-        let made = CityModel::open(&options.scene.city).and_then(|city| picture(city, options, Instant::now()));
+        let made = CityModel::of_scene(&options.scene).and_then(|city| picture(city, options, Instant::now()));
         // Nobody waits where the window was closed meanwhile.
         let _ = sender.send(made.map(|_| out).map_err(|error| error.to_string()));
     };

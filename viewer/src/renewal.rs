@@ -146,12 +146,13 @@ pub(crate) fn take_over(streaming: &mut Streaming, before: &CityModel, now: &Cit
     // What workers are at is thrown away when it comes.
     streaming.loading.clear();
     streaming.fades.stop();
-    let contents: Vec<HashMap<&str, TileId>> = now.layers.iter().map(contents).collect();
+    let contents: Vec<HashMap<String, TileId>> = now.layers.iter().map(contents).collect();
     let tiles = std::mem::take(&mut streaming.tiles);
     let mut outdated = Vec::new();
     for (key, state) in tiles {
         let TileState::Ready(mut tile) = state else { continue };
-        let old = before.layers.get(key.layer).map(|layer| (layer, layer.tree.tile(key.tile)));
+        let trees = (before.layers.get(key.layer), before.layers.get(key.layer).map(|layer| layer.tree.now()));
+        let old = trees.0.zip(trees.1.as_ref()).map(|(layer, tree)| (layer, tree.tile(key.tile)));
         let same = old.and_then(|(layer, node)| {
             let is_there = now.layers.get(key.layer).is_some_and(|new| new.folder == layer.folder);
             contents.get(key.layer)?.get(node.content.as_deref().filter(|_| is_there)?)
@@ -185,14 +186,16 @@ pub(crate) fn take_over(streaming: &mut Streaming, before: &CityModel, now: &Cit
 }
 
 /// Tiles of a layer by their content, whose name is its hash.
-fn contents(layer: &LayerModel) -> HashMap<&str, TileId> {
-    let named = layer.tree.tiles().iter().zip(0..);
-    named.filter_map(|(tile, id)| Some((tile.content.as_deref()?, TileId(id)))).collect()
+fn contents(layer: &LayerModel) -> HashMap<String, TileId> {
+    let tree = layer.tree.now();
+    let named = tree.tiles().iter().zip(0..);
+    named.filter_map(|(tile, id)| Some((tile.content.clone()?, TileId(id)))).collect()
 }
 
 /// Whether the tile of this number in the newer layer covers the same ground as the old one, which may stand for it.
 fn stands_for(layer: Option<&LayerModel>, id: TileId, old: &groundline_engine::tile::Tile) -> bool {
-    let new = layer.and_then(|layer| layer.tree.tiles().get(id.index()));
+    let tree = layer.map(|layer| layer.tree.now());
+    let new = tree.as_ref().and_then(|tree| tree.tiles().get(id.index()));
     new.is_some_and(|new| {
         let near = |a: glam::DVec3, b: glam::DVec3| (a - b).truncate().abs().max_element() <= SAME_GROUND_M;
         new.content.is_some() && near(new.extent.min, old.extent.min) && near(new.extent.max, old.extent.max)

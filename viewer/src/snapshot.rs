@@ -35,7 +35,7 @@ use bevy::{
 };
 
 use crate::{
-    ViewError,
+    ViewError, bulk,
     city::CityModel,
     colouring::{Colouring, State},
     comparison::compared_width,
@@ -48,7 +48,7 @@ use crate::{
     overlay::{OverlayPlugin, OverlayState},
     peel::Peel,
     relief::PixelScale,
-    scene::{CityCamera, ScenePlugin, Viewed, camera_bundle, insert_state},
+    scene::{CityCamera, CityScene, ScenePlugin, Viewed, camera_bundle, insert_state},
     sift::Sift,
     stream::{ShownLayers, Streaming},
     tour::Flight,
@@ -64,7 +64,7 @@ const MAX_FRAMES: f64 = 100_000.0;
 /// Renders the city into a PNG.
 pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
     let started = Instant::now();
-    let city = CityModel::open(&options.scene.city)?;
+    let city = CityModel::of_scene(&options.scene)?;
     picture(city, options, started)
 }
 
@@ -72,6 +72,7 @@ pub fn snapshot(options: SnapshotOptions) -> Result<SnapshotReport, ViewError> {
 pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> Result<SnapshotReport, ViewError> {
     let mut studio = Studio::open(city, &options, started)?;
     let (frames, pixels) = studio.shoot(options.timeout_s)?;
+    let bulk = bulk::compare(&studio.app.world().resource::<CityScene>().0, &options.scene).transpose()?;
     let (width, height) = (studio.size.0 / studio.scale, studio.size.1 / studio.scale);
     write_png(&options.out, pixels, width, height, studio.scale, options.dpi)?;
     studio.phases.mark("png");
@@ -94,6 +95,7 @@ pub fn picture(city: CityModel, options: SnapshotOptions, started: Instant) -> R
         draws,
         bytes: streaming.bytes,
         damaged_tiles,
+        bulk,
         frames,
         seconds: started.elapsed().as_secs_f64(),
         gpu: studio.gpu(),

@@ -23,11 +23,10 @@ use crate::{
     ahead::Ahead,
     budget::{Pressure, forget_oldest},
     camera::CameraPose,
-    city::LayerModel,
     cut::Cuts,
     fade::{Fades, Part},
     failure::{FIRST_WAIT, Failure},
-    loader::{FINISHED_WAITING, Finished, Job, Queue, SiftOf, edge_meshes, work},
+    loader::{FINISHED_WAITING, Finished, Job, Loaded, Queue, SiftOf, edge_meshes, work},
     material::{CityMaterial, Materials},
     pick::PickTile,
     scene::{Below, CityScene, Origin, Viewed},
@@ -216,6 +215,11 @@ impl Streaming {
         })
     }
 
+    /// Whether a tile of a layer could not be read.
+    fn has_failed(&self, layer: usize) -> bool {
+        self.tiles.iter().any(|(key, state)| key.layer == layer && matches!(state, TileState::Failed(_)))
+    }
+
     /// Tiles being read.
     pub fn loading(&self) -> usize {
         self.loading.len()
@@ -325,8 +329,9 @@ pub fn choose_tiles(
         if sift.as_ref().is_some_and(|sift| sift.is_hidden) {
             continue;
         }
+        let tree = layer.tree.now();
         // What solid ground hides counts as there, and is neither read nor drawn.
-        let is_open = |tile: TileId| !is_covered || cuts.opens(&layer.tree.tile(tile).extent);
+        let is_open = |tile: TileId| !is_covered || cuts.opens(&tree.tile(tile).extent);
         let ready = |tile: TileId| !is_open(tile) || streaming.is_ready(TileKey { layer: index, tile });
         // Storeys drawn apart stand above the boxes of their tiles: as if the eye stood lower.
         let lift_m = sift.as_ref().map_or(0.0, |sift| sift.lift_m());
@@ -336,23 +341,27 @@ pub fn choose_tiles(
         };
         let shares: &[f64] = if lift_m > 0.0 { &[0.25, 0.5, 0.75, 1.0] } else { &[] };
         let views: Vec<_> = std::iter::once(view).chain(shares.iter().filter_map(|share| lowered(*share))).collect();
-        let selection = select(&layer.tree, &views, &options, &ready);
-        // What cannot be read now is tried again later; no one waits for it.
+        // A single picture loads no coarser tile but where a finer one cannot be read.
         let is_failed =
             |tile: TileId| matches!(streaming.tiles.get(&TileKey { layer: index, tile }), Some(TileState::Failed(_)));
+        let stands_in = streaming.is_single_picture && layer.source.is_some() && streaming.has_failed(index);
+        let ready = |tile: TileId| ready(tile) && !(stands_in && is_failed(tile));
+        let options = SelectOptions { is_progressive: options.is_progressive || stands_in, ..options };
+        let selection = select(&tree, &views, &options, &ready);
+        // What cannot be read now is tried again later; no one waits for it.
         let waits_for_failed = !selection.load.is_empty() && selection.load.iter().all(|(tile, _)| is_failed(*tile));
         is_complete &= selection.is_complete || waits_for_failed;
         draw.extend(selection.draw.iter().filter(|tile| is_open(**tile)).map(|&tile| TileKey { layer: index, tile }));
         let stale = selection.draw.iter().filter(|tile| streaming.is_stale(TileKey { layer: index, tile: **tile }));
         let stale: Vec<_> = stale.map(|tile| (*tile, f64::MAX)).collect();
         let mut asked: HashSet<TileId> = HashSet::new();
-        let later = select(&layer.tree, &views_ahead, &options, &ready).load;
+        let later = select(&tree, &views_ahead, &options, &ready).load;
         let later = later.into_iter().map(|(tile, urgency)| (tile, urgency + LATER));
         for (tile, urgency) in selection.load.into_iter().chain(stale).chain(later) {
             let key = TileKey { layer: index, tile };
             if streaming.is_wanting(key, now) && asked.insert(tile) {
                 let told = (drawing, streaming.detail, sift.clone(), streaming.age);
-                wanted.extend(job(layer, key, urgency, told));
+                wanted.extend(Job::of(layer, tree.tile(tile), key, urgency, told));
             }
         }
     }
@@ -362,7 +371,7 @@ pub fn choose_tiles(
     let clock = time.map_or((0.0, f32::MAX), |time| (time.elapsed_secs_f64(), time.delta_secs()));
     let may_begin = streaming.can_fade && clock.1 < SLOWEST_FADING_FRAME_S;
     let parent = |key: TileKey| {
-        let parent = city.0.layers.get(key.layer)?.tree.tiles().get(key.tile.index())?.parent?;
+        let parent = city.0.layers.get(key.layer)?.tree.now().tiles().get(key.tile.index())?.parent?;
         Some(TileKey { tile: parent, ..key })
     };
     let draw = streaming.fades.step(draw, clock.0, may_begin, parent);
@@ -370,29 +379,6 @@ pub fn choose_tiles(
     if !streaming.is_single_picture {
         streaming.is_complete &= !streaming.pressure.follow(shown_bytes, streaming.budget, &view);
     }
-}
-
-/// The order to read a tile; `None` for one that draws nothing.
-fn job(
-    layer: &LayerModel,
-    key: TileKey,
-    urgency: f64,
-    (drawing, detail, sift, age): (Drawing, CimLevel, SiftOf, u64),
-) -> Option<Job> {
-    let node = layer.tree.tile(key.tile);
-    Some(Job {
-        key,
-        // Ground first: nothing looks right without it.
-        urgency: if layer.is_ground() { urgency * 0.1 } else { urgency },
-        path: layer.folder.join(node.content.as_ref()?),
-        origin: node.origin?,
-        class: layer.main_class().to_owned(),
-        with_edges: drawing.has_edges(),
-        detail,
-        has_blocks: node.stands_for.is_some(),
-        sift,
-        age,
-    })
 }
 
 /// Takes back from the queue what no worker has begun: it is asked for anew where it is still wanted.
@@ -469,7 +455,7 @@ pub fn take_tiles(
         let mut out = Vec::new();
         while uploaded < limit {
             let Ok(finished) = receiver.try_recv() else { break };
-            uploaded += finished.loaded.as_ref().map_or(0, |tile| tile.triangles + tile.points);
+            uploaded += finished.loaded.as_ref().map_or(0, Loaded::cost);
             out.push(finished);
         }
         out
@@ -484,8 +470,22 @@ pub fn take_tiles(
         if !is_same(&sift, &streaming.sift(key.layer)) {
             continue;
         }
+        let grafted = |content: &str, tiles| {
+            let layer = city.0.layers.get(key.layer).ok_or("there is no such layer")?;
+            layer.tree.graft(key.tile, content, tiles).map_err(|error| error.to_string())
+        };
         let loaded = match loaded {
-            Ok(loaded) => loaded,
+            Ok(Loaded::Tile(loaded)) => Ok(Some(loaded)),
+            Ok(Loaded::Tiles(content, tiles)) => grafted(&content, tiles).map(|()| None),
+            Err(reason) => Err(reason),
+        };
+        let loaded = match loaded {
+            Ok(Some(loaded)) => loaded,
+            // What could not be read a while ago is there now, and is something else.
+            Ok(None) => {
+                streaming.tiles.remove(&key);
+                continue;
+            }
             Err(reason) => {
                 if let Some(TileState::Ready(before)) = streaming.tiles.remove(&key) {
                     drop_tile(streaming, before, &mut commands);

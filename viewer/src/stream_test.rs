@@ -13,7 +13,7 @@ use bevy::ecs::system::RunSystemOnce;
 
 use super::*;
 use crate::{
-    city::CityModel,
+    city::{CityModel, LayerModel},
     failure::LONGEST_WAIT,
     options::SceneOptions,
     renewal::take_over,
@@ -55,8 +55,9 @@ fn street_of(folder: &Path, names: [&str; 3]) -> LayerModel {
         objects: 1,
         points: 0,
         rgb: [0; 3],
-        tree: TileTree::from_tiles(tiles).expect("a tree"),
+        tree: TileTree::from_tiles(tiles).expect("a tree").into(),
         folder: folder.to_owned(),
+        source: None,
     }
 }
 

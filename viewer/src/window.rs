@@ -41,7 +41,7 @@ pub const WORKERS: usize = 2;
 /// Opens a window on the city; returns when the person closes it.
 pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     let scene = &options.scene;
-    let city = CityModel::open(&scene.city)?;
+    let city = CityModel::of_scene(scene)?;
     driver::check()?;
     if cfg!(target_os = "linux")
         && std::env::var_os("DISPLAY").is_none()
@@ -90,10 +90,13 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
     app.insert_resource(Streaming::start(options.tile_memory, MAX_ERROR_PX, false, WORKERS));
     app.insert_resource(overlay);
     app.insert_resource(Shelf::of(bookmarks));
-    app.insert_resource(Press::new(&scene.city));
-    match Renewal::watch(&scene.city, version) {
-        Ok(renewal) => drop(app.insert_resource(renewal)),
-        Err(error) => app.world_mut().resource_mut::<Desk>().tell(error.to_string()),
+    app.insert_resource(Press::new(scene));
+    // A tileset of others has no versions.
+    if scene.tiles.is_none() {
+        match Renewal::watch(&scene.city, version) {
+            Ok(renewal) => drop(app.insert_resource(renewal)),
+            Err(error) => app.world_mut().resource_mut::<Desk>().tell(error.to_string()),
+        }
     }
     let mut preferences = Preferences::beside(options.bookmarks.as_deref());
     preferences.navigation = options.navigation.unwrap_or(preferences.navigation);

@@ -5,6 +5,7 @@
 
 mod arrow;
 mod box_search;
+mod bulk;
 pub mod cast;
 mod column;
 mod fields;
@@ -37,6 +38,7 @@ use crate::{
 };
 
 pub use arrow::{ArrowForm, ArrowWriter};
+pub use bulk::{Bulk, BulkQuestion, STOREY_M, bulk};
 pub use column::{Cell, Column};
 pub use fields::{FieldKind, LayerFields, unknown_fields};
 pub use filter::{Filter, FilterError, Subject};

@@ -52,6 +52,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod web;
 mod wkb;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,7 @@ pub use place::read_file;
 pub use resume::{begun_layers, is_anything_kept, kept_layers};
 pub use site::Site;
 pub use verify::Damage;
+pub use web::Web;
 
 pub(crate) use json::{read_assumed, read_values};
 pub(crate) use path::join_inside;

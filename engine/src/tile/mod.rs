@@ -23,19 +23,22 @@ pub mod raster;
 pub mod select;
 mod shape;
 mod solid;
+mod source;
 mod spill;
 mod table;
 mod terrain;
 mod tileset;
 mod tree;
 
+pub use glb::TileContent;
 pub use ground::Ground;
 pub use journal::Journal;
 pub use page::PageError;
 pub use select::{SelectOptions, Selection, View, select};
+pub use source::{Piece, TileSource};
 pub(crate) use tileset::NAME_DIGITS;
 pub use tileset::{Content, Refine, TileNode, TilesetBuilder};
-pub use tree::{Tile, TileId, TileTree, TreeError};
+pub use tree::{Tile, TileId, TileTree, TreeError, volume_box};
 
 pub(crate) use curve::{Square, hilbert};
 pub(crate) use page::{each_file, read as read_page};

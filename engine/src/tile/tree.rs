@@ -148,6 +148,43 @@ impl TileTree {
         Ok(Self { tiles, is_in_city_frame })
     }
 
+    /// Puts `tiles` in the place of the tile `at`, which asked for them by its `content`: the first takes its place, the
+    /// others come below it, their parents counted in `tiles`. Nothing is done where that tile asks for something else
+    /// by now.
+    pub fn graft(&mut self, at: TileId, content: &str, tiles: Vec<Tile>) -> Result<(), TreeError> {
+        let Some(old) = self.tiles.get(at.index()).filter(|tile| tile.content.as_deref() == Some(content)) else {
+            return Ok(());
+        };
+        if self.tiles.len().saturating_add(tiles.len()) > Self::MAX_TILES {
+            return Err(TreeError::TooMany(Self::MAX_TILES));
+        }
+        let (above, own_children) = (old.parent, old.children.clone());
+        let mut depth = vec![std::iter::successors(Some(at), |id| self.tiles[id.index()].parent).count()];
+        for (index, tile) in tiles.iter().enumerate().skip(1) {
+            let parent = tile.parent.map(TileId::index).filter(|parent| *parent < index);
+            let parent =
+                parent.ok_or_else(|| TreeError::Shape(format!("tile {index} does not come after its parent")))?;
+            depth.push(depth[parent] + 1);
+            if depth[index] > Self::MAX_DEPTH {
+                return Err(TreeError::TooDeep(Self::MAX_DEPTH));
+            }
+        }
+        let first = self.tiles.len();
+        let place = |index: usize| if index == 0 { at } else { TileId((first + index - 1) as u32) };
+        for (index, tile) in tiles.into_iter().enumerate() {
+            if index == 0 {
+                self.tiles[at.index()] = Tile { parent: above, children: own_children.clone(), ..tile };
+                continue;
+            }
+            let parent = tile.parent.map(|parent| place(parent.index()));
+            self.tiles.push(Tile { parent, children: Vec::new(), ..tile });
+            if let Some(parent) = parent {
+                self.tiles[parent.index()].children.push(place(index));
+            }
+        }
+        Ok(())
+    }
+
     /// The tiles, parents before children.
     pub fn tiles(&self) -> &[Tile] {
         &self.tiles
@@ -202,7 +239,7 @@ fn read_tile(
         .filter(|e| e.is_finite() && *e >= 0.0)
         .ok_or_else(|| TreeError::Shape("a tile has no geometricError".into()))?;
     let volume = value.get("boundingVolume").ok_or_else(|| TreeError::Shape("a tile has no boundingVolume".into()))?;
-    let world_extent = world_box(volume, &world_from_tile)
+    let world_extent = volume_box(volume, &DMat4::IDENTITY, &world_from_tile)
         .ok_or_else(|| TreeError::Shape("boundingVolume is neither box, region nor sphere".into()))?;
     let extras = value.get("extras");
     let city_extent = extras
@@ -246,19 +283,21 @@ fn numbers<const N: usize>(value: &Value) -> Option<[f64; N]> {
     Some(numbers)
 }
 
-fn world_box(volume: &Value, world_from_tile: &DMat4) -> Option<Extent> {
+/// The box around a bounding volume (box, sphere or region, as its JSON says) in a frame; `None` for other volumes.
+pub fn volume_box(volume: &Value, frame_from_world: &DMat4, world_from_tile: &DMat4) -> Option<Extent> {
+    let frame_from_tile = *frame_from_world * *world_from_tile;
     if let Some(v) = volume.get("box").and_then(numbers::<12>) {
         let axis = |i: usize| DVec3::new(v[i], v[i + 1], v[i + 2]);
         let (centre, x, y, z) = (axis(0), axis(3), axis(6), axis(9));
         let corners = (0..8).map(|c| {
             let sign = |bit: u32| if c & bit == 0 { -1.0 } else { 1.0 };
-            world_from_tile.transform_point3(centre + x * sign(1) + y * sign(2) + z * sign(4))
+            frame_from_tile.transform_point3(centre + x * sign(1) + y * sign(2) + z * sign(4))
         });
         return Some(Extent::around(corners));
     }
     if let Some([x, y, z, radius]) = volume.get("sphere").and_then(numbers::<4>) {
-        let centre = world_from_tile.transform_point3(DVec3::new(x, y, z));
-        let scale = [world_from_tile.x_axis, world_from_tile.y_axis, world_from_tile.z_axis]
+        let centre = frame_from_tile.transform_point3(DVec3::new(x, y, z));
+        let scale = [frame_from_tile.x_axis, frame_from_tile.y_axis, frame_from_tile.z_axis]
             .iter()
             .map(|axis| axis.truncate().length())
             .fold(0.0, f64::max);
@@ -274,7 +313,7 @@ fn world_box(volume: &Value, world_from_tile: &DMat4) -> Option<Extent> {
         for j in 0..=STEPS {
             let at = |a: f64, b: f64, k: u32| a + (b - a) * f64::from(k) / f64::from(STEPS);
             for height in [low, high] {
-                extent.add(ecef(at(west, east, i), at(south, north, j), height));
+                extent.add(frame_from_world.transform_point3(ecef(at(west, east, i), at(south, north, j), height)));
             }
         }
     }
@@ -322,6 +361,43 @@ mod tests {
         assert_eq!(second.refine, Refine::Replace);
         assert!((second.extent.max.x - 6_378_147.0).abs() < 1.0);
         assert_eq!(tree.tile(TileId::ROOT).children, [TileId(1), TileId(2)]);
+    }
+
+    fn leaf(parent: Option<u32>, content: &str) -> Tile {
+        Tile {
+            parent: parent.map(TileId),
+            children: Vec::new(),
+            extent: Extent { min: DVec3::ZERO, max: DVec3::ONE },
+            geometric_error_m: 1.0,
+            refine: Refine::Replace,
+            content: Some(content.into()),
+            bytes: 0,
+            origin: Some(DVec3::ZERO),
+            stands_for: None,
+            world_from_tile: DMat4::IDENTITY,
+        }
+    }
+
+    #[test]
+    fn tiles_grow_where_they_were_asked_for_and_once() {
+        let mut tree = TileTree::from_tiles(vec![leaf(None, "r"), leaf(Some(0), "a"), leaf(Some(0), "page")]).unwrap();
+        let page = vec![leaf(None, "p"), leaf(Some(0), "p0"), leaf(Some(1), "p00"), leaf(Some(0), "p1")];
+        for _ in 0..2 {
+            tree.graft(TileId(2), "page", page.clone()).unwrap();
+            let contents: Vec<&str> = tree.tiles().iter().map(|t| t.content.as_deref().unwrap()).collect();
+            assert_eq!(contents, ["r", "a", "p", "p0", "p00", "p1"]);
+        }
+        let tile = |id: u32| tree.tile(TileId(id));
+        assert_eq!((tile(2).parent, &tile(2).children[..]), (Some(TileId(0)), &[TileId(3), TileId(5)][..]));
+        assert_eq!(
+            (tile(3).parent, tile(4).parent, tile(5).parent),
+            (Some(TileId(2)), Some(TileId(3)), Some(TileId(2)))
+        );
+        // A tile that comes before its parent, and a tree that is deeper than any.
+        assert!(tree.graft(TileId(1), "a", vec![leaf(None, "x"), leaf(Some(1), "y")]).is_err());
+        let deep = (0..80).map(|k: u32| leaf(k.checked_sub(1), "d")).collect();
+        assert!(matches!(tree.graft(TileId(1), "a", deep), Err(TreeError::TooDeep(_))));
+        assert_eq!(tree.tiles().len(), 6, "what is refused changes nothing");
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! Files beside a source that it names by relative addresses: only below one folder, nothing from the network.
+//! Files beside a source that it names by relative addresses: only below one folder, nothing from the network. A tileset
+//! that is looked at on a web server has its files there, and only there.
 
 use std::{
     io::Read,
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
+
+use groundline_engine::store::Web;
 
 /// A folder that sources may name files in.
 #[derive(Clone, Debug)]
@@ -12,23 +16,50 @@ pub(crate) struct Folder {
     root: PathBuf,
     /// Addresses are relative to this one, which lies in it.
     base: PathBuf,
+    /// The web server on which the folder lies, and the address that others are relative to.
+    web: Option<(Arc<Web>, Arc<str>)>,
 }
 
 impl Folder {
     /// The folder of a file.
     pub fn of(file: &Path) -> Self {
         let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { root: folder.into(), base: folder.into() }
+        Self { root: folder.into(), base: folder.into(), web: None }
+    }
+
+    /// The folder of a file on a web server.
+    pub fn on_web(web: Arc<Web>, url: &str) -> Self {
+        Self { root: PathBuf::new(), base: PathBuf::new(), web: Some((web, url.into())) }
     }
 
     /// The same root, with addresses relative to the folder of `file`.
     pub fn beside(&self, file: &Path) -> Self {
-        Self { root: self.root.clone(), base: file.parent().unwrap_or(&self.root).into() }
+        Self { root: self.root.clone(), base: file.parent().unwrap_or(&self.root).into(), web: self.web.clone() }
+    }
+
+    /// The folder of the file at an address.
+    pub fn of_address(&self, uri: &str) -> Result<Self, String> {
+        match &self.web {
+            _ if uri.starts_with("data:") => Ok(self.clone()),
+            None => Ok(self.beside(&self.path(uri)?)),
+            Some((web, base)) => Ok(Self { web: Some((web.clone(), web.resolve(base, uri)?.into())), ..self.clone() }),
+        }
+    }
+
+    /// The whole address of what an address names.
+    pub fn whole(&self, uri: &str) -> Result<String, String> {
+        match &self.web {
+            None => Ok(self.path(uri)?.to_string_lossy().into_owned()),
+            Some((web, base)) => web.resolve(base, uri),
+        }
     }
 
     /// The file that an address names, which must exist below the root.
     pub fn path(&self, uri: &str) -> Result<PathBuf, String> {
         let shown: String = uri.chars().take(100).collect();
+        if self.web.is_some() {
+            return Err(format!("{shown} is no file of this machine"));
+        }
         if uri.contains("://") || uri.starts_with("//") {
             return Err(format!("{shown} lies on the network, which is not asked"));
         }
@@ -54,6 +85,9 @@ impl Folder {
     pub fn read(&self, uri: &str, most: u64) -> Result<Vec<u8>, String> {
         if let Some(data) = uri.strip_prefix("data:") {
             return data_of(data).ok_or_else(|| "a data URI that is not understood".into());
+        }
+        if let Some((web, base)) = &self.web {
+            return web.get(&web.resolve(base, uri)?, most);
         }
         read_file(&self.path(uri)?, most)
     }

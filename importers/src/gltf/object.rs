@@ -126,11 +126,7 @@ pub(crate) fn emit(
     if let Some(stage) = job.options.stage {
         object.stage = stage;
     }
-    let text = |name: &str| {
-        let found = attributes.iter().find(|a| a.key.eq_ignore_ascii_case(name))?;
-        found.value.as_str().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
-    };
-    object.name = text("name").or_else(|| text("gml:name"));
+    object.name = name_of(&attributes);
     object.record = record;
     object.attributes = attributes;
     report.extent.merge(&object.geometry.extent());
@@ -138,8 +134,17 @@ pub(crate) fn emit(
     out.emit(object)
 }
 
+/// The name that an attribute gives.
+pub(crate) fn name_of(attributes: &[Attribute]) -> Option<String> {
+    let text = |name: &str| {
+        let found = attributes.iter().find(|a| a.key.eq_ignore_ascii_case(name))?;
+        found.value.as_str().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
+    };
+    text("name").or_else(|| text("gml:name"))
+}
+
 /// The class that an attribute such as `class: Building` names, where it is one of CityGML's or ours.
-fn class_of(attributes: &[Attribute]) -> Option<Class> {
+pub(crate) fn class_of(attributes: &[Attribute]) -> Option<Class> {
     const KEYS: [&str; 6] = ["class", "type", "citygml_class", "feature_type", "gml:type", "objectclass"];
     let named = attributes.iter().filter(|a| KEYS.contains(&a.key.to_ascii_lowercase().as_str()));
     named.filter_map(|a| a.value.as_str()).find_map(|word| {

@@ -20,6 +20,8 @@ const MAX_PIXELS: u32 = 16_384;
 /// Finds the colours of primitives.
 pub(super) struct Paint<'d> {
     document: &'d Document,
+    /// Whether pictures stay as they are, since whoever draws them tints them with the colours of the vertices.
+    keeps_pictures: bool,
     images: RefCell<HashMap<usize, Result<image::RgbaImage, String>>>,
     pictures: RefCell<HashMap<usize, Result<Texture, String>>>,
     /// Pictures in the colours that tint them.
@@ -36,9 +38,10 @@ const MAX_TINTED: usize = 64;
 pub(super) type Pictured = (Texture, Vec<[f32; 2]>);
 
 impl<'d> Paint<'d> {
-    pub fn new(document: &'d Document) -> Self {
+    pub fn new(document: &'d Document, keeps_pictures: bool) -> Self {
         Self {
             document,
+            keeps_pictures,
             images: RefCell::default(),
             pictures: RefCell::default(),
             tinted: RefCell::default(),
@@ -83,7 +86,8 @@ impl<'d> Paint<'d> {
             return Err(format!("TEXCOORD_{set} does not hold one place a vertex"));
         }
         let factor = pbr.base_color_factor.map_or([1.0; 3], |[r, g, b, _]| [r, g, b]);
-        let texture = match self.tint(factor, held)? {
+        let tint = if self.keeps_pictures { Some([255; 3]) } else { self.tint(factor, held)? };
+        let texture = match tint {
             Some(tint) if tint != [255; 3] => self.tinted(source, tint).unwrap_or_else(|| {
                 self.note("texture_factor", "pictures in more colours than can be kept are shown as they are");
                 texture.clone()

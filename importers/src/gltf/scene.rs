@@ -1,6 +1,6 @@
 //! The scene of a glTF as pieces: what each node draws, in the scene's axes, with colours and features.
 
-use glam::{DMat4, DQuat, DVec3};
+use glam::{DMat3, DMat4, DQuat, DVec3};
 use serde_json::Value as Json;
 
 use super::{
@@ -56,6 +56,8 @@ pub(crate) struct Piece {
     pub shape: Shape,
     /// In the axes of the scene: y up.
     pub positions: Vec<DVec3>,
+    /// One a vertex, in the same axes, of any length; where they were asked for and are there.
+    pub normals: Option<Vec<DVec3>>,
     /// Three a triangle, two a line; none for points.
     pub indices: Vec<u32>,
     pub colours: Option<Vec<[u8; 4]>>,
@@ -78,13 +80,28 @@ pub(crate) struct Scene {
 
 /// Reads the scene.
 pub(crate) fn scene_of(document: &Document) -> Result<Scene, String> {
+    read(document, false)
+}
+
+/// Reads the scene for drawing: with normals, and with colours that tint the pictures.
+pub(crate) fn drawn_scene_of(document: &Document) -> Result<Scene, String> {
+    read(document, true)
+}
+
+fn read(document: &Document, is_drawn: bool) -> Result<Scene, String> {
     let unknown = |e: &&String| !UNDERSTOOD.contains(&e.as_str()) && !e.starts_with("KHR_materials_");
     if let Some(extension) = document.root.extensions_required.iter().find(unknown) {
         return Err(format!("it cannot be read without the extension {extension:.60}, which is not known"));
     }
     let root = &document.root;
-    let mut reading =
-        Reading { document, paint: Paint::new(document), vertices: 0, pieces: Vec::new(), notes: Vec::new() };
+    let mut reading = Reading {
+        document,
+        is_drawn,
+        paint: Paint::new(document, is_drawn),
+        vertices: 0,
+        pieces: Vec::new(),
+        notes: Vec::new(),
+    };
     let starts: Vec<usize> = match root.scenes.get(root.scene.unwrap_or(0)) {
         Some(scene) => scene.nodes.clone(),
         None if root.scenes.is_empty() => {
@@ -145,6 +162,8 @@ pub(crate) fn vector(json: &Json) -> Option<DVec3> {
 
 struct Reading<'d> {
     document: &'d Document,
+    /// Whether it is for drawing: with normals, and pictures and colours apart.
+    is_drawn: bool,
     paint: Paint<'d>,
     vertices: usize,
     pieces: Vec<Piece>,
@@ -204,6 +223,10 @@ impl Reading<'_> {
             _ => None,
         };
         let (colours, plain) = self.paint.colours(primitive, &vertices, count, shape != Shape::Triangles)?;
+        let normals = match self.is_drawn && shape == Shape::Triangles {
+            true => vertices.vectors::<3>("NORMAL")?.filter(|normals| normals.len() == count),
+            false => None,
+        };
         let instances = self.instances(extensions)?;
         let copies = instances.as_ref().map_or(1, |i| i.len());
         self.vertices = self.vertices.saturating_add(count.saturating_mul(copies));
@@ -216,13 +239,15 @@ impl Reading<'_> {
         let instance_table = instance_table.and_then(Json::as_u64).map(|t| t as usize);
         for (place, id) in instances {
             let whole = transform * *place;
+            let turn = DMat3::from_mat4(whole).inverse().transpose();
             self.pieces.push(Piece {
                 node,
                 shape,
                 positions: places.iter().map(|p| whole.transform_point3(*p)).collect(),
+                normals: normals.as_ref().map(|n| n.iter().map(|n| turn * DVec3::from_array(*n)).collect()),
                 indices: indices.clone(),
                 colours: colours.clone(),
-                plain: plain.unwrap_or(PLAIN),
+                plain: plain.unwrap_or(if self.is_drawn && picture.is_some() { [255; 4] } else { PLAIN }),
                 picture: picture.clone(),
                 ids: id.map_or_else(|| ids.clone(), Ids::One),
                 table: if id.is_some() { instance_table } else { table },

@@ -6,10 +6,17 @@
 
 mod batch;
 mod content;
+mod draw;
+mod look;
+#[cfg(test)]
+mod look_test;
+mod part;
 mod subtree;
 #[cfg(test)]
 mod tests;
 mod tree;
+
+pub use self::look::{Tileset, is_tileset_file, is_tileset_url};
 
 use std::{collections::HashMap, path::Path};
 

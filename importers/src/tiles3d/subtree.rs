@@ -1,10 +1,10 @@
 //! Implicit tiling (3D Tiles 1.1, chapter 8): subtrees of availability bits, and the tiles that they say are there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use crate::gltf::folder::{Folder, read_file};
+use crate::gltf::folder::Folder;
 
 /// Bytes of a subtree, and tiles of one.
 const MAX_BYTES: u64 = 64 << 20;
@@ -15,7 +15,7 @@ const MAX_LEVELS: u32 = 30;
 /// How a tile is divided.
 pub(super) struct Implicit {
     /// Bits of an address a level: 2 for a quadtree, 3 for an octree.
-    bits: u32,
+    pub bits: u32,
     subtree_levels: u32,
     levels: u32,
     subtrees: String,
@@ -23,7 +23,7 @@ pub(super) struct Implicit {
 }
 
 /// Where a tile lies in the implicit tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub level: u32,
     pub x: u64,
@@ -33,6 +33,11 @@ pub(super) struct Place {
 
 impl Place {
     pub const ROOT: Self = Self { level: 0, x: 0, y: 0, z: 0 };
+
+    /// The tile above; that of the root is itself.
+    pub fn above(&self) -> Self {
+        Self { level: self.level.saturating_sub(1), x: self.x >> 1, y: self.y >> 1, z: self.z >> 1 }
+    }
 
     /// The tile `levels` further down with this address in Morton order.
     fn below(&self, levels: u32, morton: u64, bits: u32) -> Self {
@@ -50,7 +55,7 @@ impl Place {
 pub(super) struct Tile {
     level: u32,
     morton: u64,
-    place: Place,
+    pub place: Place,
 }
 
 /// Which tiles, contents and further subtrees there are.
@@ -104,9 +109,10 @@ impl Implicit {
         filled(&self.subtrees, place)
     }
 
-    /// Reads a subtree, binary or JSON.
-    pub fn read(&self, path: &Path, folder: &Folder) -> Result<Subtree, String> {
-        let bytes = read_file(path, MAX_BYTES)?;
+    /// Reads the subtree at an address in `folder`, binary or JSON.
+    pub fn read(&self, uri: &str, folder: &Folder) -> Result<Subtree, String> {
+        let bytes = folder.read(uri, MAX_BYTES)?;
+        let folder = folder.of_address(uri)?;
         let (json, binary) = match bytes.starts_with(b"subt") {
             true => {
                 let size = |at: usize| {
@@ -128,6 +134,7 @@ impl Implicit {
         for (number, buffer) in json.get("buffers").and_then(Json::as_array).into_iter().flatten().enumerate() {
             buffers.push(match (buffer.get("uri").and_then(Json::as_str), binary) {
                 (Some(uri), _) => {
+                    // None where it lies on a server, whose files are no companions.
                     files.extend(folder.path(uri));
                     folder.read(uri, MAX_BYTES)?
                 }

@@ -17,7 +17,7 @@ use crate::{
 const UTM_18: u32 = 32618;
 
 /// A b3dm of two features with a batch table.
-fn b3dm() -> Vec<u8> {
+pub(super) fn b3dm() -> Vec<u8> {
     let padded = |text: &str| {
         let mut bytes = text.as_bytes().to_vec();
         bytes.resize(bytes.len().next_multiple_of(8), b' ');
@@ -59,7 +59,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fn tileset(refine: &str, contents: [&str; 2]) -> String {
+pub(super) fn tileset(refine: &str, contents: [&str; 2]) -> String {
     let volume = r#""boundingVolume":{"box":[0,0,0,9,0,0,0,9,0,0,0,9]}"#;
     format!(
         r#"{{"asset":{{"version":"1.1"}},"geometricError":9,"root":{{{volume},"geometricError":5,"refine":"{refine}",
@@ -69,7 +69,7 @@ fn tileset(refine: &str, contents: [&str; 2]) -> String {
     )
 }
 
-fn written(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(super) fn written(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);

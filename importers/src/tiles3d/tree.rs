@@ -105,7 +105,7 @@ pub(super) fn middle(tileset: &Json) -> Option<DVec3> {
     at.is_finite().then_some(at)
 }
 
-fn matrix(tile: &Json) -> Option<DMat4> {
+pub(super) fn matrix(tile: &Json) -> Option<DMat4> {
     let numbers = tile.get("transform")?.as_array()?;
     let mut all = [0.0; 16];
     if numbers.len() != 16 {
@@ -128,7 +128,7 @@ pub(super) fn walk(path: &Path, tileset: &Json, take: &mut Take<'_>) -> Result<F
     Ok(found)
 }
 
-fn up_of(tileset: &Json) -> Up {
+pub(super) fn up_of(tileset: &Json) -> Up {
     match tileset.pointer("/asset/gltfUpAxis").and_then(Json::as_str) {
         Some("Z" | "z") => Up::Z,
         Some("X" | "x") => Up::X,
@@ -137,7 +137,7 @@ fn up_of(tileset: &Json) -> Up {
 }
 
 /// The addresses of a tile's contents.
-fn uris(tile: &Json) -> impl Iterator<Item = &str> {
+pub(super) fn uris(tile: &Json) -> impl Iterator<Item = &str> {
     let single = tile.get("content").into_iter();
     let many = tile.get("contents").and_then(Json::as_array).into_iter().flatten();
     let older =
@@ -145,11 +145,11 @@ fn uris(tile: &Json) -> impl Iterator<Item = &str> {
     single.chain(many).chain(older).filter_map(|c| c.get("uri").or_else(|| c.get("url")).and_then(Json::as_str))
 }
 
-fn children(tile: &Json) -> &[Json] {
+pub(super) fn children(tile: &Json) -> &[Json] {
     tile.get("children").and_then(Json::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn implicit_of(tile: &Json) -> Option<&Json> {
+pub(super) fn implicit_of(tile: &Json) -> Option<&Json> {
     tile.get("implicitTiling").or_else(|| tile.pointer("/extensions/3DTILES_implicit_tiling"))
 }
 
@@ -279,8 +279,8 @@ impl Walker {
         while let Some(place) = open.pop() {
             let uri = implicit.subtree_uri(place);
             let read = self.folder.path(&uri).and_then(|path| {
-                found.files.push(path.clone());
-                implicit.read(&path, &self.folder.beside(&path))
+                found.files.push(path);
+                implicit.read(&uri, &self.folder)
             });
             let subtree = match read {
                 Ok(subtree) => subtree,

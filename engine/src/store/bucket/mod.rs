@@ -19,3 +19,4 @@ mod room;
 pub use copy::cache_folder;
 pub(crate) use copy::{BucketCity, copy_folder};
 pub(crate) use publish::News;
+pub(in crate::store) use remote::run;

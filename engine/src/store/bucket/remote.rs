@@ -322,20 +322,25 @@ impl Remote {
     }
 }
 
-/// Runs a request on threads of its own: whoever waits may be a thread of another runtime.
+/// Runs a request of the object store.
 fn wait<T: Send + 'static>(request: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+    let failed = |text: String| Error::Generic { store: "S3", source: text.into() };
+    run(request).unwrap_or_else(|text| Err(failed(text)))
+}
+
+/// Runs a request on threads of its own: whoever waits may be a thread of another runtime.
+pub(in crate::store) fn run<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
     let make = || {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("bucket").enable_all().build().ok()
     };
-    let failed = |text: &str| Error::Generic { store: "S3", source: text.to_owned().into() };
-    let runtime = RUNTIME.get_or_init(make).as_ref().ok_or_else(|| failed("no thread can be started"))?;
+    let runtime = RUNTIME.get_or_init(make).as_ref().ok_or("no thread can be started")?;
     let (sender, receiver) = mpsc::sync_channel(1);
     runtime.spawn(async move {
         // Who asked is waiting, so there is room and somebody to take it.
         let _ = sender.send(request.await);
     });
-    receiver.recv().unwrap_or_else(|_| Err(failed("the request broke off")))
+    receiver.recv().map_err(|_| "the request broke off".into())
 }
 
 /// Whether the file is not there. A bucket that is not there is something else.
