@@ -1,6 +1,10 @@
 //! Live readings for the subcommands that show them: the state, its durable log, and where readings come from.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use groundline_engine::{
@@ -38,7 +42,7 @@ pub struct Live {
     /// The built-in listener, where one was asked for.
     pub listener: Option<Listener>,
     _subscribers: Vec<Subscriber>,
-    _watcher: Option<Watcher>,
+    watcher: Option<Watcher>,
     _keeper: Keeper,
     /// The durable log, where readings come in from outside.
     pub log: Option<Log>,
@@ -74,7 +78,17 @@ impl Live {
         let subscribers = subscribers.collect::<Result<Vec<_>>>()?;
         let is_alone = !takes_readings && feeds.recorded.is_none();
         let watcher = city.server().filter(|_| is_alone).map(|server| watch(&server, &state)).transpose()?;
-        Ok(Self { state, listener, _subscribers: subscribers, _watcher: watcher, _keeper: keeper, log })
+        Ok(Self { state, listener, _subscribers: subscribers, watcher, _keeper: keeper, log })
+    }
+}
+
+impl Live {
+    /// Waits until the server whose readings are shown has told its first, no longer than this; a city may have none.
+    pub fn heard(&self, at_most: Duration) {
+        let begun = Instant::now();
+        while self.watcher.is_some() && self.state.counters().received == 0 && begun.elapsed() < at_most {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -73,6 +73,9 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
             let city = City::open(place)?;
             let live = Live::start(&city, &args.feeds, false)?;
             std::thread::sleep(std::time::Duration::from_secs_f64(args.wait));
+            if !city.sensors()?.is_empty() {
+                live.heard(std::time::Duration::from_secs(3));
+            }
             Some((city, live))
         }
         Looked::Tileset(_) => None,

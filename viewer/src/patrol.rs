@@ -275,7 +275,7 @@ impl Patrol {
             let world = self.app.world_mut();
             world.resource_mut::<Ahead>().0 = ahead.into_iter().flatten().collect();
             world.resource_mut::<Viewed>().pose = pose;
-            let is_looked_at = self.report.frames % LOOKED_AT == 0 && self.has_solid_ground(stop);
+            let is_looked_at = self.report.frames.is_multiple_of(LOOKED_AT) && self.has_solid_ground(stop);
             let bare = (self.report.bare_pixels, self.report.bare_tile_frames);
             if is_looked_at {
                 self.look()?;

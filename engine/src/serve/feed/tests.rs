@@ -309,3 +309,36 @@ async fn a_web_socket_says_the_same() {
     );
     served.server.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_follows_the_readings_and_knows_when_the_server_is_gone() {
+    let served = start().await;
+    let now = crate::live::now_ms();
+    served.state.apply(Reading { sensor: 0, time_ms: now, value: 1.0 }, now);
+    // Another register: one more sensor, in another order.
+    let mut other = sensors();
+    other.reverse();
+    other.push(test_sensor("c/5", "t/5"));
+    let state = LiveState::new(other);
+    let value = |id: &str| state.latest(state.index_of(&ObjectId(id.into())).unwrap(), now).unwrap().value;
+    let until = async |holds: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it never came");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let watcher = crate::live::watch(&format!("http://{}/", served.server.address()), &state).unwrap();
+    until(&|| value("a/1") == Some(1.0)).await;
+    served.state.apply(Reading { sensor: 2, time_ms: now, value: 60.0 }, now);
+    until(&|| value("b/3") == Some(60.0)).await;
+    assert_eq!((value("a/2"), value("c/5")), (None, None));
+    let alarms = || state.alarms().into_iter().map(|alarm| alarm.subject).collect::<Vec<_>>();
+    assert_eq!(alarms(), [crate::live::Subject::Sensor(2)], "judged here as well");
+
+    served.server.stop().await.unwrap();
+    until(&|| alarms().iter().any(|subject| matches!(subject, crate::live::Subject::Source(_)))).await;
+    let lost = state.latest(4 - 1, now).unwrap();
+    assert!(lost.is_source_lost && lost.value == Some(1.0), "{lost:?}");
+    tokio::task::spawn_blocking(move || watcher.stop()).await.unwrap();
+}
