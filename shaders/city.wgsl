@@ -1,4 +1,6 @@
-// Every surface of the city. One shader, told by `surface.kind` what it shades: few pipelines, quick first picture.
+// Every surface of the city. One shader, told by `surface.what.x` what it shades: few pipelines, quick first picture. Seen as glass
+// each kind is a definition, KIND, and has a pipeline of its own: its branches are so short beside all of them that Mesa's
+// lavapipe would make, and keep until the end, a shader for every draw (it puts uniforms that take half of a shader away in).
 #import bevy_pbr::{
     mesh_functions,
     mesh_view_bindings::{view, lights, globals},
@@ -42,6 +44,14 @@ const SLEEVE: i32 = 16;
 const GHOST: i32 = 17;
 const ROOM: i32 = 18;
 
+fn kind_of() -> i32 {
+#ifdef KIND
+    return #{KIND};
+#else
+    return i32(surface.what.x);
+#endif
+}
+
 struct Vertex {
     @builtin(instance_index) instance: u32,
     @location(0) position: vec3<f32>,
@@ -69,7 +79,7 @@ fn vertex(in: Vertex) -> Varying {
     // Tiles are only moved, never turned or scaled.
     out.normal = in.normal;
 #ifdef GLASS
-    if i32(surface.what.x) == PIPE {
+    if kind_of() == PIPE {
         // Seen through glass no pipe is thinner than about two pixels: a network must be readable from afar.
         let distance = distance(view.world_position, out.world);
         out.world += normalize(in.normal) * distance * surface.more.y / (view.clip_from_view[1][1] * view.viewport.w);
@@ -83,7 +93,7 @@ fn vertex(in: Vertex) -> Varying {
     out.clip = position_world_to_clip(out.world);
     // Pull ribbons that lie on other surfaces a little towards the eye (reversed depth: larger is nearer).
     out.clip.z *= 1.0 + surface.what.y;
-    if i32(surface.what.x) == POINTS {
+    if kind_of() == POINTS {
         // One triangle a point, its corners in uv: at least two pixels wide.
         let pixels = max(surface.more.x * view.clip_from_view[1][1] * view.viewport.w * 0.5 / out.clip.w, 1.6);
         out.clip = vec4(out.clip.xy + in.uv * min(pixels, 14.0) * out.clip.w / view.viewport.zw, out.clip.zw);
@@ -137,7 +147,7 @@ fn fragment(in: Varying) -> @location(0) vec4<f32> {
 #endif
 #ifdef CUT
     let look = surface.look;
-    let kind = i32(surface.what.x);
+    let kind = kind_of();
     // Faces lie on the planes.
     if is_taken(look, in.world, select(0.0, 0.02, kind == SOIL || kind == CAP)) {
         discard;
@@ -242,7 +252,7 @@ fn relief_alpha(kind: i32, share: f32) -> f32 {
 
 fn shade(in: Varying) -> vec4<f32> {
     let look = surface.look;
-    let kind = i32(surface.what.x);
+    let kind = kind_of();
     let to_eye = view.world_position - in.world;
     let distance = length(to_eye);
     let v = to_eye / max(distance, 1e-4);

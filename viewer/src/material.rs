@@ -8,7 +8,7 @@ use bevy::{
     pbr::{MaterialPipeline, MaterialPipelineKey},
     prelude::*,
     render::render_resource::{AsBindGroup, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError},
-    shader::ShaderRef,
+    shader::{ShaderDefVal, ShaderRef},
 };
 
 use crate::{
@@ -232,6 +232,8 @@ pub struct CityMaterial {
 /// Which pipeline a material wants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Wanted {
+    /// Where it has a pipeline of its own.
+    kind: Option<Kind>,
     shading: Shading,
     is_cut: bool,
     is_fading: bool,
@@ -239,7 +241,12 @@ pub struct Wanted {
 
 impl From<&CityMaterial> for Wanted {
     fn from(material: &CityMaterial) -> Self {
-        Self { shading: material.shading, is_cut: material.is_cut, is_fading: material.is_fading }
+        Self {
+            kind: (material.shading == Shading::Glass).then_some(material.kind),
+            shading: material.shading,
+            is_cut: material.is_cut,
+            is_fading: material.is_fading,
+        }
     }
 }
 
@@ -330,11 +337,12 @@ impl Material for CityMaterial {
             // Leaving pixels out costs the early test of depth, so what is cut has a pipeline of its own.
             let cut = key.bind_group_data.is_cut.then_some("CUT");
             let fade = key.bind_group_data.is_fading.then_some("FADE");
-            for definition in shading.into_iter().chain(cut).chain(fade) {
-                descriptor.vertex.shader_defs.push(definition.into());
-                if let Some(fragment) = &mut descriptor.fragment {
-                    fragment.shader_defs.push(definition.into());
-                }
+            let kind = key.bind_group_data.kind.map(|kind| ShaderDefVal::Int("KIND".into(), kind as i32));
+            let words = shading.into_iter().chain(cut).chain(fade).map(ShaderDefVal::from);
+            let definitions: Vec<ShaderDefVal> = words.chain(kind).collect();
+            descriptor.vertex.shader_defs.extend_from_slice(&definitions);
+            if let Some(fragment) = &mut descriptor.fragment {
+                fragment.shader_defs.extend(definitions);
             }
             descriptor.vertex.buffers = vec![layout.0.get_layout(&[
                 Mesh::ATTRIBUTE_POSITION.at_shader_location(0),

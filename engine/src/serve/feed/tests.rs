@@ -320,7 +320,8 @@ async fn another_program_follows_the_readings_and_knows_when_the_server_is_gone(
     other.reverse();
     other.push(test_sensor("c/5", "t/5"));
     let state = LiveState::new(other);
-    let value = |id: &str| state.latest(state.index_of(&ObjectId(id.into())).unwrap(), now).unwrap().value;
+    let index = |id: &str| state.index_of(&ObjectId(id.into())).unwrap();
+    let value = |id: &str| state.latest(index(id), now).unwrap().value;
     let until = async |holds: &dyn Fn() -> bool| {
         let begun = std::time::Instant::now();
         while !holds() {
@@ -334,11 +335,11 @@ async fn another_program_follows_the_readings_and_knows_when_the_server_is_gone(
     until(&|| value("b/3") == Some(60.0)).await;
     assert_eq!((value("a/2"), value("c/5")), (None, None));
     let alarms = || state.alarms().into_iter().map(|alarm| alarm.subject).collect::<Vec<_>>();
-    assert_eq!(alarms(), [crate::live::Subject::Sensor(2)], "judged here as well");
+    assert_eq!(alarms(), [crate::live::Subject::Sensor(index("b/3"))], "judged here as well");
 
     served.server.stop().await.unwrap();
     until(&|| alarms().iter().any(|subject| matches!(subject, crate::live::Subject::Source(_)))).await;
-    let lost = state.latest(4 - 1, now).unwrap();
+    let lost = state.latest(index("a/1"), now).unwrap();
     assert!(lost.is_source_lost && lost.value == Some(1.0), "{lost:?}");
     tokio::task::spawn_blocking(move || watcher.stop()).await.unwrap();
 }
