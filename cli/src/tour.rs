@@ -31,6 +31,9 @@ pub struct Args {
     /// Parts of a lap, to find what breaks a bound: over, looks, compared, below, details; all when none is named.
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = groundline_viewer::PARTS)]
     part: Vec<String>,
+    /// Folder for the pictures in which bare ground was found.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 /// Errors that were logged, those of Vulkan's validation layer among them.
@@ -56,6 +59,7 @@ pub fn run(args: Args) -> Result<Outcome> {
         lap_s: args.lap,
         tile_memory: args.memory_limit << 20,
         parts: args.part,
+        keep: args.keep,
     })?;
     let logged = LOGGED.load(Ordering::Relaxed);
     if logged > 0 {

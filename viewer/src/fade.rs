@@ -2,7 +2,8 @@
 //! pixels where the other is not (a fixed pattern, `shaders/city.wgsl`): together they cover whatever each covers alone.
 //!
 //! Only a tile and what lies above or below it in its tree fade; what comes into view or leaves it is drawn or not at once.
-//! While some fade, what else is chosen in their place waits until they have done.
+//! While some fade, what else is chosen in their place waits until they have done; where a place comes into view that only one of
+//! the two covers, they have done at once, or half of its pixels would be nobody's.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,6 +38,8 @@ impl Part {
 /// Tiles that take each other's place.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
+    /// The tile above all others of it.
+    top: TileKey,
     begun_s: f64,
     coming: Vec<TileKey>,
     leaving: Vec<TileKey>,
@@ -79,17 +82,21 @@ impl Fades {
         self.drawn.clear();
     }
 
-    /// What to draw for what is `chosen` at `now_s`; `parent` is the tile above one, and nothing new fades unless it `may_begin`.
+    /// What to draw for what is `chosen` at `now_s`; `parent` is the tile above one, `children` are those below one that are in view, none
+    /// of a leaf, and nothing new fades unless it `may_begin`.
     pub fn step(
         &mut self,
         chosen: Vec<TileKey>,
         now_s: f64,
         may_begin: bool,
         parent: impl Fn(TileKey) -> Option<TileKey>,
+        children: impl Fn(TileKey) -> Option<Vec<TileKey>>,
     ) -> Vec<TileKey> {
         self.now_s = now_s;
-        self.groups.retain(|group| now_s - group.begun_s < FADE_S && now_s >= group.begun_s);
         let wanted: HashSet<TileKey> = chosen.iter().copied().collect();
+        self.groups.retain(|group| {
+            now_s - group.begun_s < FADE_S && now_s >= group.begun_s && group.covers_twice(&wanted, &children)
+        });
         let mut out = chosen;
         let mut changes: Vec<Group> = changes(&self.drawn, &wanted, parent).into_values().collect();
         let running: usize = self.groups.iter().map(Group::len).sum();
@@ -104,7 +111,7 @@ impl Fades {
             if change.leaving.iter().chain(&change.coming).any(fades) {
                 waiting.extend(&change.coming);
                 out.extend(&change.leaving);
-            } else {
+            } else if change.covers_twice(&wanted, &children) {
                 begun.push(Group { begun_s: now_s, ..change });
             }
         }
@@ -129,6 +136,19 @@ impl Group {
     fn has(&self, key: TileKey) -> bool {
         self.coming.contains(&key) || self.leaving.contains(&key)
     }
+
+    /// Whether whatever is in view of its top is covered by tiles below it as well.
+    fn covers_twice(&self, wanted: &HashSet<TileKey>, children: &impl Fn(TileKey) -> Option<Vec<TileKey>>) -> bool {
+        let mut bare = children(self.top).unwrap_or_default();
+        while let Some(key) = bare.pop() {
+            if self.has(key) || wanted.contains(&key) {
+                continue;
+            }
+            let Some(below) = children(key) else { return false };
+            bare.extend(below);
+        }
+        true
+    }
 }
 
 /// What takes the place of what, by the uppermost tile of each change.
@@ -141,15 +161,15 @@ fn changes(
     let above = |key: TileKey, is_wanted: &dyn Fn(&TileKey) -> bool| {
         std::iter::successors(parent(key), |key| parent(*key)).find(is_wanted)
     };
-    let empty = || Group { begun_s: 0.0, coming: Vec::new(), leaving: Vec::new() };
+    let empty = |top: &TileKey| Group { top: *top, begun_s: 0.0, coming: Vec::new(), leaving: Vec::new() };
     for key in after.difference(before) {
         if let Some(top) = above(*key, &|key| before.contains(key) && !after.contains(key)) {
-            out.entry(top).or_insert_with(empty).coming.push(*key);
+            out.entry(top).or_insert_with_key(empty).coming.push(*key);
         }
     }
     for key in before.difference(after) {
         if let Some(top) = above(*key, &|key| after.contains(key) && !before.contains(key)) {
-            out.entry(top).or_insert_with(empty).leaving.push(*key);
+            out.entry(top).or_insert_with_key(empty).leaving.push(*key);
         }
     }
     for (top, group) in &mut out {
@@ -190,8 +210,23 @@ mod tests {
         numbers(fades.leaving().collect())
     }
 
+    /// Of three levels; tiles with one of these numbers are out of view.
+    fn children(unseen: &[u32]) -> impl Fn(TileKey) -> Option<Vec<TileKey>> {
+        move |key| {
+            let below = (key.tile.0 < 5).then(|| key.tile.0 * 4 + 1..=key.tile.0 * 4 + 4)?;
+            let seen = below.filter(|tile| !unseen.contains(tile));
+            Some(seen.map(|tile| TileKey { tile: TileId(tile), ..key }).collect())
+        }
+    }
+
+    /// What is not chosen is out of view.
     fn step(fades: &mut Fades, tiles: &[u32], now_s: f64) -> Vec<u32> {
-        numbers(fades.step(keys(tiles), now_s, true, parent))
+        let unseen: Vec<u32> = (1..21).filter(|tile| !tiles.contains(tile)).collect();
+        step_unseen(fades, tiles, now_s, &unseen)
+    }
+
+    fn step_unseen(fades: &mut Fades, tiles: &[u32], now_s: f64, unseen: &[u32]) -> Vec<u32> {
+        numbers(fades.step(keys(tiles), now_s, true, parent, children(unseen)))
     }
 
     #[test]
@@ -227,7 +262,7 @@ mod tests {
         assert_eq!(step(&mut fades, &[1, 3], 2.0), [1, 3]);
         assert!(!fades.is_any());
         let other = TileKey { layer: 1, tile: TileId(5) };
-        fades.step([keys(&[3]), vec![other]].concat(), 3.0, true, parent);
+        fades.step([keys(&[3]), vec![other]].concat(), 3.0, true, parent, children(&[]));
         assert!(!fades.is_any(), "1 left; 5 of another layer came");
     }
 
@@ -258,6 +293,35 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_into_view_and_is_covered_once_ends_the_fade() {
+        let mut fades = Fades::default();
+        let west = [3, 4];
+        // The two in view leave for the one above; then another part of that comes into view.
+        step_unseen(&mut fades, &[1, 2], 1.0, &west);
+        assert_eq!(step_unseen(&mut fades, &[0], 2.0, &west), [0]);
+        assert_eq!(leaving(&fades), [1, 2]);
+        step_unseen(&mut fades, &[0], 2.1, &west);
+        assert!(fades.is_any());
+        assert_eq!(step_unseen(&mut fades, &[0], 2.2, &[4]), [0]);
+        assert!(!fades.is_any(), "of 3 nothing is there to share the pixels");
+
+        // The other way: 3 comes into view and is not there, so that the one above is chosen again.
+        assert_eq!(step_unseen(&mut fades, &[1, 2], 3.0, &west), [1, 2]);
+        assert_eq!(leaving(&fades), [0]);
+        assert_eq!(step_unseen(&mut fades, &[0], 3.1, &[4]), [0]);
+        assert!(!fades.is_any());
+        // Where 3 is there, whole or in parts, the rest goes on.
+        for fine in [vec![1, 2, 3], vec![1, 2, 13, 14, 15, 16]] {
+            step_unseen(&mut fades, &[0], 4.0, &west);
+            fades.stop();
+            step_unseen(&mut fades, &[0], 5.0, &west);
+            step_unseen(&mut fades, &[1, 2], 6.0, &west);
+            assert_eq!(step_unseen(&mut fades, &fine, 6.1, &[4]), fine.iter().copied().collect::<Vec<_>>());
+            assert_eq!(leaving(&fades), [0]);
+        }
+    }
+
+    #[test]
     fn a_jump_and_a_slow_frame_do_not_fade() {
         let mut fades = Fades::default();
         let coarse: Vec<u32> = (21..85).collect();
@@ -267,7 +331,7 @@ mod tests {
         assert!(!fades.is_any(), "hundreds at once");
         step(&mut fades, &[0], 3.0);
         fades.stop();
-        fades.step(keys(&[1, 2, 3, 4]), 3.1, false, parent);
+        fades.step(keys(&[1, 2, 3, 4]), 3.1, false, parent, children(&[]));
         assert!(!fades.is_any(), "not now");
     }
 

@@ -35,7 +35,7 @@ use crate::{
     overlay::{OverlayPlugin, OverlayState},
     pace::Pace,
     scene::{Below, CityScene, Viewed, camera_bundle, insert_state},
-    snapshot::{add_target, headless_app, pending_pipelines, read_back},
+    snapshot::{add_target, headless_app, pending_pipelines, read_back, write_png},
     stream::{ShownLayers, Streaming, TileKey},
     style::{Drawing, Style},
     tour::Flight,
@@ -83,6 +83,8 @@ pub struct PatrolOptions {
     pub tile_memory: usize,
     /// The parts of a lap; all of them where none is named.
     pub parts: Vec<String>,
+    /// Folder for the pictures in which bare ground was found, named by the frame and the number of bare pixels.
+    pub keep: Option<PathBuf>,
 }
 
 /// What was measured.
@@ -171,6 +173,7 @@ struct Patrol {
     /// Frames before the second lap.
     warm: usize,
     read: HashSet<TileKey>,
+    keep: Option<PathBuf>,
 }
 
 impl Patrol {
@@ -229,6 +232,7 @@ impl Patrol {
             frames_ms: Vec::new(),
             warm: 0,
             read: HashSet::new(),
+            keep: options.keep.clone(),
         })
     }
 
@@ -341,6 +345,10 @@ impl Patrol {
         let (bare, looked) = bare_pixels(&world.resource::<CityScene>().0, viewed, width as usize, &pixels);
         self.report.looked_frames += 1;
         self.report.looked_pixels += looked as u64;
+        if let Some(folder) = self.keep.as_ref().filter(|_| bare > 0) {
+            let name = format!("{:05}-{bare}{}.png", self.report.frames, if is_compiling { "-compiling" } else { "" });
+            write_png(&folder.join(name), pixels, width, height, 1, None)?;
+        }
         match is_compiling && self.warm == self.frames_ms.len() {
             true => self.report.compiling_pixels += bare as u64,
             false => self.report.bare_pixels += bare as u64,

@@ -420,7 +420,7 @@ pub fn read_back(app: &mut App, target: &Handle<Image>, width: u32, height: u32)
 }
 
 /// Averages `scale` × `scale` pixels into one and writes the file.
-fn write_png(
+pub fn write_png(
     path: &Path,
     pixels: Vec<u8>,
     width: u32,

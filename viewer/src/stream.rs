@@ -374,7 +374,13 @@ pub fn choose_tiles(
         let parent = city.0.layers.get(key.layer)?.tree.now().tiles().get(key.tile.index())?.parent?;
         Some(TileKey { tile: parent, ..key })
     };
-    let draw = streaming.fades.step(draw, clock.0, may_begin, parent);
+    let children = |key: TileKey| {
+        let tree = city.0.layers.get(key.layer)?.tree.now();
+        let children = &tree.tiles().get(key.tile.index())?.children;
+        let seen = children.iter().filter(|tile| view.is_visible(&tree.tile(**tile).extent));
+        (!children.is_empty()).then(|| seen.map(|&tile| TileKey { tile, ..key }).collect())
+    };
+    let draw = streaming.fades.step(draw, clock.0, may_begin, parent, children);
     let shown_bytes = show(streaming, draw, drawing, &mut visibility);
     if !streaming.is_single_picture {
         streaming.is_complete &= !streaming.pressure.follow(shown_bytes, streaming.budget, &view);
