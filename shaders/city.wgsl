@@ -1,9 +1,10 @@
-// Every surface of the city. One shader, told by `surface.what.x` what it shades: few pipelines, quick first picture. Seen as glass
-// each kind is a definition, KIND, and has a pipeline of its own: its branches are so short beside all of them that Mesa's
-// lavapipe would make, and keep until the end, a shader for every draw (it puts uniforms that take half of a shader away in).
+// Every surface of the city. One shader, told by `surface.what.x` what it shades: few pipelines, quick first picture; seen as
+// glass or in the dark and white styles a pipeline for each kind, KIND. What is the same for a whole draw and decides a branch comes
+// to the pixels with the corners (`Varying.state`), not from uniforms: Mesa's lavapipe puts those into a shader that they shorten
+// much, anew for every draw, and keeps each until the end.
 #import bevy_pbr::{
     mesh_functions,
-    mesh_view_bindings::{view, lights, globals},
+    mesh_view_bindings::{view, globals},
     shadows,
     view_transformations::position_world_to_clip,
 }
@@ -44,12 +45,27 @@ const SLEEVE: i32 = 16;
 const GHOST: i32 = 17;
 const ROOM: i32 = 18;
 
-fn kind_of() -> i32 {
+fn kind_of(state: u32) -> i32 {
 #ifdef KIND
     return #{KIND};
 #else
-    return i32(surface.what.x);
+    return i32(state & 255u);
 #endif
+}
+
+fn is_textured(state: u32) -> bool {
+    return (state & 256u) != 0u;
+}
+
+fn is_indoors(state: u32) -> bool {
+    return (state & 512u) != 0u;
+}
+
+// Kind, textured, indoors, planes and legs of the cuts.
+fn state_of_draw() -> u32 {
+    let look = surface.look;
+    return u32(surface.what.x) + u32(surface.what.z) * 256u + u32(look.style.z) * 512u
+        + u32(look.cut.counts.x) * 1024u + u32(look.cut.counts.y) * 16384u;
 }
 
 struct Vertex {
@@ -66,8 +82,9 @@ struct Varying {
     @location(1) normal: vec3<f32>,
     @location(2) uv: vec2<f32>,
     @location(3) colour: vec4<f32>,
+    @location(4) @interpolate(flat) state: u32,
 #ifdef FADE
-    @location(4) @interpolate(flat) fade: u32,
+    @location(5) @interpolate(flat) fade: u32,
 #endif
 }
 
@@ -78,8 +95,9 @@ fn vertex(in: Vertex) -> Varying {
     out.world = (world_from_local * vec4(in.position, 1.0)).xyz;
     // Tiles are only moved, never turned or scaled.
     out.normal = in.normal;
+    out.state = state_of_draw();
 #ifdef GLASS
-    if kind_of() == PIPE {
+    if kind_of(out.state) == PIPE {
         // Seen through glass no pipe is thinner than about two pixels: a network must be readable from afar.
         let distance = distance(view.world_position, out.world);
         out.world += normalize(in.normal) * distance * surface.more.y / (view.clip_from_view[1][1] * view.viewport.w);
@@ -93,7 +111,7 @@ fn vertex(in: Vertex) -> Varying {
     out.clip = position_world_to_clip(out.world);
     // Pull ribbons that lie on other surfaces a little towards the eye (reversed depth: larger is nearer).
     out.clip.z *= 1.0 + surface.what.y;
-    if kind_of() == POINTS {
+    if kind_of(out.state) == POINTS {
         // One triangle a point, its corners in uv: at least two pixels wide.
         let pixels = max(surface.more.x * view.clip_from_view[1][1] * view.viewport.w * 0.5 / out.clip.w, 1.6);
         out.clip = vec4(out.clip.xy + in.uv * min(pixels, 14.0) * out.clip.w / view.viewport.zw, out.clip.zw);
@@ -107,15 +125,7 @@ fn ambient_light(n: vec3<f32>) -> vec3<f32> {
 }
 
 fn sun_shadow(world: vec3<f32>, n: vec3<f32>, pixel: vec2<f32>) -> f32 {
-    if lights.n_directional_lights == 0u {
-        return 1.0;
-    }
-#ifdef CUT
-    // What a plane has taken away throws no shadow on what is left.
-    if surface.look.cut.counts.x > 0.5 {
-        return 1.0;
-    }
-#endif
+#ifdef SHADOWED
     var lit = world;
 #ifdef FADE
     // The other tile may lie a little above this one and is no cover (no tile is off by more than two hundredths).
@@ -123,6 +133,9 @@ fn sun_shadow(world: vec3<f32>, n: vec3<f32>, pixel: vec2<f32>) -> f32 {
 #endif
     let depth = (view.view_from_world * vec4(lit, 1.0)).z;
     return shadows::fetch_directional_shadow(0u, vec4(lit, 1.0), n, depth, pixel);
+#else
+    return 1.0;
+#endif
 }
 
 // Lines `width` pixels wide wherever `value` is a multiple of `step`.
@@ -147,13 +160,13 @@ fn fragment(in: Varying) -> @location(0) vec4<f32> {
 #endif
 #ifdef CUT
     let look = surface.look;
-    let kind = kind_of();
+    let kind = kind_of(in.state);
     // Faces lie on the planes.
-    if is_taken(look, in.world, select(0.0, 0.02, kind == SOIL || kind == CAP)) {
+    if is_taken(look, (in.state >> 10u) & 15u, in.world, select(0.0, 0.02, kind == SOIL || kind == CAP)) {
         discard;
     }
     let lies_on_ground = kind == TERRAIN || kind == ROAD || kind == GREEN || kind == WATER || kind == TREE || kind == FURNITURE;
-    if lies_on_ground && is_dug(look, in.world.xz) {
+    if lies_on_ground && is_dug(look, (in.state >> 14u) & 31u, in.world.xz) {
         discard;
     }
     // Beyond its border, and where it is higher than the ground, there is no earth.
@@ -252,7 +265,7 @@ fn relief_alpha(kind: i32, share: f32) -> f32 {
 
 fn shade(in: Varying) -> vec4<f32> {
     let look = surface.look;
-    let kind = kind_of();
+    let kind = kind_of(in.state);
     let to_eye = view.world_position - in.world;
     let distance = length(to_eye);
     let v = to_eye / max(distance, 1e-4);
@@ -297,10 +310,10 @@ fn shade(in: Varying) -> vec4<f32> {
         return vec4(mix(albedo, vec3(1.0), 0.22), film);
     }
 #ifdef GLASS
-    return glass(kind, albedo, n, v, in.world, place, height, distance, in.colour.a);
+    return glass(kind, is_indoors(in.state), albedo, n, v, in.world, place, height, distance, in.colour.a);
 #else
     var texel = vec3(1.0);
-    if surface.what.z > 0.5 {
+    if is_textured(in.state) {
         texel = textureSample(picture, picture_sampler, in.uv).rgb;
         albedo *= select(texel, vec3(1.0), is_classed);
     }
@@ -340,7 +353,7 @@ fn shade(in: Varying) -> vec4<f32> {
         // Light and dark of the scan in the model's own blue, brighter with height as the houses are.
         dark = scan_shade(own_grey, in.world.y - look.high.w);
     }
-    if kind == FACADE && surface.what.z > 0.5 {
+    if kind == FACADE && is_textured(in.state) {
         // A few windows burn low, so that houses read as houses; from afar their mean.
         let cell = in.uv * 2.0;
         let inside = abs(fract(cell) - 0.5);
@@ -415,7 +428,7 @@ fn shade(in: Varying) -> vec4<f32> {
         case FACADE: {
             light += look.sun_colour.rgb * max(sun_cos, 0.0) * shadow * look.sun.w;
             out_light = albedo * light;
-            if surface.what.z > 0.5 {
+            if is_textured(in.state) {
                 // Dark parts of the picture are panes: they mirror the sky, and some are lit in the evening.
                 let bright = dot(texel, vec3(0.2126, 0.7152, 0.0722));
                 let pane = 1.0 - smoothstep(0.07, 0.24, bright);
@@ -477,7 +490,7 @@ fn shade(in: Varying) -> vec4<f32> {
 // The X-ray: the surface becomes glass with a fine grid, buildings pale ghosts, what lies below is bright.
 // Seen from above ground (style X-ray) the ghosts have more body; a white model is drawn with dark lines on paper.
 fn glass(
-    kind: i32, albedo: vec3<f32>, n: vec3<f32>, v: vec3<f32>, world: vec3<f32>,
+    kind: i32, indoors: bool, albedo: vec3<f32>, n: vec3<f32>, v: vec3<f32>, world: vec3<f32>,
     place: vec2<f32>, height: f32, distance: f32, alpha: f32,
 ) -> vec4<f32> {
     let look = surface.look;
@@ -516,7 +529,7 @@ fn glass(
             let facing = 0.65 + 0.35 * max(dot(n, v), 0.0);
             let shine = pow(max(dot(n, normalize(key + v)), 0.0), 32.0) * 0.30;
             var colour = albedo * diffuse * facing * 1.15 + shine;
-            if kind == STRUCTURE && look.style.z > 0.5 {
+            if kind == STRUCTURE && indoors {
                 // Concrete in the light of a lamp that is carried, dimmer down the tunnel.
                 let grain = 0.86 + 0.28 * (noise2(place * 2.3 + height) * 0.6 + noise2(place * 9.0 - height * 3.0) * 0.4);
                 let concrete = mix(vec3(0.40, 0.40, 0.39), albedo, 0.35) * grain;

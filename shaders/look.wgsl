@@ -32,7 +32,8 @@ struct Look {
     // xy: highest corner; z: 1 = below ground is shown; w: height of the ground, render y
     high: vec4<f32>,
     cut: CutLook,
-    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray; y: 1 = objects are coloured by an attribute; z: 1 = the eye is within a structure below ground
+    // x: style, 0 realistic, 1 paper, 2 dark, 3 X-ray; y: 1 = objects are coloured by an attribute; z: 1 = the eye is within a structure below ground;
+    // w: 1 = the sun throws shadows
     style: vec4<f32>,
 }
 
@@ -51,9 +52,9 @@ fn noise2(p: vec2<f32>) -> f32 {
     return mix(bottom, top, u.y);
 }
 
-// Whether a plane takes the place away; places within `slack` metres of a plane stay.
-fn is_taken(look: Look, world: vec3<f32>, slack: f32) -> bool {
-    for (var i = 0; i < i32(look.cut.counts.x); i += 1) {
+// Whether one of so many planes takes the place away; places within `slack` metres of a plane stay.
+fn is_taken(look: Look, planes: u32, world: vec3<f32>, slack: f32) -> bool {
+    for (var i = 0u; i < planes; i += 1u) {
         let plane = look.cut.planes[i];
         if dot(plane.xyz, world) + plane.w < -slack {
             return true;
@@ -62,9 +63,9 @@ fn is_taken(look: Look, world: vec3<f32>, slack: f32) -> bool {
     return false;
 }
 
-// Whether ground at the place is dug out.
-fn is_dug(look: Look, xz: vec2<f32>) -> bool {
-    for (var i = 0; i < i32(look.cut.counts.y); i += 1) {
+// Whether ground at the place is dug out along one of so many legs.
+fn is_dug(look: Look, legs: u32, xz: vec2<f32>) -> bool {
+    for (var i = 0u; i < legs; i += 1u) {
         let leg = look.cut.legs[i];
         let along = leg.zw - leg.xy;
         let share = clamp(dot(xz - leg.xy, along) / dot(along, along), 0.0, 1.0);

@@ -37,18 +37,19 @@ fn fragment(in: Varying) -> @location(0) vec4<f32> {
     let far = view.world_from_clip * vec4(in.ndc, 0.0001, 1.0);
     let d = normalize(far.xyz / far.w - view.world_position);
     let dither = (hash2(in.clip.xy) - 0.5) / 255.0;
-    if look.style.x == 1.0 {
-        return vec4(paper_sky(abs(d.y)) + dither, 1.0);
-    }
-    if look.style.x == 2.0 && look.high.z < 0.5 {
-        return vec4(dark_sky(abs(d.y)) + dither * 0.3, 1.0);
-    }
-    if look.high.z > 0.5 || look.style.x == 3.0 {
-        // Seen through: a quiet dark room, lighter towards the horizon.
-        let t = exp(-abs(d.y) * 2.6);
-        let colour = mix(vec3(0.0065, 0.0085, 0.0125), vec3(0.020, 0.027, 0.036), t);
-        return vec4(colour + dither * 0.3, 1.0);
-    }
+    // As in city.wgsl: definitions, or a software driver would make a shader for every picture.
+#ifdef PAPER
+    return vec4(paper_sky(abs(d.y)) + dither, 1.0);
+#else
+#ifdef DARK
+    return vec4(dark_sky(abs(d.y)) + dither * 0.3, 1.0);
+#else
+#ifdef GLASS
+    // Seen through: a quiet dark room, lighter towards the horizon.
+    let t = exp(-abs(d.y) * 2.6);
+    let colour = mix(vec3(0.0065, 0.0085, 0.0125), vec3(0.020, 0.027, 0.036), t);
+    return vec4(colour + dither * 0.3, 1.0);
+#else
     var light = sky_light(look, d);
     if d.y > 0.0 {
         let cover = clouds(d) * look.zenith.w * smoothstep(0.0, 0.16, d.y);
@@ -60,4 +61,7 @@ fn fragment(in: Varying) -> @location(0) vec4<f32> {
         light = mix(haze_light(look, d), look.horizon.rgb * vec3(0.80, 0.84, 0.88), 1.0 - exp(d.y * 5.0));
     }
     return vec4(tone(look, light) + dither, 1.0);
+#endif
+#endif
+#endif
 }

@@ -48,6 +48,7 @@ mod finder;
 mod flag;
 pub mod glb;
 mod hand;
+mod hidden;
 mod history;
 mod indoors;
 mod key;

@@ -173,6 +173,11 @@ impl Look {
         self.cut.counts.x > 0.5 || self.cut.counts.y > 0.5
     }
 
+    /// Whether shadows are seen: what a plane has taken away throws none on what is left.
+    pub fn has_shadows(&self) -> bool {
+        self.style.w > 0.5 && self.cut.counts.x < 0.5
+    }
+
     /// Style, and whether below ground is shown.
     pub fn drawing(&self) -> Drawing {
         let style = Style::ALL.get(self.style.x as usize).copied().unwrap_or_default();

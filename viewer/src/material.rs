@@ -227,6 +227,7 @@ pub struct CityMaterial {
     shading: Shading,
     is_cut: bool,
     is_fading: bool,
+    has_shadows: bool,
 }
 
 /// Which pipeline a material wants.
@@ -237,15 +238,17 @@ pub struct Wanted {
     shading: Shading,
     is_cut: bool,
     is_fading: bool,
+    has_shadows: bool,
 }
 
 impl From<&CityMaterial> for Wanted {
     fn from(material: &CityMaterial) -> Self {
         Self {
-            kind: (material.shading == Shading::Glass).then_some(material.kind),
+            kind: (material.shading != Shading::Realistic || material.is_blended).then_some(material.kind),
             shading: material.shading,
             is_cut: material.is_cut,
             is_fading: material.is_fading,
+            has_shadows: material.has_shadows,
         }
     }
 }
@@ -267,6 +270,7 @@ impl CityMaterial {
             shading: Shading::default(),
             is_cut: false,
             is_fading: false,
+            has_shadows: false,
         };
         material.set_look(look);
         material
@@ -283,6 +287,7 @@ impl CityMaterial {
         let is_solid = is_wall || matches!(self.kind, Kind::Pipe | Kind::Soil | Kind::Cap);
         let is_seen_through = drawing.is_glass() && !is_solid;
         self.is_cut = look.is_cut();
+        self.has_shadows = look.has_shadows();
         self.is_blended = self.kind.is_always_blended() || is_seen_through;
         self.shading = drawing.shading();
     }
@@ -338,7 +343,8 @@ impl Material for CityMaterial {
             let cut = key.bind_group_data.is_cut.then_some("CUT");
             let fade = key.bind_group_data.is_fading.then_some("FADE");
             let kind = key.bind_group_data.kind.map(|kind| ShaderDefVal::Int("KIND".into(), kind as i32));
-            let words = shading.into_iter().chain(cut).chain(fade).map(ShaderDefVal::from);
+            let shadowed = key.bind_group_data.has_shadows.then_some("SHADOWED");
+            let words = shading.into_iter().chain(cut).chain(fade).chain(shadowed).map(ShaderDefVal::from);
             let definitions: Vec<ShaderDefVal> = words.chain(kind).collect();
             descriptor.vertex.shader_defs.extend_from_slice(&definitions);
             if let Some(fragment) = &mut descriptor.fragment {
@@ -357,10 +363,17 @@ impl Material for CityMaterial {
 
 /// Material of the sky.
 #[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
+#[bind_group_data(Shading)]
 pub struct SkyMaterial {
     /// The light.
     #[uniform(0)]
     pub look: Look,
+}
+
+impl From<&SkyMaterial> for Shading {
+    fn from(material: &SkyMaterial) -> Self {
+        material.look.drawing().shading()
+    }
 }
 
 impl Material for SkyMaterial {
@@ -393,9 +406,12 @@ impl Material for SkyMaterial {
         _pipeline: &MaterialPipeline,
         descriptor: &mut RenderPipelineDescriptor,
         layout: &MeshVertexBufferLayoutRef,
-        _key: MaterialPipelineKey<Self>,
+        key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
         descriptor.primitive.cull_mode = None;
+        if let (Some(shading), Some(fragment)) = (key.bind_group_data.definition(), &mut descriptor.fragment) {
+            fragment.shader_defs.push(shading.into());
+        }
         descriptor.vertex.buffers = vec![layout.0.get_layout(&[Mesh::ATTRIBUTE_POSITION.at_shader_location(0)])?];
         Ok(())
     }

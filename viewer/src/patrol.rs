@@ -12,15 +12,16 @@ use bevy::{
     ecs::system::RunSystemOnce,
     prelude::*,
     render::{
-        RenderApp,
         error_handler::{ErrorType, RenderErrorHandler, RenderErrorPolicy},
-        render_resource::{PipelineCache, PollType},
+        render_resource::PollType,
         renderer::{RenderAdapterInfo, RenderDevice},
         settings::InstanceFlags,
     },
     time::TimeUpdateStrategy,
 };
 use serde::Serialize;
+
+use groundline_engine::tile::TileId;
 
 use crate::{
     ViewError,
@@ -128,9 +129,6 @@ pub struct PatrolReport {
     pub looked_pixels: u64,
     /// Pixels that showed nothing where there is ground.
     pub bare_pixels: u64,
-    /// Of the first lap: pixels that showed nothing in frames in which shaders were being compiled. What a style needs is compiled when it
-    /// is first wanted, and until then nothing of it is drawn.
-    pub compiling_pixels: u64,
     /// Stops on the way to which something was bare, by their numbers.
     pub bare_at: BTreeSet<usize>,
     /// Pixels and tiles that were bare when the ground was taken away at the end: neither look is blind.
@@ -333,9 +331,7 @@ impl Patrol {
             Color::srgb_u8(red, green, blue),
         );
         self.show_sky(Visibility::Hidden)?;
-        let known = self.pipelines();
         self.draw()?;
-        let is_compiling = pending_pipelines(&self.app)? > 0 || self.pipelines() != known;
         self.app.world_mut().resource_mut::<ClearColor>().0 = usual;
         self.show_sky(Visibility::Inherited)?;
         let (width, height) = self.size;
@@ -346,20 +342,11 @@ impl Patrol {
         self.report.looked_frames += 1;
         self.report.looked_pixels += looked as u64;
         if let Some(folder) = self.keep.as_ref().filter(|_| bare > 0) {
-            let name = format!("{:05}-{bare}{}.png", self.report.frames, if is_compiling { "-compiling" } else { "" });
+            let name = format!("{:05}-{bare}.png", self.report.frames);
             write_png(&folder.join(name), pixels, width, height, 1, None)?;
         }
-        match is_compiling && self.warm == self.frames_ms.len() {
-            true => self.report.compiling_pixels += bare as u64,
-            false => self.report.bare_pixels += bare as u64,
-        }
+        self.report.bare_pixels += bare as u64;
         Ok(())
-    }
-
-    /// Pipelines that were asked for so far.
-    fn pipelines(&self) -> usize {
-        let cache = self.app.get_sub_app(RenderApp).and_then(|app| app.world().get_resource::<PipelineCache>());
-        cache.map_or(0, |cache| cache.pipelines().count())
     }
 
     fn show_sky(&mut self, seen: Visibility) -> Result<(), ViewError> {
@@ -378,7 +365,12 @@ impl Patrol {
         layers
             .filter(|(_, layer)| layer.is_ground())
             .map(|(layer, model)| {
-                bare_tiles(&model.tree.now(), &view, &|tile| drawn.contains(&TileKey { layer, tile }))
+                let tree = model.tree.now();
+                // What hills hide is judged by the pixels alone.
+                let is_drawn = |tile: TileId| {
+                    drawn.contains(&TileKey { layer, tile }) || streaming.hidden.hides(&tree.tile(tile).extent)
+                };
+                bare_tiles(&tree, &view, &is_drawn)
             })
             .sum()
     }

@@ -352,6 +352,9 @@ fn light_scene(
     let setting = Setting { extent: drawn_extent(&city.0), ground_m: city.0.ground_m(middle), drawing, is_coloured };
     let mut look = Look { cut: cuts.in_render(&origin.0), ..Look::new(&clock.sun, &setting, &origin.0) };
     look.style.z = f32::from(u8::from(indoors.0));
+    // Nothing throws a shadow that is seen as glass, in a dark model or without sun.
+    let has_shadows = drawing.has_shadows() && clock.sun.altitude_deg > 0.0;
+    look.style.w = f32::from(u8::from(has_shadows));
     if look == last.0 {
         return;
     }
@@ -366,8 +369,7 @@ fn light_scene(
     if let Ok((mut transform, mut light)) = suns.single_mut() {
         let towards = look.sun.truncate();
         *transform = Transform::default().looking_to(-towards, if towards.y.abs() > 0.99 { Vec3::X } else { Vec3::Y });
-        // Nothing throws a shadow that is seen as glass, in a dark model or without sun.
-        light.shadow_maps_enabled = drawing.has_shadows() && clock.sun.altitude_deg > 0.0;
+        light.shadow_maps_enabled = has_shadows;
     }
 }
 

@@ -255,7 +255,7 @@ pub fn headless_app(render_creation: RenderCreation) -> App {
     app.add_plugins(
         DefaultPlugins
             .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
-            .set(RenderPlugin { render_creation, ..default() })
+            .set(RenderPlugin { render_creation, synchronous_pipeline_compilation: true, ..default() })
             .disable::<WinitPlugin>()
             .disable::<LogPlugin>()
             .disable::<TerminalCtrlCHandlerPlugin>()

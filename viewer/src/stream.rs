@@ -15,7 +15,7 @@ use std::{
 
 use bevy::prelude::*;
 use groundline_engine::{
-    model::CimLevel,
+    model::{CimLevel, Extent},
     tile::{SelectOptions, TileId, View, select},
 };
 
@@ -23,9 +23,11 @@ use crate::{
     ahead::Ahead,
     budget::{Pressure, forget_oldest},
     camera::CameraPose,
+    city::CityModel,
     cut::Cuts,
     fade::{Fades, Part},
     failure::{FIRST_WAIT, Failure},
+    hidden::Hidden,
     loader::{FINISHED_WAITING, Finished, Job, Loaded, Queue, SiftOf, edge_meshes, work},
     material::{CityMaterial, Materials},
     pick::PickTile,
@@ -121,6 +123,8 @@ pub struct Streaming {
     pub shown_points: usize,
     /// Wait before a tile that could not be read is tried again; doubles with every try.
     pub first_wait: Duration,
+    /// What hills hide.
+    pub hidden: Hidden,
     /// Tiles that fade into each other.
     pub fades: Fades,
     /// Whether the renderer has what fades need.
@@ -169,6 +173,7 @@ impl Streaming {
             shown_triangles: 0,
             shown_points: 0,
             first_wait: FIRST_WAIT,
+            hidden: Hidden::default(),
             fades: Fades::default(),
             can_fade: false,
         }
@@ -237,6 +242,22 @@ impl Streaming {
             .collect();
         reasons.sort_unstable();
         reasons
+    }
+
+    /// Finds out what hills hide: nothing, unless the ground `is_solid` and all of it is shown, or in a single picture, which waits for
+    /// nothing that it does not draw.
+    fn look_past_hills(&mut self, city: &Arc<CityModel>, view: &View, is_solid: bool, shown: &ShownLayers) {
+        if self.is_single_picture {
+            return;
+        }
+        let ground = |layer: usize| city.layers.get(layer).filter(|layer| layer.is_ground());
+        let is_whole = |layer: usize| shown.0.get(layer).copied().unwrap_or(true) && self.sift(layer).is_none();
+        let is_all = (0..city.layers.len()).all(|layer| ground(layer).is_none() || is_whole(layer));
+        let drawn = self.shown.iter().filter_map(|key| {
+            let tree = ground(key.layer)?.tree.now();
+            tree.tiles().get(key.tile.index()).map(|tile| (tile.extent, tile.geometric_error_m))
+        });
+        self.hidden.look(city, view, (is_solid && is_all).then_some(drawn));
     }
 
     fn is_ready(&self, key: TileKey) -> bool {
@@ -317,6 +338,7 @@ pub fn choose_tiles(
         ahead.0.iter().filter_map(|pose| Viewed { pose: *pose, ..*viewed }.view()).collect()
     };
     let now = Instant::now();
+    streaming.look_past_hills(&city.0, &view, !drawing.is_glass() && cuts.is_empty(), &shown_layers);
     let mut draw = Vec::new();
     let mut wanted = Vec::new();
     let mut is_complete = true;
@@ -330,8 +352,12 @@ pub fn choose_tiles(
             continue;
         }
         let tree = layer.tree.now();
-        // What solid ground hides counts as there, and is neither read nor drawn.
-        let is_open = |tile: TileId| !is_covered || cuts.opens(&tree.tile(tile).extent);
+        // What solid ground hides counts as there, and is neither read nor drawn. Storeys apart stand above their boxes.
+        let is_behind = |extent: &Extent| sift.is_none() && streaming.hidden.hides(extent);
+        let is_open = |tile: TileId| {
+            let extent = &tree.tile(tile).extent;
+            (!is_covered || cuts.opens(extent)) && !is_behind(extent)
+        };
         let ready = |tile: TileId| !is_open(tile) || streaming.is_ready(TileKey { layer: index, tile });
         // Storeys drawn apart stand above the boxes of their tiles: as if the eye stood lower.
         let lift_m = sift.as_ref().map_or(0.0, |sift| sift.lift_m());
@@ -370,6 +396,7 @@ pub fn choose_tiles(
     ask(streaming, wanted);
     let clock = time.map_or((0.0, f32::MAX), |time| (time.elapsed_secs_f64(), time.delta_secs()));
     let may_begin = streaming.can_fade && clock.1 < SLOWEST_FADING_FRAME_S;
+    let Streaming { hidden, fades, .. } = &mut *streaming;
     let parent = |key: TileKey| {
         let parent = city.0.layers.get(key.layer)?.tree.now().tiles().get(key.tile.index())?.parent?;
         Some(TileKey { tile: parent, ..key })
@@ -377,10 +404,11 @@ pub fn choose_tiles(
     let children = |key: TileKey| {
         let tree = city.0.layers.get(key.layer)?.tree.now();
         let children = &tree.tiles().get(key.tile.index())?.children;
-        let seen = children.iter().filter(|tile| view.is_visible(&tree.tile(**tile).extent));
+        let is_seen = |extent: &Extent| view.is_visible(extent) && !hidden.hides(extent);
+        let seen = children.iter().filter(|tile| is_seen(&tree.tile(**tile).extent));
         (!children.is_empty()).then(|| seen.map(|&tile| TileKey { tile, ..key }).collect())
     };
-    let draw = streaming.fades.step(draw, clock.0, may_begin, parent, children);
+    let draw = fades.step(draw, clock.0, may_begin, parent, children);
     let shown_bytes = show(streaming, draw, drawing, &mut visibility);
     if !streaming.is_single_picture {
         streaming.is_complete &= !streaming.pressure.follow(shown_bytes, streaming.budget, &view);

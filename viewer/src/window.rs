@@ -74,7 +74,12 @@ pub fn view(options: ViewOptions) -> Result<(), ViewError> {
                 exit_condition: ExitCondition::OnPrimaryClosed,
                 ..default()
             })
-            .set(RenderPlugin { render_creation: driver::settings().into(), ..default() })
+            .set(RenderPlugin {
+                render_creation: driver::settings().into(),
+                // A moment longer, but nothing that is not there meanwhile.
+                synchronous_pipeline_compilation: true,
+                ..default()
+            })
             .disable::<LogPlugin>()
             .disable::<bevy::ui::UiPlugin>()
             .disable::<bevy::ui_render::UiRenderPlugin>()

@@ -16,6 +16,7 @@ mod content;
 mod curve;
 pub mod glb;
 mod ground;
+mod horizon;
 mod journal;
 pub mod meshopt;
 mod page;
@@ -32,6 +33,7 @@ mod tree;
 
 pub use glb::TileContent;
 pub use ground::Ground;
+pub use horizon::{Horizon, LowGround};
 pub use journal::Journal;
 pub use page::PageError;
 pub use select::{SelectOptions, Selection, View, select};
