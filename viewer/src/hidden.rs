@@ -10,7 +10,10 @@ use groundline_engine::{
     tile::{Horizon, LowGround, View},
 };
 
-use crate::city::CityModel;
+use crate::{
+    city::CityModel,
+    stream::{ShownLayers, Streaming},
+};
 
 /// What of a city the ground hides.
 #[derive(Default)]
@@ -50,5 +53,23 @@ impl Hidden {
     /// Whether nothing of a box can be seen.
     pub fn hides(&self, extent: &Extent) -> bool {
         self.less.zip(self.horizon.as_ref()).is_some_and(|(less, horizon)| horizon.hides(extent, less))
+    }
+}
+
+impl Streaming {
+    /// Finds out what hills hide: nothing, unless the ground `is_solid` and all of it is shown, or in a single picture, which waits for
+    /// nothing that it does not draw.
+    pub(crate) fn look_past_hills(&mut self, city: &Arc<CityModel>, view: &View, is_solid: bool, shown: &ShownLayers) {
+        if self.is_single_picture {
+            return;
+        }
+        let ground = |layer: usize| city.layers.get(layer).filter(|layer| layer.is_ground());
+        let is_whole = |layer: usize| shown.0.get(layer).copied().unwrap_or(true) && self.sift(layer).is_none();
+        let is_all = (0..city.layers.len()).all(|layer| ground(layer).is_none() || is_whole(layer));
+        let drawn = self.shown.iter().filter_map(|key| {
+            let tree = ground(key.layer)?.tree.now();
+            tree.tiles().get(key.tile.index()).map(|tile| (tile.extent, tile.geometric_error_m))
+        });
+        self.hidden.look(city, view, (is_solid && is_all).then_some(drawn));
     }
 }

@@ -23,7 +23,6 @@ use crate::{
     ahead::Ahead,
     budget::{Pressure, forget_oldest},
     camera::CameraPose,
-    city::CityModel,
     cut::Cuts,
     fade::{Fades, Part},
     failure::{FIRST_WAIT, Failure},
@@ -202,7 +201,7 @@ impl Streaming {
     }
 
     /// What is taken off a layer.
-    fn sift(&self, layer: usize) -> SiftOf {
+    pub(crate) fn sift(&self, layer: usize) -> SiftOf {
         self.sifts.get(layer).cloned().flatten()
     }
 
@@ -242,22 +241,6 @@ impl Streaming {
             .collect();
         reasons.sort_unstable();
         reasons
-    }
-
-    /// Finds out what hills hide: nothing, unless the ground `is_solid` and all of it is shown, or in a single picture, which waits for
-    /// nothing that it does not draw.
-    fn look_past_hills(&mut self, city: &Arc<CityModel>, view: &View, is_solid: bool, shown: &ShownLayers) {
-        if self.is_single_picture {
-            return;
-        }
-        let ground = |layer: usize| city.layers.get(layer).filter(|layer| layer.is_ground());
-        let is_whole = |layer: usize| shown.0.get(layer).copied().unwrap_or(true) && self.sift(layer).is_none();
-        let is_all = (0..city.layers.len()).all(|layer| ground(layer).is_none() || is_whole(layer));
-        let drawn = self.shown.iter().filter_map(|key| {
-            let tree = ground(key.layer)?.tree.now();
-            tree.tiles().get(key.tile.index()).map(|tile| (tile.extent, tile.geometric_error_m))
-        });
-        self.hidden.look(city, view, (is_solid && is_all).then_some(drawn));
     }
 
     fn is_ready(&self, key: TileKey) -> bool {

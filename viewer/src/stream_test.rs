@@ -1,8 +1,8 @@
 use std::{fs, path::Path};
 
-use glam::{DMat4, DVec3};
+use glam::{DMat4, DVec2, DVec3};
 use groundline_engine::{
-    model::Extent,
+    model::{Extent, HeightGrid},
     tile::{
         Ground, Refine, Tile, TileTree,
         glb::{FeatureTable, Material, TileContent, TileMesh, write_glb},
@@ -277,6 +277,45 @@ fn the_ground_as_a_whole_stays_and_a_picture_that_does_not_fit_gets_coarser() {
     app.world_mut().resource_mut::<Streaming>().budget = 1;
     (0..5).for_each(|_| app.update());
     assert!(app.world().resource::<Streaming>().tiles.contains_key(&root), "it is there wherever the camera turns");
+}
+
+#[test]
+fn what_a_hill_hides_is_not_read_until_it_is_seen() {
+    let folder = tempfile::tempdir().expect("folder");
+    ["root.glb", "west.glb", "east.glb"].iter().for_each(|name| write(folder.path(), name));
+    // Flat but for a hill 60 m high across the way to the street.
+    let (side, step_m) = (251, 10.0);
+    let height = |k: u32| if (70..75).contains(&(k / side)) { 60.0 } else { 0.0 };
+    let south_west = DVec2::new(-1200.0, -2000.0);
+    let grid = HeightGrid {
+        north_west: south_west + DVec2::Y * f64::from(side - 1) * step_m,
+        step_m: DVec2::splat(step_m),
+        columns: side,
+        rows: side,
+        heights: (0..side * side).map(height).collect(),
+    };
+    let high = (south_west + DVec2::splat(f64::from(side - 1) * step_m)).extend(60.0);
+    let all = Extent { min: south_west.extend(0.0), max: high };
+    let tile = Tile { extent: all, geometric_error_m: 0.0, ..street(folder.path()).tree.now().tile(WEST).clone() };
+    let tree = TileTree::from_tiles(vec![Tile { parent: None, ..tile }]).expect("a tree");
+    let ground = LayerModel { classes: vec![("terrain".into(), 1)], tree: tree.into(), ..street(folder.path()) };
+    let layers = vec![ground, street(folder.path())];
+    let city = CityModel::of_layers("valley", layers, Ground::new(vec![grid]), vec![]);
+    let pose = CameraPose { place: DVec3::new(100.0, -900.0, 5.0), heading_deg: 0.0, pitch_deg: 0.0 };
+    let mut app = app(folder.path(), pose, Vec2::new(1600.0, 900.0));
+    app.insert_resource(CityScene(Arc::new(city)));
+    let street_of = |s: &Streaming| s.shown.iter().filter(|key| key.layer == 1).count();
+    let behind = Extent { min: DVec3::new(0.0, 0.0, 0.0), max: DVec3::new(200.0, 100.0, 10.0) };
+    wait(&mut app, "the hill is known", |s| s.is_complete && s.hidden.hides(&behind) && street_of(s) == 0);
+    assert!(!app.world().resource::<Streaming>().hidden.hides(&all), "not what the eye stands in");
+    // Over the hill it is there, and cut open nothing is hidden.
+    app.world_mut().resource_mut::<Viewed>().pose.place.z = 300.0;
+    wait(&mut app, "it is seen from above", |s| s.is_complete && street_of(s) > 0);
+    app.world_mut().resource_mut::<Viewed>().pose.place.z = 5.0;
+    wait(&mut app, "and hidden again", |s| s.is_complete && street_of(s) == 0);
+    let cut = "section:100,-950,0".parse().expect("a cut");
+    app.insert_resource(Cuts::new(vec![cut]).expect("cuts"));
+    wait(&mut app, "cut open it is seen", |s| street_of(s) > 0);
 }
 
 #[test]

@@ -242,6 +242,7 @@ mod tests {
         // Where heights are missing there is a gap.
         let gap = LowGround::new(&ground(|at| if at.y > 2000.0 { f64::NAN } else { 0.0 }));
         let horizon = Horizon::new(&gap, DVec3::new(3000.0, 500.0, 10.0));
-        assert!(!horizon.hides(&boxed(2900.0, 5000.0, 100.0, -2000.0), 0.0));
+        assert!(!horizon.hides(&boxed(2900.0, 5000.0, 100.0, -10.0), 0.0));
+        assert!(horizon.hides(&boxed(2900.0, 5000.0, 100.0, -40.0), 0.0), "behind what is there");
     }
 }
