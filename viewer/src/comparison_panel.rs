@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn the_divider_goes_with_the_mouse_that_holds_it() {
         let city = CityModel::of_layers("x", Vec::new(), Ground::default(), vec![]);
-        crate::panel::seen_from_above(&city, |seen| {
+        crate::panel::seen_from_above(&city, egui::vec2(1280.0, 720.0), |seen| {
             let ctx = egui::Context::default();
             let mut manner = Manner::Swipe(0.5);
             let mut frame = |events: Vec<egui::Event>| {

@@ -1,8 +1,8 @@
 //! Panels of what a person does in the window: the bar of tools, what is measured and written, bookmarks, the help.
 
 use bevy_egui::egui::{
-    self, Align2, Color32, CornerRadius, Id, Key, Rect, RichText, ScrollArea, Stroke, StrokeKind, TextEdit, Ui, pos2,
-    vec2,
+    self, Align2, Color32, CornerRadius, Id, Key, Pos2, Rect, RichText, ScrollArea, Stroke, StrokeKind, TextEdit, Ui,
+    pos2, vec2,
 };
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     key::{self, Action},
     measure::MeasureKind,
     overlay::{OverlayState, shortened},
-    panel::{EDGE, Seen, area, framed},
+    panel::{EDGE, PADDING, Seen, area, framed},
     profile::Profile,
     shelf::{Shelf, ShelfWish},
     text::Texts,
@@ -22,19 +22,42 @@ const TELL_S: f32 = 6.0;
 /// Measurements and annotations that are seen at once, points of height.
 const LIST_HEIGHT: f32 = 260.0;
 
+/// Least width of the bar of tools beside the title, points: with less it is below it.
+const LEAST_WIDTH: f32 = 320.0;
+
+/// Where the bar of tools stands and how wide it may be: in the middle, or beside the title or below it where that is in the way.
+fn tools_place(seen: &Seen<'_>, title: Rect, width: f32) -> (Pos2, Align2, f32) {
+    let screen = seen.screen;
+    let (middle, beside) = (screen.center().x, title.right() + 8.0);
+    let room = screen.right() - EDGE - beside;
+    let top = screen.top() + EDGE;
+    if middle - width * 0.5 >= beside && middle + width * 0.5 <= screen.right() - EDGE {
+        (pos2(middle, top), Align2::CENTER_TOP, screen.width() - 2.0 * EDGE)
+    } else if room >= LEAST_WIDTH {
+        (pos2(beside, top), Align2::LEFT_TOP, room)
+    } else {
+        let below = pos2(screen.left() + EDGE, title.bottom() + 8.0);
+        (below, Align2::LEFT_TOP, screen.width() - 2.0 * EDGE)
+    }
+}
+
 /// The bar of tools at the top, with what the tool in hand wants below it; says what was asked for.
 pub fn tools(
     ctx: &egui::Context,
     desk: &Desk,
     shelf: &Shelf,
     (is_timeline_open, is_sun_open): (bool, bool),
-    seen: &Seen<'_>,
+    (seen, title): (&Seen<'_>, Rect),
     texts: &Texts,
     asked: &mut Vec<Action>,
 ) -> Rect {
-    let at = pos2(seen.screen.center().x, seen.screen.top() + EDGE);
-    framed(ctx, area("tools", at, Align2::CENTER_TOP), |ui| {
-        ui.horizontal(|ui| {
+    // As wide as it was when all of it stood in one line, which is not known before it has.
+    let id = Id::new("tools-width");
+    let width = ctx.data(|data| data.get_temp(id)).unwrap_or(f32::INFINITY);
+    let (at, pivot, most) = tools_place(seen, title, width);
+    framed(ctx, area("tools", at, pivot), |ui| {
+        ui.set_max_width(most - 2.0 * PADDING);
+        let line = |ui: &mut Ui| {
             let is_measuring = matches!(desk.tool, Some(Tool::Measure(_)));
             let title = match desk.tool {
                 Some(Tool::Measure(kind)) => texts.get(kind.text_key()),
@@ -66,7 +89,11 @@ pub fn tools(
             button(ui, is_sun_open, "sunlight", Action::Sunlight);
             ui.separator();
             button(ui, false, "tool-find", Action::Palette);
-        });
+        };
+        let line = ui.horizontal_wrapped(line).response.rect;
+        if line.height() < 1.9 * ui.spacing().interact_size.y {
+            ctx.data_mut(|data| data.insert_temp(id, line.width() + 2.0 * PADDING));
+        }
         if let Some(hint) = hint(desk, shelf) {
             ui.label(RichText::new(texts.get(hint)).size(11.5).color(MUTED));
         }
@@ -319,7 +346,7 @@ mod tests {
     /// What is written on the screen by `draw`, after a pass in which sizes settle.
     fn written(draw: impl Fn(&egui::Context, &Seen<'_>)) -> String {
         let city = CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new());
-        crate::panel::seen_from_above(&city, |seen| {
+        crate::panel::seen_from_above(&city, egui::vec2(1280.0, 720.0), |seen| {
             let ctx = egui::Context::default();
             theme::apply(&ctx);
             let mut texts = String::new();

@@ -248,7 +248,10 @@ fn draw_overlay(
     let alarms = panel::alarms(ctx, state, &seen);
     taken.extend(alarms);
     // Below the title, one under the other.
-    let mut top = taken[0].bottom() + 10.0;
+    let tools = ctx.memory(|memory| memory.area_rect(egui::Id::new("tools"))).filter(|_| state.is_interactive);
+    let is_beside_title = |tools: &egui::Rect| tools.left() > taken[0].right();
+    let tools = tools.filter(|tools| !is_beside_title(tools)).map_or(0.0, |tools| tools.bottom());
+    let mut top = taken[0].bottom().max(tools) + 10.0;
     let is_glass = Drawing { style: *style, is_below: below.0 }.is_glass();
     if is_glass && !colouring.colours().is_some_and(|colours| colours.asked.is_about_pipes()) {
         taken.push(panel::pipe_legend(ctx, state, &seen, top));
@@ -295,7 +298,7 @@ fn draw_overlay(
             &desk,
             &window.shelf,
             (timeline.is_open, study.is_open),
-            &seen,
+            (&seen, taken[0]),
             &state.texts,
             &mut asked,
         );

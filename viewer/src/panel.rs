@@ -69,13 +69,13 @@ impl Seen<'_> {
 
 /// A picture of 1280 × 720 points of `city` from above, for tests of panels.
 #[cfg(test)]
-pub fn seen_from_above<R>(city: &CityModel, then: impl FnOnce(&Seen<'_>) -> R) -> R {
+pub fn seen_from_above<R>(city: &CityModel, size: egui::Vec2, then: impl FnOnce(&Seen<'_>) -> R) -> R {
     let pose =
         crate::camera::CameraPose { place: glam::DVec3::new(0.0, 0.0, 50.0), heading_deg: 0.0, pitch_deg: -90.0 };
-    let viewed = Viewed { pose, size: bevy::math::Vec2::new(1280.0, 720.0) };
+    let viewed = Viewed { pose, size: bevy::math::Vec2::new(size.x, size.y) };
     let moment = crate::sun::Moment::default();
     let clock = Clock { moment, sun: crate::sun::sun_position(&moment, 120.0, 36.0) };
-    let screen = Rect::from_min_size(Pos2::ZERO, vec2(1280.0, 720.0));
+    let screen = Rect::from_min_size(Pos2::ZERO, size);
     then(&Seen {
         city,
         viewed: &viewed,
@@ -90,6 +90,9 @@ pub fn seen_from_above<R>(city: &CityModel, then: impl FnOnce(&Seen<'_>) -> R) -
         point_px: 1.0,
     })
 }
+
+/// Between the edge of a panel and what is in it, points.
+pub const PADDING: f32 = 13.0;
 
 /// Where a panel is drawn.
 pub fn area(name: &str, at: Pos2, pivot: Align2) -> Area {
@@ -474,8 +477,10 @@ pub fn buttons(
     seen: &Seen<'_>,
 ) -> Rect {
     let at = seen.screen.right_bottom() - vec2(EDGE + 62.0, EDGE + 10.0);
+    let most = at.x - seen.screen.left() - EDGE;
     framed(ctx, area("buttons", at, Align2::RIGHT_BOTTOM), |ui| {
-        ui.horizontal(|ui| {
+        ui.set_max_width(most - 2.0 * PADDING);
+        ui.horizontal_wrapped(|ui| {
             let below = state.texts.get("below-badge");
             if ui.selectable_label(*is_below, RichText::new(below).size(12.5)).clicked() {
                 *is_below = !*is_below;

@@ -10,7 +10,7 @@ use bevy_egui::egui::{self, vec2};
 use egui_kittest::{Harness, kittest::Queryable};
 use glam::DVec3;
 use groundline_engine::{
-    model::{PipeKind, Stage},
+    model::{CimLevel, PipeKind, Stage},
     tile::{Ground, TileTree},
 };
 
@@ -22,19 +22,21 @@ use crate::{
     comparison_panel,
     date::{DAY_MS, days_of},
     daylight::SunStudy,
+    desk::Desk,
     desk_panel,
     key::Action,
     label::Labels,
     options::{Language, SceneOptions},
     overlay::OverlayState,
     palette::{Known, Palette, Target},
-    panel::{Seen, seen_from_above},
+    panel::{self, Seen, seen_from_above},
     peel::{self, Focus, Peel, Storeys},
     peel_panel,
     preference::Preferences,
     settings_panel,
     shelf::{Shelf, ShelfWish},
     sift::{Sift, Storey},
+    style::Style,
     sun::Moment,
     sun_panel,
     text::Texts,
@@ -61,6 +63,14 @@ fn city() -> CityModel {
 
 /// A window of 1280 × 720 points in which `draw` shows its panels.
 fn window<'a, S: 'a>(state: S, draw: impl Fn(&egui::Context, &Seen<'_>, &mut S) + 'a) -> Harness<'a, S> {
+    window_of(vec2(1280.0, 720.0), state, draw)
+}
+
+fn window_of<'a, S: 'a>(
+    size: egui::Vec2,
+    state: S,
+    draw: impl Fn(&egui::Context, &Seen<'_>, &mut S) + 'a,
+) -> Harness<'a, S> {
     let (city, mut has_fonts) = (city(), false);
     let app = move |ui: &mut egui::Ui, state: &mut S| {
         let ctx = ui.ctx().clone();
@@ -69,9 +79,9 @@ fn window<'a, S: 'a>(state: S, draw: impl Fn(&egui::Context, &Seen<'_>, &mut S) 
             // Fonts are there from the next pass on.
             return ctx.request_repaint();
         }
-        seen_from_above(&city, |seen| draw(&ctx, seen, state));
+        seen_from_above(&city, size, |seen| draw(&ctx, seen, state));
     };
-    Harness::builder().with_size(vec2(1280.0, 720.0)).with_max_steps(20).build_ui_state(app, state)
+    Harness::builder().with_size(size).with_max_steps(20).build_ui_state(app, state)
 }
 
 /// Clicks on the only thing of this name.
@@ -366,4 +376,36 @@ fn what_is_taken_off_is_chosen_and_put_back() {
     assert!(window.state().0.hidden.is_empty() && !is_seen(&window, "2 objects hidden"));
     click(&mut window, "Put all back");
     assert!(window.state().0.is_empty());
+}
+
+#[test]
+fn bars_stay_in_windows_of_any_width_and_off_the_title() {
+    // 1600 × 900 at 100, 150, 200 and 300 %, and a narrow window.
+    for (size, language) in [(1600.0, 900.0), (1066.0, 600.0), (800.0, 450.0), (533.0, 300.0), (400.0, 700.0)]
+        .into_iter()
+        .flat_map(|size| [Language::Zh, Language::En].map(|language| (size, language)))
+    {
+        let size = vec2(size.0, size.1);
+        let options = SceneOptions { language, ..SceneOptions::default() };
+        let state = (OverlayState::new(&city(), &options), vec![egui::Rect::NOTHING; 3]);
+        let mut window = window_of(size, state, |ctx, seen, (state, rects)| {
+            let title = panel::title(ctx, state, seen);
+            let (desk, shelf) = (Desk::default(), Shelf::default());
+            let asked = &mut Vec::new();
+            let tools = desk_panel::tools(ctx, &desk, &shelf, (false, false), (seen, title), &state.texts, asked);
+            let mut chosen = (false, CimLevel::PART, Style::default(), false, false);
+            let rest = (&mut chosen.2, &mut chosen.3, &mut chosen.4);
+            let buttons = panel::buttons(ctx, state, &mut chosen.0, &mut chosen.1, rest, seen);
+            *rects = vec![title, tools, buttons];
+        });
+        (0..4).for_each(|_| window.step());
+        let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, size);
+        let (_, rects) = window.state();
+        for (name, rect) in ["title", "tools", "buttons"].into_iter().zip(rects) {
+            assert!(screen.contains_rect(*rect), "{name} at {rect} of {size}, {language:?}");
+        }
+        assert!(!rects[0].intersects(rects[1]), "{rects:?} of {size}, {language:?}");
+        let find = window.get_by_label(&window.state().0.texts.get("tool-find")).rect();
+        assert!(rects[1].contains_rect(find), "the last of the tools is in the bar: {find}");
+    }
 }

@@ -462,7 +462,7 @@ mod tests {
     /// A window of 1280 × 720 with a table of 1000 rows; each call is a frame with its events.
     fn frames(events: Vec<Vec<egui::Event>>) -> (TableDesk, OverlayState) {
         let city = Arc::new(CityModel::of_layers("none", Vec::new(), Ground::default(), Vec::new()));
-        crate::panel::seen_from_above(&city, |seen| {
+        crate::panel::seen_from_above(&city, egui::vec2(1280.0, 720.0), |seen| {
             let mut state =
                 OverlayState::new(&city, &SceneOptions { language: Language::En, ..SceneOptions::default() });
             state.is_table_open = true;
