@@ -316,7 +316,7 @@ mod tests {
             fades.stop();
             step_unseen(&mut fades, &[0], 5.0, &west);
             step_unseen(&mut fades, &[1, 2], 6.0, &west);
-            assert_eq!(step_unseen(&mut fades, &fine, 6.1, &[4]), fine.iter().copied().collect::<Vec<_>>());
+            assert_eq!(step_unseen(&mut fades, &fine, 6.1, &[4]), fine.to_vec());
             assert_eq!(leaving(&fades), [0]);
         }
     }
