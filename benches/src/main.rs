@@ -6,6 +6,7 @@
 
 mod choice;
 mod contest;
+mod converge;
 mod crs;
 mod http;
 mod import;
@@ -99,6 +100,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("viewer") {
         viewer::viewer(&bench.groundline, work.path())?;
+    }
+    if is_wanted("converge") {
+        converge::converge(&bench.groundline, work.path())?;
     }
     if is_wanted("live") {
         live::live(&bench.groundline, work.path())?;
