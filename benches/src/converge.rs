@@ -65,10 +65,7 @@ pub fn converge(groundline: &Path, work: &Path) -> Result<()> {
         }
         if stop % EVERY == 0 {
             let (height, megabytes) = (view.eye.z, bytes as f64 / 1e6);
-            println!(
-                "| {} | {height:.0} | {tiles} | {megabytes:.1} | {choices} | {drawn} | {triangles} |",
-                stop + 1
-            );
+            println!("| {} | {height:.0} | {tiles} | {megabytes:.1} | {choices} | {drawn} | {triangles} |", stop + 1);
         }
     }
     Ok(())

@@ -180,6 +180,12 @@ impl Region {
         !odd.is_empty()
     }
 
+    /// Distance in plan to a place: 0 inside and on edges.
+    pub(crate) fn distance_to(&self, place: DVec2) -> f64 {
+        let footprint = Footprint { points: vec![place.extend(0.0)], ..Footprint::default() };
+        self.distance(&footprint, f64::INFINITY).unwrap_or(f64::INFINITY)
+    }
+
     /// Distance in plan to a footprint where it is not above `most`: 0 where they share a point.
     pub(crate) fn distance(&self, footprint: &Footprint, most: f64) -> Option<f64> {
         // Where no edges meet, a part is inside as a whole or not at all: one vertex of it decides.

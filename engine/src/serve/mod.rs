@@ -8,6 +8,7 @@
 //!                                                          POST /query    many questions at once, one in a line
 //! GET /ogc                      OGC API – Features: collections, items, one item, OpenAPI
 //! GET /sensors                  the sensors                GET /sensors/{id}/latest
+//! GET, POST /sta/v1.1           OGC SensorThings: Things, Datastreams, Observations
 //! GET /health, /ready, /metrics for those who run it       GET /api    all of this as OpenAPI
 //! ```
 //!
@@ -31,6 +32,7 @@ mod parameter;
 mod questions;
 mod root;
 mod route;
+mod things;
 mod watch;
 
 use std::{

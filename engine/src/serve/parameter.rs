@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     MOST_HITS, USUAL_HITS,
     features::{CRS84, MOST, USUAL},
+    things,
 };
 
 /// A parameter of a question.
@@ -90,6 +91,18 @@ pub(super) static LIVE: [Parameter; 10] = [
         Kind::Whole { least: 20, most: Some(60_000), usual: Some(250) },
         "milliseconds for which changes are gathered",
     ),
+];
+
+/// Of the entities of SensorThings.
+pub(super) static THINGS: [Parameter; 8] = [
+    of("$filter", Kind::Text, "a condition: result gt 3.5 and Datastream/ObservedProperty/name eq 'gas'"),
+    of("$orderby", Kind::Text, "phenomenonTime desc"),
+    of("$expand", Kind::Text, "entities written within: Datastreams($select=name;$expand=Observations($top=1))"),
+    of("$select", Kind::Words, "properties that are written"),
+    of("$top", Kind::Whole { least: 0, most: Some(things::MOST), usual: Some(things::USUAL) }, "entities of a page"),
+    of("$skip", Kind::Whole { least: 0, most: None, usual: Some(0) }, "entities to pass over"),
+    of("$count", Kind::Word(&["false", "true"]), "whether the answer says how many there are"),
+    of("$resultFormat", Kind::Text, "dataArray: Observations as rows of a table"),
 ];
 
 /// Of the items of a collection.

@@ -9,8 +9,8 @@ use axum::{
 
 use super::{
     Hall, answer, definition, features, feed, file, health, metrics, packed, page,
-    parameter::{ITEM, ITEMS, LIVE, Parameter, QUERY},
-    questions, root,
+    parameter::{ITEM, ITEMS, LIVE, Parameter, QUERY, THINGS},
+    questions, root, things,
 };
 
 /// Something that can be asked for with GET and HEAD, and now and then with POST.
@@ -41,7 +41,7 @@ const fn plain(
     Route { path, tail: "", about, media, parameters: &[], post: None, handler }
 }
 
-pub(super) static ROUTES: [Route; 29] = [
+pub(super) static ROUTES: [Route; 32] = [
     plain("/", "a page for people", &["text/html"], || get(page::page)),
     plain("/health", "whether the server lives", &[JSON], || get(health::health)),
     plain("/ready", "whether the city can be read; 503 and why where not", &[JSON], || get(health::ready)),
@@ -106,6 +106,24 @@ pub(super) static ROUTES: [Route; 29] = [
             get(feed::alarms).post(feed::act)
         })
     },
+    plain("/sta/v1.1", "OGC SensorThings 1.1: the sets of entities, and what is conformed to", &[JSON], || {
+        get(things::root)
+    }),
+    Route {
+        parameters: &THINGS,
+        post: Some(things::ABOUT),
+        ..plain(
+            "/sta/v1.1/{*path}",
+            "entities of SensorThings, what they lead to, their values",
+            &[JSON, "text/plain"],
+            || {
+                get(things::get)
+                    .post(things::post)
+                    .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(questions::MOST_BYTES))
+            },
+        )
+    },
+    plain("/sta/v1.1/", "as without the last slash", &[JSON], || get(things::root)),
     plain("/ogc", "landing page of OGC API – Features", &[JSON], || get(features::landing)),
     plain("/ogc/api", "the definition of what lies below /ogc", &[definition::MEDIA], || get(definition::of_features)),
     plain("/ogc/conformance", "what is conformed to", &[JSON], || get(features::conformance)),

@@ -11,9 +11,9 @@ mod push;
 mod scope;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json,
@@ -23,14 +23,14 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Hall, Refusal, in_turn};
+use super::{Hall, Refusal, in_turn, things::Register};
 use crate::{
     live::{Latest, LiveState, Log, now_ms},
     model::{ObjectId, Sensor},
 };
 
 pub(super) use alarms::{ABOUT as ALARMS, act, alarms};
-pub(super) use push::{ABOUT as READINGS, message, push};
+pub(super) use push::{ABOUT as READINGS, message, push, put};
 pub(super) use stream::{SSE, live};
 
 /// Most who watch at once.
@@ -39,21 +39,34 @@ const MOST_WATCHERS: usize = 2_048;
 /// The live side of a served city: a cheap handle.
 #[derive(Clone)]
 pub struct Feed {
-    state: LiveState,
-    log: Option<Log>,
+    pub(super) state: LiveState,
+    pub(super) log: Option<Log>,
     takes: bool,
     watchers: Arc<Semaphore>,
+    /// Made when it is first asked for.
+    register: Arc<OnceLock<Register>>,
 }
 
 impl Feed {
     /// Shows this state; readings cannot be pushed.
     pub fn new(state: LiveState) -> Self {
-        Self { state, log: None, takes: false, watchers: Arc::new(Semaphore::new(MOST_WATCHERS)) }
+        Self {
+            state,
+            log: None,
+            takes: false,
+            watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
+            register: Arc::default(),
+        }
     }
 
     /// Takes readings over HTTP too; with a log they are acknowledged when the disk has them.
     pub fn taking(self, log: Option<Log>) -> Self {
         Self { log, takes: true, ..self }
+    }
+
+    /// The sensors as SensorThings has them.
+    pub(super) fn register(&self) -> &Register {
+        self.register.get_or_init(|| Register::new(&self.state))
     }
 }
 
@@ -118,7 +131,7 @@ fn bad(reason: impl std::fmt::Display) -> Refusal {
 }
 
 impl Hall {
-    fn feed(&self) -> Result<&Feed, Refusal> {
+    pub(super) fn feed(&self) -> Result<&Feed, Refusal> {
         self.live.as_ref().ok_or_else(|| no("this server shows no readings"))
     }
 }

@@ -98,7 +98,7 @@ pub(in crate::serve) async fn message(
 
 impl Hall {
     /// The feed, where it may be changed over HTTP.
-    pub(super) fn taking(&self) -> Result<&Feed, Refusal> {
+    pub(in crate::serve) fn taking(&self) -> Result<&Feed, Refusal> {
         let feed = self.feed()?;
         if feed.takes {
             return Ok(feed);
@@ -108,34 +108,49 @@ impl Hall {
     }
 }
 
-/// Puts the readings into the state and the log, and answers when the disk has them.
-async fn taken(feed: &Feed, pushed: Pushed, received_ms: i64) -> Result<Response, Refusal> {
-    let Pushed { readings, refused, reasons, .. } = pushed;
+/// What became of readings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::serve) struct Put {
+    pub latest: usize,
+    pub older: usize,
+    pub duplicates: usize,
+    pub absurd: usize,
+}
+
+/// Puts readings into the state and the log; returns when the disk has them.
+pub(in crate::serve) async fn put(feed: &Feed, readings: Vec<Reading>, received_ms: i64) -> Result<Put, Refusal> {
     let source = feed.state.source("http");
-    let [mut latest, mut older, mut duplicates, mut absurd] = [0; 4];
+    let mut put = Put::default();
     for reading in &readings {
         match feed.state.apply_from(source, *reading, received_ms) {
-            Applied::Latest => latest += 1,
-            Applied::Older => older += 1,
-            Applied::Duplicate => duplicates += 1,
-            Applied::UnknownSensor | Applied::Absurd => absurd += 1,
+            Applied::Latest => put.latest += 1,
+            Applied::Older => put.older += 1,
+            Applied::Duplicate => put.duplicates += 1,
+            Applied::UnknownSensor | Applied::Absurd => put.absurd += 1,
         }
     }
-    let is_any = !readings.is_empty();
     if let Some(log) = &feed.log
-        && is_any
+        && !readings.is_empty()
     {
         let lost = |e: crate::live::LogError| {
             Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("not on the disk, send them again: {e}"))
         };
         log.append(readings, received_ms).await.map_err(lost)?.durable().await.map_err(lost)?;
     }
+    Ok(put)
+}
+
+/// Takes what a request holds, and answers what became of it.
+async fn taken(feed: &Feed, pushed: Pushed, received_ms: i64) -> Result<Response, Refusal> {
+    let Pushed { readings, refused, reasons, .. } = pushed;
+    let is_any = !readings.is_empty();
+    let put = put(feed, readings, received_ms).await?;
     let status = if is_any || refused == 0 { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let answer = json!({
-        "latest": latest,
-        "older": older,
-        "duplicates": duplicates,
-        "refused": refused + absurd,
+        "latest": put.latest,
+        "older": put.older,
+        "duplicates": put.duplicates,
+        "refused": refused + put.absurd,
         "reasons": reasons,
         "is_durable": feed.log.is_some(),
     });

@@ -33,14 +33,14 @@ fn sensors() -> Vec<Sensor> {
     ]
 }
 
-struct Served {
+pub(in crate::serve) struct Served {
     _dir: tempfile::TempDir,
-    state: LiveState,
-    server: Server,
+    pub state: LiveState,
+    pub server: Server,
     readings: std::path::PathBuf,
 }
 
-async fn start() -> Served {
+pub(in crate::serve) async fn start() -> Served {
     let dir = tempfile::tempdir().unwrap();
     let city = city(&dir.path().join("x.city"));
     let state = LiveState::new(sensors());
@@ -52,7 +52,7 @@ async fn start() -> Served {
     Served { _dir: dir, state, server, readings }
 }
 
-async fn post(at: SocketAddr, path: &str, headers: &str, body: &str) -> Answer {
+pub(in crate::serve) async fn post(at: SocketAddr, path: &str, headers: &str, body: &str) -> Answer {
     let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n{headers}", body.len());
     exchange(at, &format!("{head}\r\n{body}")).await
 }
