@@ -28,7 +28,7 @@ pub fn converge(groundline: &Path, work: &Path) -> Result<()> {
     Run::of(groundline, &["demo", "--dir", text(&folder)?, "--no-view"])?;
     let city = City::open(&folder.join("haiwan.city"))?;
     let mut layers = Vec::new();
-    for layer in &city.manifest().layers {
+    for layer in city.layers() {
         let Some(tileset) = &layer.tileset else { continue };
         let tileset = city.folder().join(tileset);
         let folder = tileset.parent().context("a tileset lies in a folder")?.to_owned();

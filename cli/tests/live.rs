@@ -77,3 +77,53 @@ fn percent(text: &str) -> String {
     let keep = |b: u8| b.is_ascii_alphanumeric() || b == b'/' || b == b'-';
     text.bytes().map(|b| if keep(b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
 }
+
+#[test]
+fn payloads_of_a_register_are_tried_before_devices_send_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let register = folder.path().join("sensors.csv");
+    let rows = "id,name,property,unit,x,y,z,topic,payload\n\
+        P1,泵 1,pressure,bar,500010,4000010,2,spBv1.0/plant/DDATA/edge/pump,sparkplug:Inputs/P\n\
+        L1,液位 1,level,m,500020,4000010,2,lora/1,binary:i16le@2*0.1-40;u32be@4\n\
+        S1,温度 1,temperature,Cel,500030,4000010,2,senml/1,senml:dev/t\n\
+        J1,流量 1,flow,m3/h,500040,4000010,2,json/1,json:/d/v\n";
+    std::fs::write(&register, rows).unwrap();
+    let city = folder.path().join("x.city");
+    let (code, report) = run_json(&["import", text(&register), "--city", text(&city), "--crs", "EPSG:4549"]);
+    assert_eq!((code, &report["objects"]), (0, &4.into()), "{report:#}");
+    let tried = |topic: &str, message: &str, more: &[&str]| {
+        let (code, said) = run_json(&[&["sensors", text(&city), "try", "--topic", topic, message], more].concat());
+        let one = said["readings"][0].clone();
+        (code, one["value"].as_f64(), one["time"].as_str().map(str::to_owned), said["problems"].to_string())
+    };
+    // Little-endian -2 is -0.2 and 40 below it; 2026-11-01T00:00:00Z.
+    let (code, value, time, _) = tried("lora/1", "00 00 fe ff 69 05 4f 80", &["--hex"]);
+    assert_eq!((code, time.as_deref()), (0, Some("2025-11-01T00:10:40Z")), "{value:?}");
+    assert!((value.unwrap() + 40.2).abs() < 1e-9, "{value:?}");
+    assert_eq!(tried("senml/1", r#"[{"bn":"dev/","n":"h","v":40},{"n":"t","v":21.5}]"#, &[]).1, Some(21.5));
+    assert_eq!(tried("json/1", r#"{"d":{"v":"7.5"}}"#, &[]).1, Some(7.5));
+    let file = folder.path().join("message.json");
+    std::fs::write(&file, r#"{"d":{"v":8.5}}"#).unwrap();
+    assert_eq!(tried("json/1", &format!("@{}", text(&file)), &[]).1, Some(8.5));
+    // One metric, `Inputs/P` = 2.5 (double) at 1 793 491 200 000 ms, in protocol buffers.
+    let metric = "0a08496e707574732f50 20 0a 69 0000000000000440";
+    let pack = format!("08 80b0dbffb634 12 {:02x} {metric}", 10 + 2 + 9);
+    assert_eq!(tried("spBv1.0/plant/DDATA/edge/pump", &pack, &["--hex"]).1, Some(2.5));
+    for (topic, message, more, reason) in [
+        ("lora/1", "00", &["--hex"][..], "byte 2 of 1"),
+        ("nowhere", "1", &[], "no sensor publishes on it"),
+        ("spBv1.0/plant/DDATA/edge/pump", "ff", &["--hex"], "not Sparkplug B"),
+        ("json/1", "[", &[], "not JSON"),
+    ] {
+        let (code, value, _, problems) = tried(topic, message, more);
+        assert!(code == 3 && value.is_none() && problems.contains(reason), "{topic}: {code} {problems}");
+    }
+    let (code, said) = run_json(&["sensors", text(&city), "try", "--topic", "lora/1", "0g", "--hex"]);
+    assert!(code != 0 && said["error"].to_string().contains("hexadecimal"), "{code} {said}");
+    // A register that says what nobody can read costs that sensor alone, with its reason.
+    std::fs::write(&register, rows.replace("json:/d/v", "xml").replace("J1", "X1")).unwrap();
+    let other = folder.path().join("y.city");
+    let (_, report) = run_json(&["import", text(&register), "--city", text(&other), "--crs", "EPSG:4549"]);
+    assert_eq!((&report["objects"], &report["sources"][0]["skipped"]), (&3.into(), &1.into()), "{report:#}");
+    assert!(report.to_string().contains("none of plain"), "{report:#}");
+}

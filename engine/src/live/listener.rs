@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use super::{
-    LiveError, LiveState, Log, SourceId, now_ms,
+    Changes, LiveError, LiveState, Log, SourceId, now_ms, observation,
     state::{lock, read, write},
     topic::{is_filter, matches},
     worker::{Stop, Worker, stopped},
@@ -55,6 +55,9 @@ const IDLE_TIME: Duration = Duration::from_secs(3600);
 /// A reader that takes longer than this to take what it is sent is closed.
 const WRITE_TIME: Duration = Duration::from_secs(10);
 
+/// Changes are gathered for so long before they are told as Observations.
+const OBSERVED_TIME: Duration = Duration::from_millis(50);
+
 /// Topic filters of one connection.
 const MAX_FILTERS: usize = 64;
 
@@ -77,6 +80,8 @@ pub(super) struct Shared {
     log: Option<Log>,
     clients: Mutex<HashMap<String, (u64, Arc<Notify>)>>,
     pub(super) watchers: RwLock<HashMap<u64, Watcher>>,
+    /// What changes, while somebody wants to hear of it as Observations.
+    observed: Mutex<Option<Changes>>,
     connections: AtomicUsize,
     refused: AtomicU64,
     last_number: AtomicU64,
@@ -107,6 +112,7 @@ pub fn listen(addr: impl ToSocketAddrs, state: &LiveState, log: Option<&Log>) ->
         log: log.cloned(),
         clients: Mutex::default(),
         watchers: RwLock::default(),
+        observed: Mutex::default(),
         connections: AtomicUsize::new(0),
         refused: AtomicU64::new(0),
         last_number: AtomicU64::new(0),
@@ -152,6 +158,7 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>, mut stop: Stop) {
         }
     };
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    tokio::spawn(tell_observations(shared.clone(), stop.clone()));
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -175,6 +182,53 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>, mut stop: Stop) {
             drop(guard);
             drop(permit);
         });
+    }
+}
+
+/// Tells subscribers to Observations what changed; of a sensor that changes more often than it is told the newest value.
+async fn tell_observations(shared: Arc<Shared>, mut stop: Stop) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(OBSERVED_TIME) => {}
+            () = stopped(&mut stop) => return,
+        }
+        let changes = {
+            let mut observed = lock(&shared.observed);
+            let is_wanted = |watcher: &Watcher| watcher.filters.iter().any(|f| f.starts_with(observation::ROOT));
+            if !read(&shared.watchers).values().any(is_wanted) {
+                *observed = None;
+            }
+            observed.as_ref().map(|changes| changes.drain(usize::MAX)).unwrap_or_default()
+        };
+        let sensors = shared.state.sensors();
+        for change in changes {
+            let told = sensors.get(change.sensor as usize).and_then(|sensor| observation::told(sensor, &change));
+            let Some((topics, value)) = told else { continue };
+            let payload: Arc<[u8]> = value.to_string().into_bytes().into();
+            for topic in topics {
+                shared.hand_out(&topic, || payload.clone());
+            }
+        }
+    }
+}
+
+impl Shared {
+    #[cfg(test)]
+    pub(super) fn is_nothing_observed(&self) -> bool {
+        lock(&self.observed).is_none()
+    }
+
+    /// Puts a message where those who want it find it.
+    fn hand_out(&self, topic: &str, payload: impl FnOnce() -> Arc<[u8]>) {
+        let watchers = read(&self.watchers);
+        let mut wanted = watchers.values().filter(|w| w.filters.iter().any(|f| matches(f, topic))).peekable();
+        if wanted.peek().is_some() {
+            let message = Message { topic: topic.into(), payload: payload() };
+            for watcher in wanted {
+                // A full outbox belongs to a slow reader, who misses this one.
+                let _ = watcher.outbox.try_send(message.clone());
+            }
+        }
     }
 }
 
@@ -431,18 +485,15 @@ impl Device<'_> {
 
     fn publish(&self, topic: &str, payload: &[u8], received_ms: i64, chunk: &mut Chunk) {
         self.shared.state.decode(topic, payload, received_ms, &mut chunk.readings);
-        let watchers = read(&self.shared.watchers);
-        let mut wanted = watchers.values().filter(|w| w.filters.iter().any(|f| matches(f, topic))).peekable();
-        if wanted.peek().is_some() {
-            let message = Message { topic: topic.into(), payload: payload.into() };
-            for watcher in wanted {
-                // A full outbox belongs to a slow reader, who misses this one.
-                let _ = watcher.outbox.try_send(message.clone());
-            }
+        // An Observation is told when it has become one.
+        if !topic.starts_with(observation::ROOT) {
+            self.shared.hand_out(topic, || payload.into());
         }
     }
 
     fn subscribe<'f>(&self, wished: impl Iterator<Item = &'f str>) -> Vec<bool> {
+        let mut observed = lock(&self.shared.observed);
+        let mut is_observing = false;
         let mut watchers = write(&self.shared.watchers);
         let watcher = watchers
             .entry(self.guard.number)
@@ -454,10 +505,15 @@ impl Device<'_> {
             let is_granted = watcher.filters.len() < MAX_FILTERS && is_filter(filter);
             if is_granted {
                 watcher.filters.push(filter.to_owned());
+                is_observing |= filter.starts_with(observation::ROOT);
             }
             is_granted
         };
-        wished.map(&mut grant).collect()
+        let granted = wished.map(&mut grant).collect();
+        if is_observing && observed.is_none() {
+            *observed = Some(self.shared.state.subscribe());
+        }
+        granted
     }
 
     fn unsubscribe<'f>(&self, unwanted: impl Iterator<Item = &'f str>) {

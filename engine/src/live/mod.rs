@@ -7,6 +7,7 @@
 //! [`LiveState`] is the one place that holds the latest values; protocols feed it, displays read it.
 
 mod alarm;
+mod binary;
 mod change;
 mod counter;
 mod journal;
@@ -14,10 +15,12 @@ mod listener;
 mod log;
 #[cfg(test)]
 mod mqtt_test;
+pub(crate) mod observation;
 pub mod payload;
 mod replay;
 mod segment;
 pub mod senml;
+mod sparkplug;
 mod state;
 mod subscriber;
 mod topic;

@@ -306,3 +306,48 @@ fn a_recording_is_played_through_a_broker_and_through_the_listener() {
         assert_eq!(state.latest(0, now_ms()).unwrap().alarm, AlarmState::Normal);
     }
 }
+
+#[test]
+fn observations_of_sensorthings_come_and_go_over_mqtt() {
+    let state = state();
+    let listener = listen("127.0.0.1:0", &state, None).unwrap();
+    let port = listener.addr().port();
+    let ids: Vec<String> = state.sensors().iter().map(|sensor| sensor.id.0.clone()).collect();
+    let of_one = format!("v1.1/Datastreams('{}')/Observations", ids[0]);
+    let mut reader = Command::new("mosquitto_sub")
+        .args(["-p", &port.to_string(), "-t", &of_one, "-C", "2", "-W", "20"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait("the subscription", || super::state::read(&listener.shared().watchers).len() == 1);
+    let at = |before_ms: i64| crate::query::time_text(now_ms() - before_ms).unwrap();
+    publish(port, &of_one, &format!(r#"{{"result": 1.5, "phenomenonTime": "{}"}}"#, at(9_000)), &["-q", "1"]);
+    wait("the first", || value(&state, 0) == Some(1.5));
+    // It is told before the next one takes its place.
+    std::thread::sleep(Duration::from_millis(200));
+    let named = format!(
+        r#"{{"result": "2.5", "phenomenonTime": "{}/{}", "Datastream": {{"@iot.id": "{}"}}}}"#,
+        at(8_000),
+        at(5_000),
+        ids[0]
+    );
+    publish(port, "v1.1/Observations", &named, &["-q", "2"]);
+    wait("the second", || value(&state, 0) == Some(2.5));
+    for (topic, bad) in [
+        ("v1.1/Observations", r#"{"result": 1}"#),
+        ("v1.1/Datastreams('nobody')/Observations", r#"{"result": 1}"#),
+        (&*of_one, "1.5"),
+        (&*of_one, "no"),
+    ] {
+        publish(port, topic, bad, &["-q", "1"]);
+    }
+    wait("what is refused", || state.counters().malformed == 3 && state.counters().unknown_sensor == 1);
+    let mut told = String::new();
+    reader.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(reader.wait().unwrap().success());
+    let results: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(results.iter().map(|one| one["result"].as_f64().unwrap()).collect::<Vec<_>>(), [1.5, 2.5]);
+    assert!(results.iter().all(|one| one["Datastream"]["@iot.id"] == ids[0].as_str()), "{told}");
+    // Nobody listens any more: nothing is gathered.
+    wait("the end of it", || listener.shared().is_nothing_observed());
+}

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::{binary, senml};
 use crate::model::Payload;
 
 /// The largest payload that is looked at.
@@ -71,6 +72,9 @@ pub enum PayloadError {
     /// JSON without a value at the pointer.
     #[error("nothing at {0}")]
     NothingAt(String),
+    /// Not the protocol buffers of Sparkplug B.
+    #[error("not Sparkplug B: {0}")]
+    NotSparkplug(String),
     /// NaN, infinite or beyond 10^15.
     #[error("{0} is no reading")]
     Absurd(String),
@@ -81,10 +85,25 @@ pub enum PayloadError {
 /// `Plain` is a number as text, blanks around it and a unit after it allowed, with an optional time before or after
 /// a comma or blank left to JSON. `Json` looks at its pointers first; where the pointer finds nothing it looks for
 /// the usual keys (`value`, `v`, `result`, …), also inside an NGSI or SensorThings wrapper. A plain sensor that sends
-/// JSON, and a JSON sensor that sends a bare number, are understood as well.
+/// JSON, and a JSON sensor that sends a bare number, are understood as well. The others are what they say.
 pub fn decode(payload: &Payload, bytes: &[u8], received_ms: i64) -> Result<Decoded, PayloadError> {
     if bytes.len() > MAX_PAYLOAD_BYTES {
         return Err(PayloadError::TooLong(bytes.len()));
+    }
+    match payload {
+        Payload::Binary(layout) => {
+            let (value, time) = binary::decode(layout, bytes)?;
+            return decoded(value, time.map(Json::from).as_ref(), received_ms, &value.to_string());
+        }
+        Payload::SenMl { name } => {
+            let mut records = senml::decode(bytes, received_ms)?.into_iter().rev();
+            let named = records.find(|(known, _)| name.as_ref().is_none_or(|name| name == known));
+            return named
+                .map_or_else(|| Err(PayloadError::NothingAt(name.clone().unwrap_or_default())), |(_, one)| one);
+        }
+        // A message of many metrics is read once for all of its sensors, see `sparkplug`.
+        Payload::Sparkplug { metric } => return Err(PayloadError::NothingAt(metric.clone())),
+        Payload::Plain | Payload::Json { .. } => {}
     }
     let text = std::str::from_utf8(bytes).map_err(|_| PayloadError::NotANumber(head(bytes)))?;
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
@@ -99,6 +118,9 @@ pub fn decode(payload: &Payload, bytes: &[u8], received_ms: i64) -> Result<Decod
         },
         Payload::Plain => from_json(text, "/value", None, received_ms),
         Payload::Json { value, time } => from_json(text, value, time.as_deref(), received_ms),
+        Payload::Binary(_) | Payload::SenMl { .. } | Payload::Sparkplug { .. } => {
+            Err(PayloadError::NotANumber(head(bytes)))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions, QoS};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    LiveError, LiveState, now_ms,
+    LiveError, LiveState, binary, now_ms, sparkplug,
     subscriber::{BackOff, Broker},
     worker::{Stop, Worker, stopped},
 };
@@ -273,6 +273,12 @@ fn message(payload: &Payload, value: f64, time_ms: i64) -> Vec<u8> {
             }
             message.to_string().into_bytes()
         }
+        Payload::SenMl { name } => {
+            let pack = json!([{"n": name.as_deref().unwrap_or("value"), "v": value, "t": time_ms as f64 / 1e3}]);
+            pack.to_string().into_bytes()
+        }
+        Payload::Sparkplug { metric } => sparkplug::encode(metric, value, time_ms),
+        Payload::Binary(layout) => binary::encode(layout, value, time_ms),
     }
 }
 
@@ -340,11 +346,14 @@ mod tests {
             Payload::Json { value: "/v".into(), time: Some("/t".into()) },
             Payload::Json { value: "/data/a~1b".into(), time: Some("/data/ts".into()) },
             Payload::Json { value: String::new(), time: None },
+            Payload::SenMl { name: Some("a".into()) },
+            Payload::parse("binary:i16le@2*0.25-40;u64be@4").unwrap(),
+            Payload::parse("binary:f32be@0;u32be@4").unwrap(),
         ] {
             let bytes = message(&payload, -0.25, T0);
             let decoded = decode(&payload, &bytes, T0 + 10).unwrap();
             assert_eq!(decoded.value, -0.25);
-            let has_time = matches!(&payload, Payload::Json { time: Some(_), .. });
+            let has_time = !matches!(&payload, Payload::Plain | Payload::Json { time: None, .. });
             assert_eq!(decoded.time_ms, if has_time { T0 } else { T0 + 10 });
         }
     }

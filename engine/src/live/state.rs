@@ -15,9 +15,11 @@ use super::{
     change::{Changes, Subscribers},
     counter::{Counter, Counters, Problem, Tally},
     journal::{AlarmCell, Journal, Sources},
+    observation,
     payload::{Clock, MAX_AHEAD_MS, decode},
+    sparkplug,
 };
-use crate::model::{ObjectId, Quality, Reading, Sensor};
+use crate::model::{ObjectId, Payload, Quality, Reading, Sensor};
 
 /// Sensors that share one lock and lie together in memory.
 const SHARD: usize = 1024;
@@ -122,6 +124,7 @@ pub(super) struct Inner {
     pub(super) subscribers: Subscribers,
     pub(super) tally: Tally,
     pub(super) alarm_version: AtomicU64,
+    sparkplug: sparkplug::Nodes,
     recent_count: usize,
 }
 
@@ -157,6 +160,9 @@ impl LiveState {
         }
         let room = RECENT_BYTES / 16 / sensors.len().max(1);
         let recent_count = if room < 16 { 0 } else { room.min(512) };
+        let with_metrics = sensors.iter().filter(|sensor| matches!(sensor.payload, Payload::Sparkplug { .. }));
+        let with_metrics = with_metrics.map(|sensor| sensor.topic.as_str());
+        let sparkplug = sparkplug::Nodes::new(with_metrics);
         let shards = sensors.chunks(SHARD).map(|part| Mutex::new(Shard::new(part, recent_count > 0))).collect();
         Self(Arc::new(Inner {
             index_of_id,
@@ -168,6 +174,7 @@ impl LiveState {
             subscribers: Subscribers::new(sensors.len()),
             tally: Tally::default(),
             alarm_version: AtomicU64::new(0),
+            sparkplug,
             recent_count,
             sensors,
         }))
@@ -252,6 +259,11 @@ impl LiveState {
     pub fn decode(&self, topic: &str, payload: &[u8], received_ms: i64, out: &mut Vec<Reading>) -> usize {
         let before = out.len();
         let mut is_known = false;
+        if let Some(data) = sparkplug::data_topic(topic)
+            && self.on_topic(&data).any(|sensor| self.metric(sensor).is_some())
+        {
+            return self.decode_metrics(topic, &data, payload, received_ms, out);
+        }
         for sensor in self.on_topic(topic) {
             is_known = true;
             match decode(&self.0.sensors[sensor as usize].payload, payload, received_ms) {
@@ -267,9 +279,47 @@ impl LiveState {
                 }
             }
         }
+        if !is_known && let Some(count) = observation::decode(self, topic, payload, received_ms, out) {
+            return count;
+        }
         if !is_known {
             self.0.tally.add(Counter::Received);
             self.0.tally.note(Counter::UnknownTopic, topic, "no sensor publishes on it");
+        }
+        out.len() - before
+    }
+
+    /// The metric of Sparkplug that a sensor reads.
+    fn metric(&self, sensor: u32) -> Option<&str> {
+        match &self.0.sensors.get(sensor as usize)?.payload {
+            Payload::Sparkplug { metric } => Some(metric),
+            _ => None,
+        }
+    }
+
+    /// Reads a message of Sparkplug for all sensors on the topic of its data. Metrics that did not change are not in it.
+    fn decode_metrics(
+        &self,
+        topic: &str,
+        data: &str,
+        payload: &[u8],
+        received_ms: i64,
+        out: &mut Vec<Reading>,
+    ) -> usize {
+        let metrics = match self.0.sparkplug.decode(topic, payload, received_ms) {
+            Ok(metrics) => metrics,
+            Err(error) => {
+                self.refused(Counter::Malformed, topic, &error.to_string());
+                return 0;
+            }
+        };
+        let before = out.len();
+        for sensor in self.on_topic(data) {
+            match self.metric(sensor).and_then(|metric| metrics.get(metric)) {
+                Some(Ok(decoded)) => out.push(Reading { sensor, time_ms: decoded.time_ms, value: decoded.value }),
+                Some(Err(error)) => self.refused(Counter::Malformed, topic, &error.to_string()),
+                None => {}
+            }
         }
         out.len() - before
     }
@@ -523,7 +573,6 @@ mod tests {
 
     #[test]
     fn messages_become_readings_of_every_sensor_on_their_topic() {
-        use crate::model::Payload;
         let json = |id: &str, at: &str| Sensor {
             payload: Payload::Json { value: at.into(), time: None },
             ..test_sensor(id, "box/1")

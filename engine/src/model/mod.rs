@@ -9,6 +9,7 @@ mod class;
 mod extent;
 mod geometry;
 mod object;
+mod payload;
 mod reading;
 mod report;
 mod sensor;
@@ -24,7 +25,8 @@ pub use geometry::{
     Polygon, Roof, Section, Shaft, Tube, Vertical,
 };
 pub use object::{CityObject, ObjectId};
+pub use payload::{Field, Kind, Layout, Payload};
 pub use reading::{Quality, Reading};
 pub use report::{Changes, ImportReport, Skip, SourceReport, Warning};
-pub use sensor::{Payload, Sensor, Threshold};
+pub use sensor::{Sensor, Threshold};
 pub use texture::Texture;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, CityObject, Class, Geometry, ObjectId, Point, Value, Vertical};
+use super::{Attribute, CityObject, Class, Geometry, ObjectId, Payload, Point, Value, Vertical};
 
 /// A limit that raises an alarm while the reading is beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,20 +18,6 @@ pub struct Threshold {
     /// Seconds that the reading must stay beyond the limit before the alarm is raised; 0 = at once.
     #[serde(default)]
     pub on_delay_s: f64,
-}
-
-/// How a payload becomes a number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Payload {
-    /// The payload is the number as text.
-    Plain,
-    /// The payload is JSON; the number stands at this pointer (RFC 6901), the time at the other if given.
-    Json {
-        /// Pointer to the value, such as `/v`.
-        value: String,
-        /// Pointer to the time (RFC 3339 text or milliseconds since 1970).
-        time: Option<String>,
-    },
 }
 
 /// A sensor (感知终端): a Datastream of SensorThings. Sensors are objects of the city.
@@ -72,7 +58,7 @@ impl Sensor {
     /// The sensor as an object of the city: class `Sensor`, a point (or no geometry when unplaced), and its
     /// register as attributes under the standard keys `watches`, `property`, `unit`, `range_low`, `range_high`,
     /// `interval_s`, `alarm_low`, `alarm_high`, `alarm_dead_band`, `alarm_priority`, `alarm_on_delay_s`, `topic`,
-    /// `payload` (`plain` or `json`), `payload_value` and `payload_time` (JSON pointers).
+    /// `payload` (`json`, or as [`Payload::parse`] reads it), `payload_value` and `payload_time` (JSON pointers).
     ///
     /// The attributes name no field of a source; an importer that knows it puts it in.
     pub fn to_object(&self) -> CityObject {
@@ -110,7 +96,6 @@ impl Sensor {
         }
         put("topic", Value::Text(self.topic.clone()));
         match &self.payload {
-            Payload::Plain => put("payload", Value::Text("plain".into())),
             Payload::Json { value, time } => {
                 put("payload", Value::Text("json".into()));
                 put("payload_value", Value::Text(value.clone()));
@@ -118,6 +103,7 @@ impl Sensor {
                     put("payload_time", Value::Text(time.clone()));
                 }
             }
+            other => put("payload", Value::Text(other.to_string())),
         }
         object
     }
@@ -149,7 +135,8 @@ impl Sensor {
             Some("json") => {
                 Payload::Json { value: text("payload_value").unwrap_or_default(), time: text("payload_time") }
             }
-            _ => Payload::Plain,
+            Some(other) => Payload::parse(other).unwrap_or(Payload::Plain),
+            None => Payload::Plain,
         };
         Some(Self {
             id: object.id.clone(),
@@ -186,6 +173,14 @@ mod tests {
             threshold: Some(Threshold { low: None, high: Some(20.0), dead_band: 1.0, priority: 1, on_delay_s: 5.0 }),
             topic: "gas/G-01".into(),
             payload: Payload::Json { value: "/v".into(), time: Some("/t".into()) },
+        }
+    }
+
+    #[test]
+    fn payloads_of_every_kind_survive_being_attributes() {
+        for text in ["plain", "json:/v", "senml:x", "sparkplug:Inputs/P", "binary:i16le@2*0.1-40;u32be@4"] {
+            let sensor = Sensor { payload: Payload::parse(text).expect(text), ..gas() };
+            assert_eq!(Sensor::from_object(&sensor.to_object()), Some(sensor), "{text}");
         }
     }
 

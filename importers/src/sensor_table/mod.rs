@@ -319,21 +319,15 @@ fn priority(text: &str) -> Result<u8, String> {
     }
 }
 
-/// `plain`; `json` (the value at `/value`); `json:/v`, `/v`, each with `,/t` or `;/t` for the time behind.
+/// As the register says it in one column, or in columns of their own for the pointers.
 fn payload(text: Option<&str>, value: Option<&str>, time: Option<&str>) -> Result<Payload, String> {
-    let text = text.unwrap_or(if value.is_some() { "json" } else { "plain" });
-    let lower = text.to_lowercase();
-    if matches!(lower.as_str(), "plain" | "text" | "number" | "raw" | "文本" | "数值" | "纯文本") {
-        return Ok(Payload::Plain);
-    }
-    let pointers = if lower.starts_with("json") { text[4..].trim_start_matches([':', '：', ' ']) } else { text };
-    if !(pointers.is_empty() || pointers.starts_with('/')) {
-        return Err(format!("payload {text:?} is neither plain nor a JSON pointer such as /v"));
-    }
-    let mut parts = pointers.split([',', ';', ' ', '|']).map(str::trim).filter(|part| !part.is_empty());
-    let value = value.or(parts.next()).unwrap_or("/value").to_owned();
-    let time = time.or(parts.next()).map(str::to_owned);
-    Ok(Payload::Json { value, time })
+    let read = Payload::parse(text.unwrap_or(if value.is_some() { "json" } else { "plain" }))?;
+    Ok(match read {
+        Payload::Json { value: own, time: of_own } => {
+            Payload::Json { value: value.map_or(own, str::to_owned), time: time.map(str::to_owned).or(of_own) }
+        }
+        other => other,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! ```
 
 mod alarms;
+mod ngsi;
 mod push;
 mod scope;
 mod stream;

@@ -12,7 +12,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Feed, Hall, Refusal, bad};
+use super::{Feed, Hall, Refusal, bad, ngsi};
 use crate::{
     live::{Applied, Counter, LiveState, now_ms, payload, senml},
     model::{ObjectId, Reading},
@@ -22,7 +22,7 @@ use crate::{
 /// What the definition says of it.
 pub(in crate::serve) const ABOUT: &str = "readings, acknowledged when they are on the disk: \
     lines or an array of {\"sensor\": id or topic, \"value\": 1.5, \"time\": RFC 3339 or a number since 1970 (without it: now)}; \
-    SenML as application/senml+json; or text/csv with lines sensor,time,value. The answer counts what was taken and says which were refused, and why";
+    SenML as application/senml+json; notifications of NGSI-LD and NGSIv2 brokers; or text/csv with lines sensor,time,value. The answer counts what was taken and says which were refused, and why";
 
 /// Readings of one request.
 const MOST_READINGS: usize = 100_000;
@@ -65,6 +65,12 @@ pub(in crate::serve) async fn push(
         let mut pushed = Pushed::default();
         match media.as_str() {
             "application/senml+json" | "application/sensml+json" => pushed.read_senml(&state, &body, received_ms)?,
+            "application/ld+json" => {
+                let body: Value = serde_json::from_slice(&body).map_err(|e| bad(format!("no JSON: {e}")))?;
+                let entities =
+                    ngsi::entities(&body).ok_or_else(|| bad("neither a notification of NGSI-LD nor entities"))?;
+                pushed.read_entities(&state, &entities, received_ms)?;
+            }
             "text/csv" => pushed.read_csv(&state, &body, received_ms)?,
             _ => pushed.read_json(&state, &body, received_ms)?,
         }
@@ -165,6 +171,13 @@ impl Pushed {
             let lines: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| bad(format!("no JSON array: {e}")))?;
             return lines.into_iter().try_for_each(|line| self.read_line(state, line.get(), received_ms));
         }
+        // Brokers that are told no media type send notifications as mere JSON.
+        if text.contains("\"subscriptionId\"")
+            && let Ok(body) = serde_json::from_str::<Value>(text)
+            && let Some(entities) = ngsi::entities(&body)
+        {
+            return self.read_entities(state, &entities, received_ms);
+        }
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         lines.into_iter().try_for_each(|line| self.read_line(state, line, received_ms))
     }
@@ -186,6 +199,39 @@ impl Pushed {
         for (name, decoded) in senml::decode(body, received_ms).map_err(|e| bad(format!("no SenML: {e}")))? {
             self.count()?;
             self.take(state, &name, decoded);
+        }
+        Ok(())
+    }
+
+    fn read_entities(
+        &mut self,
+        state: &LiveState,
+        entities: &[&serde_json::Map<String, Value>],
+        received_ms: i64,
+    ) -> Result<(), Refusal> {
+        for entity in entities {
+            let found = ngsi::read(state, entity, received_ms);
+            if found.is_empty() {
+                self.count()?;
+                let id = entity.get("id").and_then(Value::as_str).unwrap_or_default();
+                self.refuse(
+                    state,
+                    Counter::UnknownSensor,
+                    id,
+                    "no sensor has this entity as its topic and one of its attributes as its property",
+                );
+            }
+            for ngsi::Found { name, sensors, decoded } in found {
+                self.count()?;
+                match decoded {
+                    Ok(one) => self.readings.extend(sensors.iter().map(|sensor| Reading {
+                        sensor: *sensor,
+                        time_ms: one.time_ms,
+                        value: one.value,
+                    })),
+                    Err(e) => self.refuse(state, Counter::Malformed, &name, &e.to_string()),
+                }
+            }
         }
         Ok(())
     }

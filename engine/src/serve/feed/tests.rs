@@ -343,3 +343,46 @@ async fn another_program_follows_the_readings_and_knows_when_the_server_is_gone(
     assert!(lost.is_source_lost && lost.value == Some(1.0), "{lost:?}");
     tokio::task::spawn_blocking(move || watcher.stop()).await.unwrap();
 }
+
+#[tokio::test]
+async fn notifications_of_context_brokers_are_readings() {
+    let served = start().await;
+    let at = served.server.address();
+    let now = crate::live::now_ms();
+    let time = crate::query::time_text(now - 3_000).unwrap();
+    // The topics of the sensors are the ids of the entities.
+    let ld = json!({
+        "id": "urn:ngsi-ld:Notification:1", "type": "Notification", "subscriptionId": "urn:ngsi-ld:Subscription:1",
+        "notifiedAt": time,
+        "data": [
+            {"id": "t/1", "type": "Well", "level": {"type": "Property", "value": 3.5, "observedAt": time, "unitCode": "MTR"},
+                "name": {"type": "Property", "value": "x"}, "@context": "https://example.org/c.jsonld"},
+            {"id": "t/3", "type": "Gas", "gas": [{"type": "Property", "value": 1.0, "datasetId": "a"}, {"type": "Property", "value": 2.0}]},
+            {"id": "urn:x", "type": "Gas", "gas": {"type": "Property", "value": 1.0}},
+            {"id": "t/4", "type": "Well", "level": {"type": "Property", "value": "full"}},
+        ],
+    });
+    for head in ["Content-Type: application/ld+json\r\n", "Content-Type: application/json\r\n"] {
+        let answer = post(at, "/readings", head, &ld.to_string()).await;
+        let said = answer.json();
+        assert_eq!((answer.status, &said["refused"]), (200, &json!(2)), "{said}");
+        assert!(said["reasons"].to_string().contains("urn:x: no sensor has this entity"), "{said}");
+    }
+    let latest = |index: u32| served.state.latest(index, now).unwrap();
+    assert_eq!((latest(0).value, latest(0).time_ms / 1000), (Some(3.5), (now - 3_000) / 1000));
+    assert_eq!(latest(2).value, Some(2.0));
+    let v2 = json!({"subscriptionId": "57458eb60962ef754e7c0998", "data": [{"id": "t/1", "type": "Well",
+        "level": {"type": "Number", "value": 4.5, "metadata": {"TimeInstant": {"type": "DateTime", "value": crate::query::time_text(now - 1_000)}}}}]});
+    assert_eq!(post(at, "/readings", "", &v2.to_string()).await.json()["latest"], 1);
+    assert_eq!((latest(0).value, latest(0).time_ms / 1000), (Some(4.5), (now - 1_000) / 1000));
+    // Mere key values, with one time for all.
+    let plain = json!([{"id": "t/1", "type": "Well", "level": 5.5, "dateObserved": crate::query::time_text(now)}]);
+    assert_eq!(
+        post(at, "/readings", "Content-Type: application/ld+json\r\n", &plain.to_string()).await.json()["latest"],
+        1
+    );
+    assert_eq!(latest(0).value, Some(5.5));
+    let none = post(at, "/readings", "Content-Type: application/ld+json\r\n", "{\"a\": 1}").await;
+    assert_eq!(none.status, 400);
+    served.server.stop().await.unwrap();
+}

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::{bad, entity::Entity, entity::Set, path::Address, path::Step, service::Service};
 use crate::{
-    live::{Counter, now_ms, payload},
+    live::{Counter, now_ms, observation},
     model::Reading,
     serve::{Hall, Refusal, feed},
 };
@@ -83,8 +83,7 @@ pub(super) fn read(service: &Service<'_>, target: &Target, body: &[u8]) -> Resul
             Target::Of(id) => stream(service, &Json::from(id.as_str())),
             _ => stream(service, &one["Datastream"]["@iot.id"]),
         };
-        let time = one.get("phenomenonTime").or_else(|| one.get("resultTime")).filter(|time| !time.is_null());
-        found.push(taken(service, sensor, &one["result"], time, received_ms));
+        found.push(taken(service, sensor, &one["result"], observation::time(one), received_ms));
         within(&found)?;
     }
     Ok(found)
@@ -116,12 +115,10 @@ fn taken(
 ) -> Result<Reading, String> {
     let state = &service.feed.state;
     let sensor = sensor.inspect_err(|reason| state.refused(Counter::UnknownSensor, "sensorthings", reason))?;
-    // Of a period its end counts.
-    let end = time.and_then(Json::as_str).and_then(|text| text.split_once('/')).map(|(_, end)| Json::from(end));
-    let decoded = payload::reading(result, end.as_ref().or(time), received_ms).map_err(|e| e.to_string());
-    let decoded = decoded
-        .inspect_err(|reason| state.refused(Counter::Malformed, service.register.sensor(sensor).id.as_str(), reason))?;
-    Ok(Reading { sensor, time_ms: decoded.time_ms, value: decoded.value })
+    let id = service.register.sensor(sensor).id.as_str();
+    let (value, time_ms) = observation::taken(result, time, received_ms)
+        .inspect_err(|reason| state.refused(Counter::Malformed, id, reason))?;
+    Ok(Reading { sensor, time_ms, value })
 }
 
 /// Puts the Observations into the state and the log, and answers when the disk has them.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     crs::Frame,
-    model::{ObjectId, Payload, Sensor, Vertical},
+    model::{ObjectId, Sensor, Vertical},
     query::time_text,
     serve::{Feed, Hall, Refusal, root::percent_encode},
     store::City,
@@ -298,12 +298,7 @@ fn of_sensor(sensor: &Sensor, name: &str) -> Json {
         "name" => named(sensor).into(),
         "description" => format!("publishes on {}", sensor.topic).into(),
         "encodingType" => "application/json".into(),
-        "metadata" => match &sensor.payload {
-            Payload::Plain => json!({"topic": sensor.topic, "payload": "plain"}),
-            Payload::Json { value, time } => {
-                json!({"topic": sensor.topic, "payload": "json", "value": value, "time": time})
-            }
-        },
+        "metadata" => json!({"topic": sensor.topic, "payload": sensor.payload.to_string()}),
         "properties" => json!({"is_placed": sensor.place.is_some()}),
         _ => Json::Null,
     }
