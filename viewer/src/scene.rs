@@ -53,6 +53,10 @@ use crate::{
 /// Side of a shadow map, pixels.
 const SHADOW_MAP_SIDE: usize = 2048;
 
+/// Far end of a shadow map over its near end up to which its pixels are small enough, and most maps.
+const CASCADE_RATIO: f64 = 3.0;
+const MOST_CASCADES: f64 = 3.0;
+
 /// So far below the ground an eye is in it, metres.
 const SUNK_M: f64 = 0.3;
 
@@ -328,8 +332,14 @@ fn cascades_for(pose: &CameraPose, city: &CityModel) -> CascadeShadowConfig {
     // Rounded, so that a moving camera does not redo its cascades every frame.
     let near = 1.25_f64.powf(nearest.max(4.0).ln() / 1.25_f64.ln()).round().max(4.0);
     let ratio = (far / near).max(1.5);
-    let bounds = [1.0 / 3.0, 2.0 / 3.0, 1.0].map(|share| (near * ratio.powf(share)) as f32);
-    CascadeShadowConfig { bounds: bounds.to_vec(), overlap_proportion: 0.15, minimum_distance: (near * 0.5) as f32 }
+    // Each draws what is in it once more: from high above, where all is about as far, fewer do.
+    let count = (ratio.ln() / CASCADE_RATIO.ln()).ceil().clamp(1.0, MOST_CASCADES);
+    let bound = |number: usize| (near * ratio.powf(number as f64 / count)) as f32;
+    CascadeShadowConfig {
+        bounds: (1..=count as usize).map(bound).collect(),
+        overlap_proportion: 0.15,
+        minimum_distance: (near * 0.5) as f32,
+    }
 }
 
 #[allow(clippy::too_many_arguments)]
