@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use groundline_engine::{
     live::LiveState,
-    model::{ObjectId, Payload, Reading, Sensor, Threshold, Vertical},
+    model::{ObjectId, Payload, Reading, Sensor, Sensors, Threshold, Vertical},
 };
 
 use crate::{
@@ -36,7 +36,7 @@ pub fn live(groundline: &Path, work: &Path) -> Result<()> {
     println!("| --- | --- | --- | --- | --- |");
     for count in [SENSORS, MANY] {
         let before = resident_mb();
-        let state = LiveState::new((0..count).map(sensor).collect());
+        let state = LiveState::new(Sensors::new((0..count).map(sensor)));
         let bytes = (resident_mb() - before) * 1e6 / count as f64;
         let rates = (0..ROUNDS).map(|round| into_state(&state, count, round));
         println!(

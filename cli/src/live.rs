@@ -52,7 +52,7 @@ impl Live {
     /// Starts what was asked for. The log is opened only when readings come in from outside, as they do where they are `pushed`.
     /// The readings of a city that is shown by a server come from there, unless others are named.
     pub fn start(city: &City, feeds: &Feeds, pushed: bool) -> Result<Self> {
-        let state = LiveState::new(city.sensors()?);
+        let state = LiveState::new(city.register()?);
         let takes_readings = pushed || feeds.mqtt.is_some() || !feeds.broker.is_empty();
         let log = if takes_readings {
             let folder = city.folder().join("readings");

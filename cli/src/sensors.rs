@@ -61,7 +61,7 @@ pub fn run(args: Args, ask: &Ask) -> Result<Outcome> {
         What::Try { topic, message, hex } => try_message(&city, &topic, &message_bytes(&message, hex)?, ask),
         What::Replay { readings, broker, speed, seconds } => {
             let recording = live::recording(&readings)?;
-            let state = LiveState::new(city.sensors()?);
+            let state = LiveState::new(city.register()?);
             let span_s = recording.span_ms().map_or(0.0, |(first, last)| (last - first) as f64 / 1e3);
             let runs_s = seconds.unwrap_or(span_s / speed.max(1e-6) + 2.0);
             let player = live::play(&recording, &state, live::broker(&broker)?, speed, seconds.is_some())?;
@@ -107,15 +107,15 @@ fn bounded(from: impl std::io::Read) -> Result<Vec<u8>> {
 }
 
 fn try_message(city: &City, topic: &str, message: &[u8], ask: &Ask) -> Result<Outcome> {
-    let state = LiveState::new(city.sensors()?);
+    let state = LiveState::new(city.register()?);
     let mut readings = Vec::new();
     state.decode(topic, message, now_ms(), &mut readings);
     let found: Vec<_> = readings
         .iter()
-        .map(|reading| {
-            let sensor = &state.sensors()[reading.sensor as usize];
+        .filter_map(|reading| {
+            let sensor = state.sensors().get(reading.sensor)?;
             let time = time_text(reading.time_ms);
-            json!({"id": sensor.id, "payload": sensor.payload.to_string(), "value": reading.value, "unit": sensor.unit, "time": time})
+            Some(json!({"id": sensor.id, "payload": sensor.payload.to_string(), "value": reading.value, "unit": sensor.unit, "time": time}))
         })
         .collect();
     let problems: Vec<String> = state.problems().into_iter().map(|problem| problem.example).collect();

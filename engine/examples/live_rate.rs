@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use groundline_engine::{
     live::LiveState,
-    model::{ObjectId, Payload, Reading, Sensor, Threshold, Vertical},
+    model::{ObjectId, Payload, Reading, Sensor, Sensors, Threshold, Vertical},
 };
 
 fn main() {
@@ -24,7 +24,7 @@ fn main() {
         topic: format!("level/{index}"),
         payload: Payload::Json { value: "/v".into(), time: Some("/t".into()) },
     };
-    let state = LiveState::new((0..sensors).map(make).collect());
+    let state = LiveState::new(Sensors::new((0..sensors).map(make)));
     let rounds = (4_000_000 / i64::from(sensors.max(1))).max(2);
     measure("apply, nobody watching", &state, sensors, rounds, 0);
     let changes = state.subscribe();

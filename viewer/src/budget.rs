@@ -1,6 +1,9 @@
 //! Memory for tiles (内存预算): what is let go of, and how much coarser a picture gets that would not fit.
 
-use bevy::prelude::Commands;
+use bevy::{
+    prelude::{App, Commands},
+    render::{RenderApp, mesh::allocator::MeshAllocatorSettings},
+};
 use groundline_engine::tile::View;
 
 use crate::{
@@ -16,6 +19,19 @@ const COARSER: (f64, f64) = (1.05, 4.0);
 /// By how much a frame it gets finer, and how coarse at most.
 const FINER: f64 = 1.05;
 const COARSEST: f64 = 256.0;
+
+/// Most bytes of a buffer that meshes share. It grows by a half at once and is given back only when nothing is left in it, so a large one
+/// takes much more than the meshes.
+const MOST_SHARED_BYTES: u64 = 48 << 20;
+
+/// Sets how meshes share buffers.
+pub(crate) fn share_buffers(app: &mut App) {
+    let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
+    let mut settings = MeshAllocatorSettings::default();
+    settings.max_slab_size = MOST_SHARED_BYTES;
+    settings.large_threshold = MOST_SHARED_BYTES / 4;
+    render_app.insert_resource(settings);
+}
 
 /// How many times the usual error a picture has, so that its tiles fit into memory.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -105,7 +105,7 @@ impl OverlayState {
     /// The overlay for a city.
     pub fn new(city: &CityModel, options: &SceneOptions) -> Self {
         let live = options.live.clone().unwrap_or_else(|| LiveState::new(city.sensors.clone()));
-        let places = live.sensors().iter().map(|sensor| city.place_of(sensor)).collect();
+        let places = live.sensors().iter().map(|sensor| city.place_of(&sensor)).collect();
         Self {
             texts: Texts::new(options.language),
             live,
@@ -138,9 +138,7 @@ impl OverlayState {
     /// Name of what an alarm is about.
     pub fn name_of_alarm(&self, alarm: &Alarm) -> String {
         match &alarm.subject {
-            Subject::Sensor(index) => {
-                self.live.sensors().get(*index as usize).map_or_else(String::new, |sensor| sensor.name.clone())
-            }
+            Subject::Sensor(index) => self.live.sensors().get(*index).map_or_else(String::new, |sensor| sensor.name),
             Subject::Source(name) => name.to_string(),
         }
     }
@@ -457,13 +455,14 @@ fn draw_badges(ctx: &egui::Context, state: &OverlayState, seen: &panel::Seen<'_>
     let painter = seen.painter(ctx);
     let snapshot = state.live.snapshot(seen.now_ms);
     let mut badges = Vec::new();
-    for (index, (sensor, latest)) in state.live.sensors().iter().zip(&snapshot.latest).enumerate() {
+    for (index, latest) in snapshot.latest.iter().enumerate() {
         let Some(place) = state.places.get(index).copied().flatten() else { continue };
         let Some((pixel, distance_m)) = seen.viewed.pixel(place) else { continue };
         let anchor: Pos2 = seen.point(pixel);
         if !seen.stage.expand(-4.0).contains(anchor) {
             continue;
         }
+        let Some(sensor) = state.live.sensors().get(index as u32) else { continue };
         let priority = sensor.threshold.as_ref().map_or(3, |threshold| threshold.priority);
         let condition = Condition::of(latest, priority);
         // Readings are of now: among what stood then only alarms are shown.

@@ -315,15 +315,15 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
             painter.circle_filled(centre, 9.5, if is_acknowledged { Color32::TRANSPARENT } else { colour });
             badge::mark(painter, centre, 6.0, condition, &alarm.priority.to_string());
             let sensor = match &alarm.subject {
-                groundline_engine::live::Subject::Sensor(index) => state.live.sensors().get(*index as usize),
+                groundline_engine::live::Subject::Sensor(index) => state.live.sensors().get(*index),
                 groundline_engine::live::Subject::Source(_) => None,
             };
             let name = shortened(&state.name_of_alarm(alarm), 17);
             painter.text(rect.min + vec2(31.0, 1.0), Align2::LEFT_TOP, name, theme::font(12.0), TEXT.into());
             let limit_of = |high: bool| {
-                let threshold = sensor.and_then(|sensor| sensor.threshold.as_ref());
+                let threshold = sensor.as_ref().and_then(|sensor| sensor.threshold.as_ref());
                 let limit = threshold.and_then(|t| if high { t.high } else { t.low }).unwrap_or_default();
-                format!("{} {}", badge::number(limit), sensor.map_or("", |sensor| sensor.unit.as_str()))
+                format!("{} {}", badge::number(limit), sensor.as_ref().map_or("", |sensor| sensor.unit.as_str()))
             };
             let what = match (alarm.state, alarm.limit) {
                 (AlarmState::Shelved, _) => texts.get("alarm-shelved"),
@@ -341,7 +341,7 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
                 theme::font(10.5),
                 MUTED.into(),
             );
-            let unit = sensor.map_or("", |sensor| sensor.unit.as_str());
+            let unit = sensor.as_ref().map_or("", |sensor| sensor.unit.as_str());
             let value = alarm.value.map_or_else(String::new, |value| format!("{} {unit}", badge::number(value)));
             let right = rect.right() - 5.0;
             painter.text(pos2(right, rect.top() + 1.0), Align2::RIGHT_TOP, value, theme::font(12.0), TEXT.into());

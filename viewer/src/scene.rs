@@ -18,6 +18,7 @@ use groundline_engine::{model::CimLevel, tile::View};
 
 use crate::{
     ahead::Ahead,
+    budget,
     camera::{CameraPose, FIELD_OF_VIEW_DEG},
     cap::{Caps, lay_caps},
     city::CityModel,
@@ -184,6 +185,7 @@ struct LastLook(Look);
 
 impl Plugin for ScenePlugin {
     fn build(&self, app: &mut App) {
+        budget::share_buffers(app);
         app.add_plugins((CityMaterialPlugin, ReliefPlugin, DissolvePlugin, DrawnPartPlugin))
             .insert_resource(DirectionalLightShadowMap { size: SHADOW_MAP_SIDE })
             .insert_resource(ClearColor(Color::linear_rgb(0.55, 0.62, 0.70)))

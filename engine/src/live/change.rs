@@ -161,7 +161,7 @@ mod tests {
     use crate::{live::test_sensor, model::Reading};
 
     fn state(count: usize) -> LiveState {
-        LiveState::new((0..count).map(|n| test_sensor(&n.to_string(), &format!("t/{n}"))).collect())
+        LiveState::new((0..count).map(|n| test_sensor(&n.to_string(), &format!("t/{n}"))).collect::<Vec<_>>())
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl LiveState {
 
     /// Where the alarm of a sensor stands; `None` when it is normal or the sensor has no limits.
     pub fn sensor_alarm(&self, sensor: u32) -> Option<Alarm> {
-        let priority = self.0.sensors.get(sensor as usize)?.threshold.as_ref()?.priority;
+        let priority = self.0.sensors.kind(sensor)?.threshold?.priority;
         self.with_cell(sensor, |cell, value| {
             let is_listed = cell.machine.state().is_listed();
             is_listed.then(|| listed_alarm(Subject::Sensor(sensor), priority, cell, value))
@@ -252,7 +252,7 @@ impl LiveState {
     pub fn tick(&self, now_ms: i64) {
         let waiting: Vec<u32> = lock(&self.0.journal).ticking.iter().copied().collect();
         for sensor in waiting {
-            let Some(threshold) = self.0.sensors.get(sensor as usize).and_then(|s| s.threshold.as_ref()) else {
+            let Some(threshold) = self.0.sensors.kind(sensor).and_then(|kind| kind.threshold.as_ref()) else {
                 continue;
             };
             let did_step = self.with_cell(sensor, |cell, value| {
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_lost_source_is_one_alarm_and_makes_its_values_stale() {
-        let state = LiveState::new((0..1000).map(|n| test_sensor(&n.to_string(), &n.to_string())).collect());
+        let state = LiveState::new((0..1000).map(|n| test_sensor(&n.to_string(), &n.to_string())).collect::<Vec<_>>());
         let broker = state.source("mqtt://broker");
         assert_eq!(state.source("mqtt://broker"), broker);
         for sensor in 0..999 {

@@ -202,7 +202,7 @@ async fn tell_observations(shared: Arc<Shared>, mut stop: Stop) {
         };
         let sensors = shared.state.sensors();
         for change in changes {
-            let told = sensors.get(change.sensor as usize).and_then(|sensor| observation::told(sensor, &change));
+            let told = sensors.get(change.sensor).and_then(|sensor| observation::told(&sensor, &change));
             let Some((topics, value)) = told else { continue };
             let payload: Arc<[u8]> = value.to_string().into_bytes().into();
             for topic in topics {

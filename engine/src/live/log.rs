@@ -185,7 +185,7 @@ fn request(readings: Vec<Reading>, received_ms: i64) -> (Request, Receipt) {
 
 fn alarm_record(state: &LiveState, change: &Transition) -> AlarmRecord {
     let (sensor, source) = match &change.subject {
-        Subject::Sensor(index) => (state.sensors().get(*index as usize).map(|s| s.id.clone()), None),
+        Subject::Sensor(index) => (state.sensors().id(*index), None),
         Subject::Source(name) => (None, Some(name.to_string())),
     };
     AlarmRecord {
@@ -277,11 +277,12 @@ impl Writer {
         self.buffer.clear();
         for request in batch {
             for (reading, received_ms) in &request.readings {
-                let Some(sensor) = self.state.sensors().get(reading.sensor as usize) else { continue };
                 let (word, bit) = (reading.sensor as usize / 64, 1_u64 << (reading.sensor % 64));
-                if segment.is_named[word] & bit == 0 {
-                    segment.is_named[word] |= bit;
-                    segment::put_name(&mut self.buffer, reading.sensor, sensor.id.as_str());
+                let Some(is_named) = segment.is_named.get_mut(word) else { continue };
+                if *is_named & bit == 0 {
+                    let Some(id) = self.state.sensors().id(reading.sensor) else { continue };
+                    *is_named |= bit;
+                    segment::put_name(&mut self.buffer, reading.sensor, id.as_str());
                 }
                 segment::put_reading(&mut self.buffer, reading.sensor, reading.time_ms, *received_ms, reading.value);
             }

@@ -17,7 +17,7 @@ use super::{
     subscriber::{BackOff, Broker},
     worker::{Stop, Worker, stopped},
 };
-use crate::model::{Payload, Reading, Sensor};
+use crate::model::{Payload, Reading, Sensor, Sensors};
 
 /// Recorded readings (历史读数) of many sensors, each in order of time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,19 +100,25 @@ struct Sample {
 
 impl Plan {
     /// A name in the recording is the sensor's id, the part of its id after the layer, its topic or its name.
-    fn new(recording: &Recording, sensors: &[Sensor]) -> Self {
-        let mut index_of: HashMap<&str, u32> = HashMap::new();
-        for (index, sensor) in sensors.iter().enumerate().rev() {
+    fn new(recording: &Recording, sensors: &Sensors) -> Self {
+        // The first sensor of each name, and how well it fits: a register is larger than what was recorded.
+        let mut index_of: HashMap<&str, Option<(usize, u32)>> =
+            recording.series().map(|(name, _)| (name, None)).collect();
+        for (index, sensor) in sensors.iter().enumerate() {
             let id = sensor.id.as_str();
             let key = id.rsplit_once('/').map_or(id, |(_, key)| key);
-            for name in [sensor.name.as_str(), sensor.topic.as_str(), key, id] {
-                index_of.insert(name, index as u32);
+            for (fit, name) in [id, key, sensor.topic.as_str(), sensor.name.as_str()].into_iter().enumerate() {
+                if let Some(known) = index_of.get_mut(name)
+                    && known.is_none_or(|(best, _)| fit < best)
+                {
+                    *known = Some((fit, index as u32));
+                }
             }
         }
         let (mut samples, mut unknown) = (Vec::new(), Vec::new());
         for (name, series) in recording.series() {
-            match index_of.get(name) {
-                Some(&sensor) => {
+            match index_of.get(name).copied().flatten() {
+                Some((_, sensor)) => {
                     samples.extend(series.iter().map(|&(time_ms, value)| Sample { time_ms, sensor, value }));
                 }
                 None => unknown.push(name.to_owned()),
@@ -168,7 +174,7 @@ impl Player {
 /// Publishes a recording at a broker (or at the built-in listener) on each sensor's topic and in its payload, with
 /// times shifted so that the first sample happens now. Every sensor sends its first sample at once, so that no display
 /// waits for a slow one. Messages have QoS 1; a broker that is gone is waited for and what was due meanwhile is skipped.
-pub fn play(recording: &Recording, sensors: &[Sensor], broker: Broker, pace: Pace) -> Result<Player, LiveError> {
+pub fn play(recording: &Recording, sensors: &Sensors, broker: Broker, pace: Pace) -> Result<Player, LiveError> {
     if !(pace.speed > 0.0 && pace.speed <= 100_000.0) {
         return Err(LiveError::Option(format!("speed {} is not between 0 and 100000", pace.speed)));
     }
@@ -178,12 +184,21 @@ pub fn play(recording: &Recording, sensors: &[Sensor], broker: Broker, pace: Pac
     }
     let unknown = plan.unknown.clone();
     let sent = Arc::new(AtomicU64::new(0));
-    let (counter, sensors) = (sent.clone(), sensors.to_vec());
+    let played =
+        first_of_each(&plan).into_iter().filter_map(|sample| Some((sample.sensor, sensors.get(sample.sensor)?)));
+    let (counter, sensors) = (sent.clone(), played.collect());
     let worker = Worker::start("player", 1, move |stop| publish(plan, sensors, broker, pace, counter, stop))?;
     Ok(Player { worker, sent, unknown })
 }
 
-async fn publish(plan: Plan, sensors: Vec<Sensor>, broker: Broker, pace: Pace, sent: Arc<AtomicU64>, mut stop: Stop) {
+async fn publish(
+    plan: Plan,
+    sensors: HashMap<u32, Sensor>,
+    broker: Broker,
+    pace: Pace,
+    sent: Arc<AtomicU64>,
+    mut stop: Stop,
+) {
     let mut options = MqttOptions::new(broker.client_id.clone(), (broker.host.clone(), broker.port));
     options.set_keep_alive(15).set_clean_session(true);
     if let Some((user, password)) = &broker.login {
@@ -214,7 +229,7 @@ async fn publish(plan: Plan, sensors: Vec<Sensor>, broker: Broker, pace: Pace, s
         }
         let started_ms = now_ms();
         for sample in first_of_each(&plan) {
-            send(&client, &sensors[sample.sensor as usize], sample.value, now_ms(), &sent).await;
+            send(&client, &sensors[&sample.sensor], sample.value, now_ms(), &sent).await;
         }
         let mut round = 0;
         loop {
@@ -226,7 +241,7 @@ async fn publish(plan: Plan, sensors: Vec<Sensor>, broker: Broker, pace: Pace, s
                     tokio::time::sleep(Duration::from_millis(wait_ms as u64)).await;
                 }
                 if *is_connected.borrow() {
-                    send(&client, &sensors[sample.sensor as usize], sample.value, due_ms, &sent).await;
+                    send(&client, &sensors[&sample.sensor], sample.value, due_ms, &sent).await;
                 }
             }
             round += 1;
@@ -361,9 +376,12 @@ mod tests {
     #[test]
     fn what_cannot_be_played_is_said() {
         let broker = Broker::new("127.0.0.1", 1);
-        assert!(play(&recording(), &[sensor("z")], broker.clone(), Pace::default()).is_err());
-        assert!(play(&recording(), &[sensor("a")], broker.clone(), Pace { speed: 0.0, is_looping: false }).is_err());
-        let player = play(&recording(), &[sensor("a")], broker, Pace::default()).unwrap();
+        assert!(play(&recording(), &vec![sensor("z")].into(), broker.clone(), Pace::default()).is_err());
+        assert!(
+            play(&recording(), &vec![sensor("a")].into(), broker.clone(), Pace { speed: 0.0, is_looping: false })
+                .is_err()
+        );
+        let player = play(&recording(), &vec![sensor("a")].into(), broker, Pace::default()).unwrap();
         assert_eq!(player.unknown(), ["b", "x"]);
         assert_eq!(player.sent(), 0);
     }

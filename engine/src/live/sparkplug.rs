@@ -14,6 +14,7 @@ use super::{
     payload::{self, Decoded, MAX_PAYLOAD_BYTES, PayloadError},
     state::lock,
 };
+use crate::model::{Payload, Sensors};
 
 const ROOT: &str = "spBv1.0/";
 /// Metrics that the births of one node name.
@@ -91,8 +92,19 @@ fn node(topic: &str) -> Option<String> {
 pub(super) type Metrics = HashMap<String, Result<Decoded, PayloadError>>;
 
 impl Nodes {
+    /// The nodes of these sensors.
+    pub fn of(sensors: &Sensors) -> Self {
+        let mut topics = Vec::new();
+        for index in 0..sensors.len() as u32 {
+            if sensors.kind(index).is_some_and(|kind| matches!(kind.payload, Payload::Sparkplug { .. })) {
+                topics.extend(sensors.get(index).map(|sensor| sensor.topic));
+            }
+        }
+        Self::new(topics.iter().map(String::as_str))
+    }
+
     /// The nodes of these topics.
-    pub fn new<'t>(topics: impl Iterator<Item = &'t str>) -> Self {
+    fn new<'t>(topics: impl Iterator<Item = &'t str>) -> Self {
         let nodes: HashSet<String> = topics.filter_map(node).collect();
         Self(nodes.into_iter().map(|node| (node, Mutex::default())).collect())
     }

@@ -1,7 +1,7 @@
 //! The latest value of every sensor, in flat arrays by dense index.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     AlarmState,
+    alarm::passed_limit,
     change::{Changes, Subscribers},
     counter::{Counter, Counters, Problem, Tally},
     journal::{AlarmCell, Journal, Sources},
@@ -19,7 +20,7 @@ use super::{
     payload::{Clock, MAX_AHEAD_MS, decode},
     sparkplug,
 };
-use crate::model::{ObjectId, Payload, Quality, Reading, Sensor};
+use crate::model::{ObjectId, Payload, Quality, Reading, SensorKind, Sensors};
 
 /// Sensors that share one lock and lie together in memory.
 const SHARD: usize = 1024;
@@ -114,10 +115,7 @@ impl SourceId {
 pub struct LiveState(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) sensors: Vec<Sensor>,
-    index_of_id: HashMap<ObjectId, u32>,
-    first_on_topic: HashMap<Box<str>, u32>,
-    next_on_topic: Vec<u32>,
+    pub(super) sensors: Sensors,
     shards: Vec<Mutex<Shard>>,
     pub(super) journal: Mutex<Journal>,
     pub(super) sources: RwLock<Sources>,
@@ -136,71 +134,49 @@ struct Shard {
     smooth: Box<[f32]>,
     source: Box<[u16]>,
     trend: Box<[Trend]>,
+    /// Of those that ever passed a limit or were acted upon.
     alarm: Box<[Option<Box<AlarmCell>>]>,
     recent: Box<[VecDeque<(i64, f64)>]>,
 }
 
-const NO_SENSOR: u32 = u32::MAX;
 const NEVER: i64 = i64::MIN;
 
 impl LiveState {
     /// The state of these sensors, nothing received yet. The index of a sensor is its place in `sensors`.
     ///
     /// Of two sensors with one id the first is found by it; two sensors may share a topic.
-    pub fn new(sensors: Vec<Sensor>) -> Self {
-        let mut index_of_id = HashMap::with_capacity(sensors.len());
-        let mut first_on_topic: HashMap<Box<str>, u32> = HashMap::with_capacity(sensors.len());
-        let mut next_on_topic = vec![NO_SENSOR; sensors.len()];
-        // Backwards, so that each chain runs in the order of the register and the first of an id wins.
-        for (index, sensor) in sensors.iter().enumerate().rev() {
-            index_of_id.insert(sensor.id.clone(), index as u32);
-            if let Some(next) = first_on_topic.insert(sensor.topic.as_str().into(), index as u32) {
-                next_on_topic[index] = next;
-            }
-        }
+    pub fn new(sensors: impl Into<Sensors>) -> Self {
+        let sensors: Sensors = sensors.into();
         let room = RECENT_BYTES / 16 / sensors.len().max(1);
         let recent_count = if room < 16 { 0 } else { room.min(512) };
-        let with_metrics = sensors.iter().filter(|sensor| matches!(sensor.payload, Payload::Sparkplug { .. }));
-        let with_metrics = with_metrics.map(|sensor| sensor.topic.as_str());
-        let sparkplug = sparkplug::Nodes::new(with_metrics);
-        let shards = sensors.chunks(SHARD).map(|part| Mutex::new(Shard::new(part, recent_count > 0))).collect();
+        let shard = |from: usize| Mutex::new(Shard::new((sensors.len() - from).min(SHARD), recent_count > 0));
+        let shards = (0..sensors.len()).step_by(SHARD).map(shard).collect();
         Self(Arc::new(Inner {
-            index_of_id,
-            first_on_topic,
-            next_on_topic,
             shards,
             journal: Mutex::default(),
             sources: RwLock::default(),
             subscribers: Subscribers::new(sensors.len()),
             tally: Tally::default(),
             alarm_version: AtomicU64::new(0),
-            sparkplug,
+            sparkplug: sparkplug::Nodes::of(&sensors),
             recent_count,
             sensors,
         }))
     }
 
     /// The sensors, by dense index.
-    pub fn sensors(&self) -> &[Sensor] {
+    pub fn sensors(&self) -> &Sensors {
         &self.0.sensors
     }
 
     /// The dense index of a sensor.
     pub fn index_of(&self, id: &ObjectId) -> Option<u32> {
-        self.0.index_of_id.get(id).copied()
+        self.0.sensors.find(id.as_str())
     }
 
     /// The sensors that publish on a topic.
     pub fn on_topic(&self, topic: &str) -> impl Iterator<Item = u32> + '_ {
-        let first = self.0.first_on_topic.get(topic).copied();
-        std::iter::successors(first, |index| {
-            Some(self.0.next_on_topic[*index as usize]).filter(|next| *next != NO_SENSOR)
-        })
-    }
-
-    /// Every topic that a sensor publishes on.
-    pub fn topics(&self) -> impl Iterator<Item = &str> {
-        self.0.first_on_topic.keys().map(|topic| &**topic)
+        self.0.sensors.on_topic(topic)
     }
 
     /// Takes a reading that arrived at `received_ms` from no named source.
@@ -217,12 +193,13 @@ impl LiveState {
         let inner = &*self.0;
         inner.tally.add(Counter::Received);
         let index = reading.sensor as usize;
-        let Some(sensor) = inner.sensors.get(index) else {
+        let Some(sensor) = inner.sensors.kind(reading.sensor) else {
             inner.tally.add(Counter::UnknownSensor);
             return Applied::UnknownSensor;
         };
         if !reading.value.is_finite() || reading.value.abs() > HUGE {
-            inner.tally.note(Counter::Malformed, &sensor.topic, &format!("{} is no reading", reading.value));
+            let topic = inner.sensors.get(reading.sensor).map(|sensor| sensor.topic).unwrap_or_default();
+            inner.tally.note(Counter::Malformed, &topic, &format!("{} is no reading", reading.value));
             return Applied::Absurd;
         }
         let mut time_ms = reading.time_ms;
@@ -245,7 +222,12 @@ impl LiveState {
             return Applied::Older;
         }
         shard.put(slot, sensor, time_ms, received_ms, reading.value, source);
-        if let (Some(cell), Some(threshold)) = (&mut shard.alarm[slot], &sensor.threshold) {
+        if let Some(threshold) = &sensor.threshold
+            && let cell = &mut shard.alarm[slot]
+            // What never passed a limit has no cell.
+            && (cell.is_some() || passed_limit(threshold, None, reading.value).is_some())
+        {
+            let cell = cell.get_or_insert_default();
             let is_in_range = in_range(sensor, reading.value);
             inner.read_alarm(reading.sensor, cell, threshold, reading.value, is_in_range, received_ms);
         }
@@ -266,7 +248,8 @@ impl LiveState {
         }
         for sensor in self.on_topic(topic) {
             is_known = true;
-            match decode(&self.0.sensors[sensor as usize].payload, payload, received_ms) {
+            let Some(kind) = self.0.sensors.kind(sensor) else { continue };
+            match decode(&kind.payload, payload, received_ms) {
                 Ok(decoded) => {
                     if decoded.clock == Clock::Mistrusted {
                         self.0.tally.note(Counter::Mistrusted, topic, "its time is not believed: arrival used");
@@ -291,7 +274,7 @@ impl LiveState {
 
     /// The metric of Sparkplug that a sensor reads.
     fn metric(&self, sensor: u32) -> Option<&str> {
-        match &self.0.sensors.get(sensor as usize)?.payload {
+        match &self.0.sensors.kind(sensor)?.payload {
             Payload::Sparkplug { metric } => Some(metric),
             _ => None,
         }
@@ -330,7 +313,7 @@ impl LiveState {
     /// `OutOfRange`; `Late` when older than two intervals; `Good`.
     pub fn latest(&self, sensor: u32, now_ms: i64) -> Option<Latest> {
         let index = sensor as usize;
-        let described = self.0.sensors.get(index)?;
+        let described = self.0.sensors.kind(sensor)?;
         let sources = read(&self.0.sources);
         Some(lock(&self.0.shards[index / SHARD]).latest(index % SHARD, described, &sources, now_ms))
     }
@@ -339,10 +322,7 @@ impl LiveState {
     pub fn snapshot(&self, now_ms: i64) -> Snapshot {
         let sources = read(&self.0.sources);
         let mut latest = Vec::with_capacity(self.0.sensors.len());
-        for (shard, sensors) in self.0.shards.iter().zip(self.0.sensors.chunks(SHARD)) {
-            let shard = lock(shard);
-            latest.extend(sensors.iter().enumerate().map(|(slot, s)| shard.latest(slot, s, &sources, now_ms)));
-        }
+        self.each_latest(&sources, now_ms, &mut |one| latest.push(one));
         Snapshot { now_ms, latest }
     }
 
@@ -350,16 +330,22 @@ impl LiveState {
     pub fn qualities(&self, now_ms: i64) -> Vec<(&'static str, usize)> {
         let mut counts = Quality::ALL.map(|quality| (quality.word(), 0));
         let sources = read(&self.0.sources);
-        for (shard, sensors) in self.0.shards.iter().zip(self.0.sensors.chunks(SHARD)) {
+        self.each_latest(&sources, now_ms, &mut |latest| {
+            if let Some(at) = Quality::ALL.iter().position(|one| *one == latest.quality) {
+                counts[at].1 += 1;
+            }
+        });
+        counts.to_vec()
+    }
+
+    fn each_latest(&self, sources: &Sources, now_ms: i64, take: &mut dyn FnMut(Latest)) {
+        for (number, shard) in self.0.shards.iter().enumerate() {
             let shard = lock(shard);
-            for (slot, sensor) in sensors.iter().enumerate() {
-                let quality = shard.latest(slot, sensor, &sources, now_ms).quality;
-                if let Some(at) = Quality::ALL.iter().position(|one| *one == quality) {
-                    counts[at].1 += 1;
-                }
+            for slot in 0..shard.time_ms.len() {
+                let kind = self.0.sensors.kind((number * SHARD + slot) as u32);
+                kind.into_iter().for_each(|kind| take(shard.latest(slot, kind, sources, now_ms)));
             }
         }
-        counts.to_vec()
     }
 
     /// The last readings of a sensor in order of time (milliseconds since 1970, value), late arrivals in their
@@ -407,14 +393,13 @@ impl LiveState {
         let mut shard = lock(self.0.shards.get(index / SHARD)?);
         let slot = index % SHARD;
         let value = shard.newest(slot);
-        shard.alarm.get_mut(slot)?.as_deref_mut().map(|cell| use_cell(cell, value))
+        self.0.sensors.kind(sensor)?.threshold?;
+        Some(use_cell(shard.alarm.get_mut(slot)?.get_or_insert_default(), value))
     }
 }
 
 impl Shard {
-    fn new(sensors: &[Sensor], keeps_recent: bool) -> Self {
-        let count = sensors.len();
-        let cell = |s: &Sensor| s.threshold.is_some().then(Box::<AlarmCell>::default);
+    fn new(count: usize, keeps_recent: bool) -> Self {
         Self {
             time_ms: vec![NEVER; count].into(),
             received_ms: vec![NEVER; count].into(),
@@ -422,7 +407,7 @@ impl Shard {
             smooth: vec![0.0; count].into(),
             source: vec![0; count].into(),
             trend: vec![Trend::Unknown; count].into(),
-            alarm: sensors.iter().map(cell).collect(),
+            alarm: std::iter::repeat_with(|| None).take(count).collect(),
             recent: vec![VecDeque::new(); if keeps_recent { count } else { 0 }].into(),
         }
     }
@@ -431,7 +416,7 @@ impl Shard {
         self.time_ms.get(slot).filter(|time| **time != NEVER).map(|_| self.value[slot])
     }
 
-    fn put(&mut self, slot: usize, sensor: &Sensor, time_ms: i64, received_ms: i64, value: f64, source: SourceId) {
+    fn put(&mut self, slot: usize, sensor: &SensorKind, time_ms: i64, received_ms: i64, value: f64, source: SourceId) {
         let is_first = self.time_ms[slot] == NEVER;
         let smooth = if is_first { value } else { f64::from(self.smooth[slot]) };
         let rise = value - smooth;
@@ -452,7 +437,7 @@ impl Shard {
         self.source[slot] = source.0;
     }
 
-    fn latest(&self, slot: usize, sensor: &Sensor, sources: &Sources, now_ms: i64) -> Latest {
+    fn latest(&self, slot: usize, sensor: &SensorKind, sources: &Sources, now_ms: i64) -> Latest {
         let alarm = self.alarm[slot].as_ref().map_or(AlarmState::Normal, |cell| cell.machine.state());
         let time_ms = self.time_ms[slot];
         if time_ms == NEVER {
@@ -491,7 +476,7 @@ impl Inner {
     }
 }
 
-fn in_range(sensor: &Sensor, value: f64) -> bool {
+fn in_range(sensor: &SensorKind, value: f64) -> bool {
     sensor.range.is_none_or(|(low, high)| (low..=high).contains(&value))
 }
 
@@ -523,7 +508,7 @@ pub(super) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::test_sensor;
+    use crate::{live::test_sensor, model::Sensor};
 
     const T0: i64 = 1_790_000_000_000;
 
@@ -604,7 +589,7 @@ mod tests {
 
     #[test]
     fn many_threads_lose_nothing() {
-        let sensors = (0..3000).map(|n| test_sensor(&format!("s{n}"), &format!("t/{n}"))).collect();
+        let sensors: Vec<_> = (0..3000).map(|n| test_sensor(&format!("s{n}"), &format!("t/{n}"))).collect();
         let state = LiveState::new(sensors);
         std::thread::scope(|scope| {
             for thread in 0..4_i64 {

@@ -92,7 +92,11 @@ async fn follow(broker: Broker, state: LiveState, log: Option<Log>, mut stop: St
     }
     let mut filters = broker.filters.clone();
     if filters.is_empty() {
-        filters = state.topics().filter(|t| is_filter(t) && !t.contains(['#', '+'])).map(str::to_owned).collect();
+        state.sensors().each_topic(&mut |topic| {
+            if is_filter(topic) && !topic.contains(['#', '+']) {
+                filters.push(topic.to_owned());
+            }
+        });
         if filters.len() > MAX_TOPICS {
             filters = vec!["#".into()];
         }

@@ -13,6 +13,8 @@ mod payload;
 mod reading;
 mod report;
 mod sensor;
+mod sensors;
+mod texts;
 mod texture;
 
 pub use attribute::{Attribute, Origin, Value};
@@ -29,4 +31,5 @@ pub use payload::{Field, Kind, Layout, Payload};
 pub use reading::{Quality, Reading};
 pub use report::{Changes, ImportReport, Skip, SourceReport, Warning};
 pub use sensor::{Sensor, Threshold};
+pub use sensors::{SensorKind, Sensors};
 pub use texture::Texture;

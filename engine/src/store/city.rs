@@ -22,7 +22,7 @@ use super::{
 use crate::{
     crs::{Crs, Frame},
     fault::{self, Place},
-    model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture, Sensor},
+    model::{CityObject, Extent, Geometry, HeightGrid, ImportReport, ObjectId, Picture},
     query::{LayerIndex, Names, PartIndex, tree_of},
     tile::{Ground, raster::HeightRaster},
 };
@@ -347,24 +347,6 @@ impl City {
     /// The objects of a layer one by one, in the order of its file. Meshes and scans come without their shape.
     pub fn objects(&self, layer: &str) -> Result<Objects, StoreError> {
         Objects::open(&self.folder, self.record(layer)?)
-    }
-
-    /// The sensors of the city: its objects of class `Sensor`.
-    pub fn sensors(&self) -> Result<Vec<Sensor>, StoreError> {
-        let mut sensors = Vec::new();
-        for record in self.manifest.layers.iter().filter(|l| l.classes.contains_key("sensor")) {
-            for file in record.parquet() {
-                let path = join_inside(&self.folder, &file.path)?;
-                let rows = read::rows_with_word(&path, "class", "sensor")?;
-                let mut origins = Origins::default();
-                for row in RowReader::open(&path, Rows::These(&rows))? {
-                    let object = row?.object(&mut origins).map_err(|e| StoreError::damaged(&path, e))?;
-                    sensors.extend(Sensor::from_object(&object));
-                }
-            }
-        }
-        sensors.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(sensors)
     }
 
     /// The files of a layer's tiles, relative to the city.

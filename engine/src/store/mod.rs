@@ -44,6 +44,7 @@ mod resume_tests;
 mod row;
 mod row_blocks;
 mod row_file;
+mod sensors;
 mod shape;
 mod site;
 mod sources;

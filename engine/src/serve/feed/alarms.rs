@@ -28,7 +28,7 @@ pub(super) fn listed(state: &LiveState, is_wanted: &dyn Fn(u32) -> bool) -> Vec<
     for alarm in state.alarms() {
         let of_sensor = match &alarm.subject {
             Subject::Sensor(index) if !is_wanted(*index) => continue,
-            Subject::Sensor(index) => sensors.get(*index as usize),
+            Subject::Sensor(index) => sensors.get(*index),
             Subject::Source(_) => None,
         };
         let source = match &alarm.subject {
@@ -36,13 +36,13 @@ pub(super) fn listed(state: &LiveState, is_wanted: &dyn Fn(u32) -> bool) -> Vec<
             Subject::Sensor(_) => None,
         };
         list.push(json!({
-            "sensor": of_sensor.map(|sensor| &sensor.id),
+            "sensor": of_sensor.as_ref().map(|sensor| &sensor.id),
             "source": source,
-            "name": of_sensor.map(|sensor| &sensor.name),
-            "watches": of_sensor.and_then(|sensor| sensor.watches.as_ref()),
-            "property": of_sensor.map(|sensor| &sensor.property),
-            "unit": of_sensor.map(|sensor| &sensor.unit),
-            "place": of_sensor.and_then(|sensor| sensor.place),
+            "name": of_sensor.as_ref().map(|sensor| &sensor.name),
+            "watches": of_sensor.as_ref().and_then(|sensor| sensor.watches.as_ref()),
+            "property": of_sensor.as_ref().map(|sensor| &sensor.property),
+            "unit": of_sensor.as_ref().map(|sensor| &sensor.unit),
+            "place": of_sensor.as_ref().and_then(|sensor| sensor.place),
             "state": alarm.state,
             "priority": alarm.priority,
             "limit": alarm.limit,

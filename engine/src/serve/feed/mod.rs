@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use super::{Hall, Refusal, in_turn, things::Register};
 use crate::{
     live::{Latest, LiveState, Log, now_ms},
-    model::{ObjectId, Sensor},
+    model::ObjectId,
 };
 
 pub(super) use alarms::{ABOUT as ALARMS, act, alarms};
@@ -111,9 +111,9 @@ impl Feed {
 }
 
 /// What is known of a sensor, as answers have it.
-fn written(sensor: &Sensor, latest: &Latest) -> Value {
+fn written(id: Option<ObjectId>, latest: &Latest) -> Value {
     json!({
-        "id": sensor.id,
+        "id": id,
         "value": latest.value,
         "time_ms": latest.time_ms,
         "quality": latest.quality,

@@ -55,7 +55,7 @@ pub(super) fn read(state: &LiveState, entity: &Map<String, Value>, received_ms: 
 }
 
 fn sensors(state: &LiveState, id: &str, attribute: &str) -> Vec<u32> {
-    let measures = |sensor: &u32| state.sensors()[*sensor as usize].property == attribute;
+    let measures = |sensor: &u32| state.sensors().kind(*sensor).is_some_and(|kind| kind.property == attribute);
     let of_entity = state.on_topic(id).filter(measures);
     let of_attribute = format!("{id}/{attribute}");
     let by_id = state.index_of(&ObjectId(id.into())).filter(measures);

@@ -46,14 +46,13 @@ impl Scope {
         let of_class = match asked.query.classes.as_slice() {
             [] => None,
             classes => {
-                let watched: HashSet<&str> =
-                    sensors.iter().filter_map(|one| Some(one.watches.as_ref()?.as_str())).collect();
+                let watched: HashSet<ObjectId> = sensors.iter().filter_map(|one| one.watches).collect();
                 let of_these = Query { classes: classes.to_vec(), ..Query::default() };
                 let mut found = HashSet::new();
                 let mut hits = query::run(&city, &of_these)?;
                 while let Some(hit) = hits.next_hit() {
                     let hit = hit?;
-                    found.extend(watched.get(hit.id()).copied());
+                    found.extend(watched.get(&ObjectId(hit.id().to_owned())).cloned());
                 }
                 Some(found)
             }
@@ -70,14 +69,13 @@ impl Scope {
                 && properties.as_ref().is_none_or(|wanted| wanted.contains(sensor.property.as_str()))
                 && ids.as_ref().is_none_or(|wanted| wanted.contains(sensor.id.as_str()))
                 && (layers.is_empty() || in_layer(&sensor.id) || sensor.watches.as_ref().is_some_and(in_layer))
-                && of_class.as_ref().is_none_or(|of_class| {
-                    sensor.watches.as_ref().is_some_and(|watched| of_class.contains(watched.as_str()))
-                })
+                && of_class
+                    .as_ref()
+                    .is_none_or(|of_class| sensor.watches.as_ref().is_some_and(|watched| of_class.contains(watched)))
         };
         let mut bits = vec![0_u64; sensors.len().div_ceil(64)].into_boxed_slice();
         let mut count = 0;
-        for (index, sensor) in sensors.iter().enumerate().filter(|(_, sensor)| is_wanted(sensor)) {
-            let _ = sensor;
+        for (index, _) in sensors.iter().enumerate().filter(|(_, sensor)| is_wanted(sensor)) {
             bits[index / 64] |= 1 << (index % 64);
             count += 1;
         }

@@ -110,7 +110,7 @@ async fn tell(feed: &Feed, scope: &Scope, every: Option<Duration>, to: &mpsc::Se
             if is_swept {
                 qualities.insert(index, latest.quality);
             }
-            list.push(written(&sensors[index as usize], &latest));
+            list.push(written(sensors.id(index), &latest));
         }
         let is_last = wanted.peek().is_none();
         say(Told("state", json!({"now_ms": now, "sensors": list, "is_last": is_last}).to_string())).await?;
@@ -149,7 +149,7 @@ async fn tell(feed: &Feed, scope: &Scope, every: Option<Duration>, to: &mpsc::Se
                 if is_swept {
                     qualities.insert(*index, latest.quality);
                 }
-                list.push(written(&sensors[*index as usize], &latest));
+                list.push(written(sensors.id(*index), &latest));
             }
             is_pulse = false;
             say(Told("changes", json!({"now_ms": now, "sensors": list}).to_string())).await?;

@@ -115,9 +115,9 @@ fn taken(
 ) -> Result<Reading, String> {
     let state = &service.feed.state;
     let sensor = sensor.inspect_err(|reason| state.refused(Counter::UnknownSensor, "sensorthings", reason))?;
-    let id = service.register.sensor(sensor).id.as_str();
+    let id = service.register.sensor_id(sensor).0;
     let (value, time_ms) = observation::taken(result, time, received_ms)
-        .inspect_err(|reason| state.refused(Counter::Malformed, id, reason))?;
+        .inspect_err(|reason| state.refused(Counter::Malformed, &id, reason))?;
     Ok(Reading { sensor, time_ms, value })
 }
 

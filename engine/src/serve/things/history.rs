@@ -121,8 +121,8 @@ impl Service<'_> {
     ) -> Result<(), Refusal> {
         let Some(log) = &self.feed.log else { return Ok(()) };
         let state = &self.feed.state;
-        let only: Option<HashMap<&ObjectId, u32>> =
-            sensors.map(|sensors| sensors.iter().map(|index| (&self.register.sensor(*index).id, *index)).collect());
+        let only: Option<HashMap<ObjectId, u32>> =
+            sensors.map(|sensors| sensors.iter().map(|index| (self.register.sensor_id(*index), *index)).collect());
         // A time that is not believed is replaced by the arrival, before or after it.
         let read = live::replay(log.folder(), i64::MIN..i64::MAX, &mut |entry| {
             let Logged::Reading { sensor, time_ms, received_ms, value } = entry else {

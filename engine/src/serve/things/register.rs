@@ -2,18 +2,24 @@
 //!
 //! A sensor is one Datastream and one Sensor; the object that it watches (itself where it watches none) is its Thing; places are where sensors stand.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
 
 use super::entity::{Entity, Link, Set};
 use crate::{
     live::LiveState,
-    model::{ObjectId, Sensor},
+    model::{ObjectId, Sensor, SensorKind},
 };
 
-/// Sensors grouped by what they watch and by what they measure: 12 bytes each.
+/// Sensors grouped by what they watch and by what they measure: some 28 bytes each.
 pub(in crate::serve) struct Register {
     live: LiveState,
-    /// Sensors by what they watch, one Thing after the other, in the order of the Things' ids.
+    hasher: RandomState,
+    /// Hash of what a sensor watches, and its Thing, sorted.
+    by_hash: Vec<(u64, u32)>,
+    /// Sensors by what they watch, one Thing after the other, in the order of the first sensor of each.
     by_thing: Vec<u32>,
     /// Where the sensors of each Thing begin in `by_thing`; one more at the end.
     starts: Vec<u32>,
@@ -23,8 +29,8 @@ pub(in crate::serve) struct Register {
 }
 
 /// Of what a Thing's id is made.
-fn thing_id(sensor: &Sensor) -> &str {
-    sensor.watches.as_ref().unwrap_or(&sensor.id).as_str()
+fn thing_id(sensor: Sensor) -> String {
+    sensor.watches.unwrap_or(sensor.id).0
 }
 
 fn streams(sensors: &[u32]) -> impl Iterator<Item = Entity> + '_ {
@@ -34,31 +40,59 @@ fn streams(sensors: &[u32]) -> impl Iterator<Item = Entity> + '_ {
 impl Register {
     pub fn new(live: &LiveState) -> Self {
         let sensors = live.sensors();
-        let mut by_thing: Vec<u32> = (0..sensors.len() as u32).collect();
-        by_thing.sort_by(|a, b| thing_id(&sensors[*a as usize]).cmp(thing_id(&sensors[*b as usize])));
-        let (mut starts, mut thing_of) = (Vec::new(), vec![0; sensors.len()]);
-        for (at, sensor) in by_thing.iter().enumerate() {
-            let id = |at: usize| thing_id(&sensors[by_thing[at] as usize]);
-            if at == 0 || id(at) != id(at - 1) {
-                starts.push(at as u32);
-            }
-            thing_of[*sensor as usize] = starts.len() as u32 - 1;
+        let hasher = RandomState::new();
+        let mut hashed: Vec<(u64, u32)> =
+            sensors.iter().enumerate().map(|(at, sensor)| (hasher.hash_one(thing_id(sensor)), at as u32)).collect();
+        hashed.sort_unstable();
+        // The first sensor of each Thing says which comes first.
+        let mut first_of = vec![0; sensors.len()];
+        for same in hashed.chunk_by(|a, b| a.0 == b.0) {
+            same.iter().for_each(|(_, sensor)| first_of[*sensor as usize] = same[0].1);
         }
-        starts.push(by_thing.len() as u32);
+        let mut by_thing: Vec<u32> = (0..sensors.len() as u32).collect();
+        by_thing.sort_by_key(|sensor| first_of[*sensor as usize]);
+        let (mut starts, mut thing_of) = (Vec::new(), first_of);
+        for (at, same) in by_thing.chunk_by(|a, b| thing_of[*a as usize] == thing_of[*b as usize]).enumerate() {
+            starts.push((at, same.len() as u32));
+        }
+        let mut from = 0;
+        let mut begin: Vec<u32> = Vec::with_capacity(starts.len() + 1);
+        for (thing, count) in starts {
+            begin.push(from);
+            let own = &by_thing[from as usize..(from + count) as usize];
+            own.iter().for_each(|sensor| thing_of[*sensor as usize] = thing as u32);
+            from += count;
+        }
+        begin.push(from);
+        let mut by_hash: Vec<(u64, u32)> =
+            hashed.into_iter().map(|(hash, sensor)| (hash, thing_of[sensor as usize])).collect();
+        by_hash.dedup();
         let mut properties: Vec<(String, Vec<u32>)> = Vec::new();
         let mut number_of: HashMap<&str, usize> = HashMap::new();
-        for (index, sensor) in sensors.iter().enumerate() {
-            let number = *number_of.entry(&sensor.property).or_insert_with(|| {
-                properties.push((sensor.property.clone(), Vec::new()));
+        for index in 0..sensors.len() as u32 {
+            let Some(kind) = sensors.kind(index) else { continue };
+            let number = *number_of.entry(&kind.property).or_insert_with(|| {
+                properties.push((kind.property.clone(), Vec::new()));
                 properties.len() - 1
             });
-            properties[number].1.push(index as u32);
+            properties[number].1.push(index);
         }
-        Self { live: live.clone(), by_thing, starts, thing_of, properties }
+        Self { live: live.clone(), hasher, by_hash, by_thing, starts: begin, thing_of, properties }
     }
 
-    pub(super) fn sensor(&self, index: u32) -> &Sensor {
-        &self.live.sensors()[index as usize]
+    /// A sensor of the register; nothing but an empty one where there is none, which no entity stands for.
+    pub(super) fn sensor(&self, index: u32) -> Sensor {
+        self.live.sensors().get(index).unwrap_or_else(|| unreachable!("an entity stands for a sensor"))
+    }
+
+    /// What a sensor measures and how.
+    pub(super) fn kind(&self, index: u32) -> &SensorKind {
+        self.live.sensors().kind(index).unwrap_or_else(|| unreachable!("an entity stands for a sensor"))
+    }
+
+    /// The id of a sensor.
+    pub(super) fn sensor_id(&self, index: u32) -> ObjectId {
+        self.live.sensors().id(index).unwrap_or_else(|| unreachable!("an entity stands for a sensor"))
     }
 
     /// Sensors of a Thing, by dense index.
@@ -71,7 +105,7 @@ impl Register {
         self.thing_of[sensor as usize]
     }
 
-    pub(super) fn thing_id(&self, thing: u32) -> &str {
+    pub(super) fn thing_id(&self, thing: u32) -> String {
         thing_id(self.sensor(self.by_thing[self.starts[thing as usize] as usize]))
     }
 
@@ -80,17 +114,17 @@ impl Register {
     }
 
     /// The sensor that says where a Thing is: its first one that has a place.
-    pub(super) fn placed(&self, thing: u32) -> Option<&Sensor> {
-        self.sensors_of(thing).iter().map(|index| self.sensor(*index)).find(|sensor| sensor.place.is_some())
+    pub(super) fn placed(&self, thing: u32) -> Option<u32> {
+        self.sensors_of(thing).iter().copied().find(|index| self.live.sensors().place(*index).is_some())
     }
 
     /// The id of an entity, unique in its set.
     pub(super) fn id(&self, entity: Entity) -> String {
         match entity {
-            Entity::Thing(thing) | Entity::Location(thing) | Entity::Feature(thing) => self.thing_id(thing).to_owned(),
-            Entity::Datastream(sensor) | Entity::Sensor(sensor) => self.sensor(sensor).id.0.clone(),
+            Entity::Thing(thing) | Entity::Location(thing) | Entity::Feature(thing) => self.thing_id(thing),
+            Entity::Datastream(sensor) | Entity::Sensor(sensor) => self.sensor_id(sensor).0,
             Entity::Property(number) => self.property(number).to_owned(),
-            Entity::Observation { sensor, time_ms, .. } => format!("{}@{time_ms}", self.sensor(sensor).id),
+            Entity::Observation { sensor, time_ms, .. } => format!("{}@{time_ms}", self.sensor_id(sensor)),
         }
     }
 
@@ -98,16 +132,10 @@ impl Register {
     pub(super) fn find(&self, set: Set, id: &str) -> Option<Entity> {
         let sensor = || self.live.index_of(&ObjectId(id.into()));
         let thing = || {
-            let (mut low, mut high) = (0, self.things());
-            while low < high {
-                let middle = low + (high - low) / 2;
-                match self.thing_id(middle).cmp(id) {
-                    Ordering::Equal => return Some(middle),
-                    Ordering::Less => low = middle + 1,
-                    Ordering::Greater => high = middle,
-                }
-            }
-            None
+            let hash = self.hasher.hash_one(id);
+            let from = self.by_hash.partition_point(|(known, _)| *known < hash);
+            let same = self.by_hash[from..].iter().take_while(|(known, _)| *known == hash);
+            same.map(|(_, thing)| *thing).find(|thing| self.thing_id(*thing) == id)
         };
         match set {
             Set::Things => thing().map(Entity::Thing),
@@ -158,7 +186,7 @@ impl Register {
             (Entity::Datastream(sensor), Set::Things) => Some(Entity::Thing(self.thing_of(sensor))),
             (Entity::Datastream(sensor), Set::Sensors) => Some(Entity::Sensor(sensor)),
             (Entity::Datastream(sensor), Set::ObservedProperties) => {
-                let property = &self.sensor(sensor).property;
+                let property = &self.kind(sensor).property;
                 self.find(Set::ObservedProperties, property)
             }
             (Entity::Sensor(sensor), Set::Datastreams) => Some(Entity::Datastream(sensor)),

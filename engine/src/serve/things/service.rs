@@ -157,7 +157,7 @@ impl<'h> Service<'h> {
         match entity {
             Entity::Thing(thing) | Entity::Location(thing) | Entity::Feature(thing) => self.of_thing(thing, name),
             Entity::Datastream(sensor) => self.of_stream(sensor, name),
-            Entity::Sensor(sensor) => of_sensor(self.register.sensor(sensor), name),
+            Entity::Sensor(sensor) => of_sensor(&self.register.sensor(sensor), name),
             Entity::Property(number) => {
                 let property = self.register.property(number);
                 match name {
@@ -180,8 +180,7 @@ impl<'h> Service<'h> {
             "name" => self.known(thing).name.clone().into(),
             "description" => {
                 let known = self.known(thing);
-                let streams =
-                    self.register.sensors_of(thing).iter().map(|index| &*self.register.sensor(*index).property);
+                let streams = self.register.sensors_of(thing).iter().map(|index| &*self.register.kind(*index).property);
                 let streams = streams.collect::<Vec<_>>().join(", ");
                 match &known.class {
                     Some(class) => format!("{class} {}: {streams}", known.name).into(),
@@ -189,12 +188,14 @@ impl<'h> Service<'h> {
                 }
             }
             "encodingType" => "application/geo+json".into(),
-            "location" | "feature" => self.register.placed(thing).map_or(Json::Null, |sensor| self.place(sensor)),
+            "location" | "feature" => {
+                self.register.placed(thing).map_or(Json::Null, |sensor| self.place(&self.register.sensor(sensor)))
+            }
             "properties" => {
                 let mut map = Map::new();
                 let id = self.register.thing_id(thing);
                 if let Some(class) = &self.known(thing).class {
-                    map.insert("object".into(), id.into());
+                    map.insert("object".into(), id.as_str().into());
                     map.insert("class".into(), class.as_str().into());
                 }
                 if let Some((layer, _)) = id.split_once('/') {
@@ -218,7 +219,7 @@ impl<'h> Service<'h> {
         let own = if first.watches.is_none() { Some(first.name.clone()) } else { None };
         let name = object.as_ref().and_then(|object| object.name.clone()).or(own).filter(|name| !name.is_empty());
         let class = object.map(|object| object.class.to_string());
-        let known = Rc::new(Known { name: name.unwrap_or_else(|| id.to_owned()), class });
+        let known = Rc::new(Known { name: name.unwrap_or(id), class });
         self.known.borrow_mut().insert(thing, known.clone());
         known
     }
@@ -226,7 +227,7 @@ impl<'h> Service<'h> {
     fn of_stream(&self, index: u32, name: &str) -> Json {
         let sensor = self.register.sensor(index);
         match name {
-            "name" => named(sensor).into(),
+            "name" => named(&sensor).into(),
             "description" => {
                 format!("{} of {}", sensor.property, self.register.thing_id(self.register.thing_of(index))).into()
             }
@@ -235,7 +236,7 @@ impl<'h> Service<'h> {
                 let definition = (!sensor.unit.is_empty()).then(|| format!("ucum:{}", sensor.unit));
                 json!({"name": sensor.unit, "symbol": sensor.unit, "definition": definition})
             }
-            "observedArea" if sensor.place.is_some() => self.place(sensor),
+            "observedArea" if sensor.place.is_some() => self.place(&sensor),
             "phenomenonTime" | "resultTime" => match self.span(index) {
                 Some((from, to)) => match (time_text(from), time_text(to)) {
                     (Some(from), Some(to)) => format!("{from}/{to}").into(),
