@@ -2,15 +2,15 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use groundline_engine::{
     live::{
-        Broker, Keeper, Listener, LiveState, Log, Player, Recording, Subscriber, Watcher, listen, now_ms, restore,
-        subscribe, watch,
+        Broker, Door, Keeper, Listener, LiveState, Log, Player, Recording, Subscriber, Watcher, listen, now_ms,
+        restore, subscribe, watch,
     },
     store::City,
 };
@@ -27,12 +27,38 @@ pub struct Feeds {
     /// Listen for devices here (MQTT 3.1.1 and 5), such as 127.0.0.1:1883.
     #[arg(long, value_name = "ADDR")]
     pub mqtt: Option<SocketAddr>,
+    /// Let only users in this file publish and read over MQTT, as mosquitto_passwd writes it.
+    #[arg(long, value_name = "FILE", requires = "mqtt")]
+    pub mqtt_passwords: Option<PathBuf>,
+    /// Encrypt MQTT (TLS 1.2 and 1.3) with this chain of certificates (PEM).
+    #[arg(long, value_name = "FILE", requires_all = ["mqtt", "mqtt_key"])]
+    pub mqtt_cert: Option<PathBuf>,
+    /// The private key of --mqtt-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "mqtt_cert")]
+    pub mqtt_key: Option<PathBuf>,
+    /// Let only devices in whose certificate one of these has signed (PEM).
+    #[arg(long, value_name = "FILE", requires = "mqtt_cert")]
+    pub mqtt_client_ca: Option<PathBuf>,
     /// Subscribe at this outside broker, such as 127.0.0.1:1883 (repeatable).
     #[arg(long, value_name = "HOST:PORT")]
     pub broker: Vec<String>,
     /// Show the end of these recorded readings as if they came now.
     #[arg(long, value_name = "CSV")]
-    pub recorded: Option<std::path::PathBuf>,
+    pub recorded: Option<PathBuf>,
+}
+
+impl Feeds {
+    /// Who may come in to the listener.
+    fn door(&self) -> Result<Door> {
+        let mut door = Door::default();
+        if let Some(path) = &self.mqtt_passwords {
+            door = door.with_passwords(path)?;
+        }
+        if let (Some(chain), Some(key)) = (&self.mqtt_cert, &self.mqtt_key) {
+            door = door.with_tls(chain, key, self.mqtt_client_ca.as_deref())?;
+        }
+        Ok(door)
+    }
 }
 
 /// The live side of a city while a subcommand runs; stopped on drop.
@@ -72,7 +98,10 @@ impl Live {
         let keeper = Keeper::start(&state, log.as_ref())?;
         let listener = match feeds.mqtt {
             None => None,
-            Some(addr) => Some(listen(addr, &state, log.as_ref()).with_context(|| format!("listening on {addr}"))?),
+            Some(addr) => {
+                let listener = listen(addr, &state, log.as_ref(), feeds.door()?);
+                Some(listener.with_context(|| format!("listening on {addr}"))?)
+            }
         };
         let subscribers = feeds.broker.iter().map(|text| Ok(subscribe(broker(text)?, &state, log.as_ref())?));
         let subscribers = subscribers.collect::<Result<Vec<_>>>()?;

@@ -1,8 +1,7 @@
 //! The built-in MQTT listener: devices publish straight to Groundline, no broker needed.
 //!
 //! MQTT 3.1.1 and 5.0, QoS 0, 1 and 2. PUBACK and PUBREC go out after the readings log has the reading on disk.
-//! Simple subscriptions (QoS 0, nothing retained) let people watch what devices send. No TLS and no passwords:
-//! listen on a trusted network only.
+//! Simple subscriptions (QoS 0, nothing retained) let people watch what devices send. Passwords and TLS are the `door`'s.
 
 use std::{
     collections::HashMap,
@@ -23,16 +22,17 @@ use mqtt_protocol_core::mqtt::{
     role::Server,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{Notify, Semaphore, mpsc},
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
-    Changes, LiveError, LiveState, Log, SourceId, now_ms, observation,
-    state::{lock, read, write},
-    topic::{is_filter, matches},
+    Changes, Door, LiveError, LiveState, Log, SourceId,
+    handout::{Message, Watcher, tell_observations},
+    now_ms, observation,
+    state::{lock, write},
+    topic::is_filter,
     worker::{Stop, Worker, stopped},
 };
 use crate::model::Reading;
@@ -55,9 +55,6 @@ const IDLE_TIME: Duration = Duration::from_secs(3600);
 /// A reader that takes longer than this to take what it is sent is closed.
 const WRITE_TIME: Duration = Duration::from_secs(10);
 
-/// Changes are gathered for so long before they are told as Observations.
-const OBSERVED_TIME: Duration = Duration::from_millis(50);
-
 /// Topic filters of one connection.
 const MAX_FILTERS: usize = 64;
 
@@ -75,33 +72,30 @@ pub struct Listener {
 }
 
 pub(super) struct Shared {
-    state: LiveState,
+    pub(super) state: LiveState,
+    door: Door,
     source: SourceId,
     log: Option<Log>,
     clients: Mutex<HashMap<String, (u64, Arc<Notify>)>>,
     pub(super) watchers: RwLock<HashMap<u64, Watcher>>,
     /// What changes, while somebody wants to hear of it as Observations.
-    observed: Mutex<Option<Changes>>,
+    pub(super) observed: Mutex<Option<Changes>>,
     connections: AtomicUsize,
     refused: AtomicU64,
     last_number: AtomicU64,
 }
 
-pub(super) struct Watcher {
-    filters: Vec<String>,
-    outbox: mpsc::Sender<Message>,
-}
-
-#[derive(Clone)]
-struct Message {
-    topic: Arc<str>,
-    payload: Arc<[u8]>,
-}
-
 /// Starts a listener on `addr` (`127.0.0.1:1883`; port 0 takes a free one) that feeds `state`, and the log if there is
 /// one. With a log, QoS 1 and 2 are acknowledged after it has the reading on disk; when the disk fails, the connection
 /// is closed so that the device sends it again. Without one they are acknowledged at once.
-pub fn listen(addr: impl ToSocketAddrs, state: &LiveState, log: Option<&Log>) -> Result<Listener, LiveError> {
+///
+/// Everyone may come in whom the `door` lets in.
+pub fn listen(
+    addr: impl ToSocketAddrs,
+    state: &LiveState,
+    log: Option<&Log>,
+    door: Door,
+) -> Result<Listener, LiveError> {
     let failed = |source| LiveError::Io { what: "listen for MQTT".into(), source };
     let socket = TcpListener::bind(addr).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
@@ -109,6 +103,7 @@ pub fn listen(addr: impl ToSocketAddrs, state: &LiveState, log: Option<&Log>) ->
     let shared = Arc::new(Shared {
         source: state.source(&format!("mqtt listener {addr}")),
         state: state.clone(),
+        door,
         log: log.cloned(),
         clients: Mutex::default(),
         watchers: RwLock::default(),
@@ -178,57 +173,17 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>, mut stop: Stop) {
             shared.connections.fetch_add(1, Ordering::Relaxed);
             let number = shared.last_number.fetch_add(1, Ordering::Relaxed) + 1;
             let guard = Guard { shared: shared.clone(), number, client_id: Mutex::default() };
-            serve(stream, &shared, &guard, stop).await;
+            let _ = stream.set_nodelay(true);
+            match shared.door.tls() {
+                None => serve(stream, &shared, &guard, stop).await,
+                Some(tls) => match timeout(CONNECT_TIME, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => serve(stream, &shared, &guard, stop).await,
+                    _ => drop(shared.refused.fetch_add(1, Ordering::Relaxed)),
+                },
+            }
             drop(guard);
             drop(permit);
         });
-    }
-}
-
-/// Tells subscribers to Observations what changed; of a sensor that changes more often than it is told the newest value.
-async fn tell_observations(shared: Arc<Shared>, mut stop: Stop) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(OBSERVED_TIME) => {}
-            () = stopped(&mut stop) => return,
-        }
-        let changes = {
-            let mut observed = lock(&shared.observed);
-            let is_wanted = |watcher: &Watcher| watcher.filters.iter().any(|f| f.starts_with(observation::ROOT));
-            if !read(&shared.watchers).values().any(is_wanted) {
-                *observed = None;
-            }
-            observed.as_ref().map(|changes| changes.drain(usize::MAX)).unwrap_or_default()
-        };
-        let sensors = shared.state.sensors();
-        for change in changes {
-            let told = sensors.get(change.sensor).and_then(|sensor| observation::told(&sensor, &change));
-            let Some((topics, value)) = told else { continue };
-            let payload: Arc<[u8]> = value.to_string().into_bytes().into();
-            for topic in topics {
-                shared.hand_out(&topic, || payload.clone());
-            }
-        }
-    }
-}
-
-impl Shared {
-    #[cfg(test)]
-    pub(super) fn is_nothing_observed(&self) -> bool {
-        lock(&self.observed).is_none()
-    }
-
-    /// Puts a message where those who want it find it.
-    fn hand_out(&self, topic: &str, payload: impl FnOnce() -> Arc<[u8]>) {
-        let watchers = read(&self.watchers);
-        let mut wanted = watchers.values().filter(|w| w.filters.iter().any(|f| matches(f, topic))).peekable();
-        if wanted.peek().is_some() {
-            let message = Message { topic: topic.into(), payload: payload() };
-            for watcher in wanted {
-                // A full outbox belongs to a slow reader, who misses this one.
-                let _ = watcher.outbox.try_send(message.clone());
-            }
-        }
     }
 }
 
@@ -272,8 +227,7 @@ struct Device<'a> {
     taken_over: Arc<Notify>,
 }
 
-async fn serve(mut stream: TcpStream, shared: &Shared, guard: &Guard, mut stop: Stop) {
-    let _ = stream.set_nodelay(true);
+async fn serve(stream: impl AsyncRead + AsyncWrite, shared: &Shared, guard: &Guard, mut stop: Stop) {
     let (outbox, mut messages) = mpsc::channel(OUTBOX);
     let options = ConnectionOptions::new().maximum_packet_size_recv(MAX_PACKET_BYTES);
     let mut device = Device {
@@ -288,7 +242,7 @@ async fn serve(mut stream: TcpStream, shared: &Shared, guard: &Guard, mut stop: 
         taken_over: Arc::new(Notify::new()),
     };
     let taken_over = device.taken_over.clone();
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let mut buffer = vec![0; 4096];
     while !device.is_over {
         tokio::select! {
@@ -374,7 +328,9 @@ impl Device<'_> {
         match packet {
             Packet::V3_1_1Connect(connect) => {
                 let may_stay = !connect.client_id().is_empty() || connect.clean_session();
-                let code = if may_stay && self.introduce(connect.client_id(), connect.keep_alive()).is_some() {
+                let code = if !self.lets_in(connect.user_name(), connect.password()) {
+                    ConnectReturnCode::BadUserNameOrPassword
+                } else if may_stay && self.introduce(connect.client_id(), connect.keep_alive()).is_some() {
                     ConnectReturnCode::Accepted
                 } else {
                     self.is_over = true;
@@ -384,7 +340,9 @@ impl Device<'_> {
                 self.answer_connect(connack.map(Into::into));
             }
             Packet::V5_0Connect(connect) => {
-                let introduced = self.introduce(connect.client_id(), connect.keep_alive());
+                let is_known = self.lets_in(connect.user_name(), connect.password());
+                let introduced =
+                    if is_known { self.introduce(connect.client_id(), connect.keep_alive()) } else { None };
                 let mut builder = v5_0::Connack::builder().session_present(false);
                 builder = match introduced {
                     Some(id) if connect.client_id().is_empty() => {
@@ -392,6 +350,7 @@ impl Device<'_> {
                         builder.reason_code(ConnectReasonCode::Success).props(assigned.unwrap_or_default())
                     }
                     Some(_) => builder.reason_code(ConnectReasonCode::Success),
+                    None if !is_known => builder.reason_code(ConnectReasonCode::BadUserNameOrPassword),
                     None => {
                         self.is_over = true;
                         builder.reason_code(ConnectReasonCode::ClientIdentifierNotValid)
@@ -456,6 +415,17 @@ impl Device<'_> {
             // Answers to what was never asked: subscriptions here are QoS 0.
             _ => {}
         }
+    }
+
+    /// Whether the door lets the client in; the connection ends where it does not.
+    fn lets_in(&mut self, user: Option<&str>, password: Option<&[u8]>) -> bool {
+        let is_in = self.shared.door.lets_in(user, password);
+        if !is_in {
+            self.is_over = true;
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("a device was refused: wrong name or password for user {:.60?}", user.unwrap_or_default());
+        }
+        is_in
     }
 
     /// Enters the client into the books; an older connection of the same name is closed (MQTT-3.1.4-2).

@@ -10,6 +10,8 @@ mod alarm;
 mod binary;
 mod change;
 mod counter;
+mod door;
+mod handout;
 mod journal;
 mod listener;
 mod log;
@@ -33,6 +35,7 @@ pub use alarm::{
 };
 pub use change::{Change, Changes};
 pub use counter::{Counter, Counters, Problem};
+pub use door::Door;
 pub use listener::{Listener, listen};
 pub use log::{Log, Receipt, Recovery, replay, restore};
 pub use replay::{Pace, Player, Recording, play};

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    AlarmState, Broker, LiveState, Log, Logged, Pace, Recording, Subject, listen, now_ms, play, replay, subscribe,
-    test_sensor,
+    AlarmState, Broker, Door, LiveState, Log, Logged, Pace, Recording, Subject, listen, now_ms, play, replay,
+    subscribe, test_sensor,
 };
 use crate::model::{Payload, Quality, Sensor};
 
@@ -150,7 +150,7 @@ fn devices_publish_straight_to_the_listener_with_every_qos_and_version() {
     let state = state();
     let folder = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(folder.path(), &state).unwrap();
-    let listener = listen("127.0.0.1:0", &state, Some(&log)).unwrap();
+    let listener = listen("127.0.0.1:0", &state, Some(&log), Door::default()).unwrap();
     let port = listener.addr().port();
     let mut expected = 0.0;
     for version in ["mqttv311", "mqttv5"] {
@@ -182,7 +182,7 @@ fn nothing_is_acknowledged_that_the_disk_did_not_take() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("readings");
     let (log, _) = Log::open(&home, &state).unwrap();
-    let listener = listen("127.0.0.1:0", &state, Some(&log)).unwrap();
+    let listener = listen("127.0.0.1:0", &state, Some(&log), Door::default()).unwrap();
     let publish_packet =
         [0x32, 16, 0, 11, b'd', b'r', b'a', b'i', b'n', b'/', b'l', b'e', b'v', b'e', b'l', 0, 7, b'5'];
     let mut device = raw(listener.addr());
@@ -196,7 +196,7 @@ fn nothing_is_acknowledged_that_the_disk_did_not_take() {
     let (state, gone) = (self::state(), folder.path().join("gone"));
     let (log, _) = Log::open(&gone, &state).unwrap();
     std::fs::remove_dir_all(&gone).unwrap();
-    let listener = listen("127.0.0.1:0", &state, Some(&log)).unwrap();
+    let listener = listen("127.0.0.1:0", &state, Some(&log), Door::default()).unwrap();
     let mut device = raw(listener.addr());
     device.write_all(&connect_packet("d1")).unwrap();
     device.write_all(&publish_packet).unwrap();
@@ -209,7 +209,7 @@ fn nothing_is_acknowledged_that_the_disk_did_not_take() {
 #[test]
 fn garbage_and_rude_clients_harm_no_one() {
     let state = state();
-    let listener = listen("127.0.0.1:0", &state, None).unwrap();
+    let listener = listen("127.0.0.1:0", &state, None, Door::default()).unwrap();
     let port = listener.addr().port();
     let mut dice = 0x1234_5678_9ABC_DEF1_u64;
     let mut random = move || {
@@ -257,7 +257,7 @@ fn garbage_and_rude_clients_harm_no_one() {
 #[test]
 fn people_watch_the_listener_with_mosquitto_sub() {
     let state = state();
-    let listener = listen("127.0.0.1:0", &state, None).unwrap();
+    let listener = listen("127.0.0.1:0", &state, None, Door::default()).unwrap();
     let port = listener.addr().port();
     for version in ["mqttv311", "mqttv5"] {
         let watching = Command::new("mosquitto_sub")
@@ -287,7 +287,7 @@ fn a_recording_is_played_through_a_broker_and_through_the_listener() {
     let own = |id: &str| Broker { client_id: format!("{id}-{}", broker.port), ..Broker::new("127.0.0.1", broker.port) };
     let _subscriber = subscribe(own("in"), &through_broker, None).unwrap();
     let straight = state();
-    let listener = listen("127.0.0.1:0", &straight, None).unwrap();
+    let listener = listen("127.0.0.1:0", &straight, None, Door::default()).unwrap();
     let to_listener = Broker { client_id: "out".into(), ..Broker::new("127.0.0.1", listener.addr().port()) };
     let pace = Pace { speed: 20.0, is_looping: true };
     for (state, target) in [(&through_broker, own("out")), (&straight, to_listener)] {
@@ -310,7 +310,7 @@ fn a_recording_is_played_through_a_broker_and_through_the_listener() {
 #[test]
 fn observations_of_sensorthings_come_and_go_over_mqtt() {
     let state = state();
-    let listener = listen("127.0.0.1:0", &state, None).unwrap();
+    let listener = listen("127.0.0.1:0", &state, None, Door::default()).unwrap();
     let port = listener.addr().port();
     let ids: Vec<String> = state.sensors().iter().map(|sensor| sensor.id.0.clone()).collect();
     let of_one = format!("v1.1/Datastreams('{}')/Observations", ids[0]);
@@ -350,4 +350,73 @@ fn observations_of_sensorthings_come_and_go_over_mqtt() {
     assert!(results.iter().all(|one| one["Datastream"]["@iot.id"] == ids[0].as_str()), "{told}");
     // Nobody listens any more: nothing is gathered.
     wait("the end of it", || listener.shared().is_nothing_observed());
+}
+
+/// Certificates of a test, made by OpenSSL: a signer, the listener's and a device's.
+fn certificates(folder: &std::path::Path) {
+    let openssl = |arguments: &str| {
+        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+        let output = output.unwrap_or_else(|e| panic!("this test needs OpenSSL: apt-get install openssl ({e})"));
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!("req -x509 {key} -keyout signer.key -out signer.pem -days 2 -subj /CN=signer"));
+    for (name, more) in [("listener", "subjectAltName=IP:127.0.0.1"), ("device", "extendedKeyUsage=clientAuth")] {
+        std::fs::write(folder.join("more"), format!("basicConstraints=CA:FALSE\n{more}\n")).unwrap();
+        openssl(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        let sign = "-CA signer.pem -CAkey signer.key -CAcreateserial -days 2 -extfile more";
+        openssl(&format!("x509 -req -in {name}.csr {sign} -out {name}.pem"));
+    }
+}
+
+#[test]
+fn only_those_come_in_whom_the_door_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let file = |name: &str| folder.path().join(name);
+    let added =
+        Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(file("users")).args(["well", "geheim"]).status();
+    assert!(added.expect("mosquitto_passwd (Debian package mosquitto)").success());
+    let said = |port: u16, more: &[&str]| {
+        let output = Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-t", "drain/level", "-m", "1.5"])
+            .args(more)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        output.status.success()
+    };
+    let state = state();
+    let of_users = Door::default().with_passwords(&file("users")).unwrap();
+    let listener = listen("127.0.0.1:0", &state, None, of_users.clone()).unwrap();
+    let port = listener.addr().port();
+    for version in ["mqttv311", "mqttv5"] {
+        assert!(said(port, &["-u", "well", "-P", "geheim", "-V", version]), "{version}");
+        for wrong in [&["-u", "well", "-P", "wrong"][..], &["-u", "x", "-P", "geheim"], &["-u", "well"], &[]] {
+            assert!(!said(port, &[wrong, &["-V", version]].concat()), "{version} {wrong:?}");
+        }
+    }
+    assert_eq!((listener.refused(), state.counters().received), (8, 2));
+    drop(listener);
+
+    let door = of_users.with_tls(&file("listener.pem"), &file("listener.key"), Some(&file("signer.pem"))).unwrap();
+    let listener = listen("127.0.0.1:0", &state, None, door).unwrap();
+    let port = listener.addr().port();
+    let (user, own) = (["-u", "well", "-P", "geheim"], ["--cert", "device.pem", "--key", "device.key"]);
+    let trusted = ["--cafile", "signer.pem"];
+    assert!(said(port, &[&trusted[..], &user, &own].concat()));
+    assert!(!said(port, &[&trusted[..], &user].concat()), "no certificate");
+    assert!(!said(port, &[&trusted[..], &own].concat()), "no password");
+    assert!(!said(port, &user), "not encrypted");
+    drop(listener);
+
+    // Encrypted alone.
+    let door = Door::default().with_tls(&file("listener.pem"), &file("listener.key"), None).unwrap();
+    let listener = listen("127.0.0.1:0", &state, None, door).unwrap();
+    let before = state.counters().received;
+    assert!(said(listener.addr().port(), &trusted));
+    assert_eq!(state.counters().received, before + 1);
+    // A key that is not the certificate's is refused before anybody listens.
+    let other = Door::default().with_tls(&file("listener.pem"), &file("device.key"), None);
+    assert!(other.err().unwrap().to_string().contains("listener.pem"));
 }
