@@ -15,6 +15,7 @@ alarms = Alarms
 alarms-more = { $count } more
 alarm-high = above { $limit }
 alarm-low = below { $limit }
+alarm-rate = changes by more than { $limit } a minute
 alarm-lost = source lost
 alarm-returned = returned, not acknowledged
 alarm-shelved = shelved

@@ -15,6 +15,7 @@ alarms = 告警
 alarms-more = 另有 { $count } 条
 alarm-high = 高于 { $limit }
 alarm-low = 低于 { $limit }
+alarm-rate = 每分钟变化超过 { $limit }
 alarm-lost = 数据源中断
 alarm-returned = 已恢复,未确认
 alarm-shelved = 已搁置

@@ -9,7 +9,14 @@ use groundline_engine::{
 
 fn main() {
     let sensors: u32 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10_000);
-    let threshold = Some(Threshold { low: None, high: Some(90.0), dead_band: 1.0, priority: 2, on_delay_s: 0.0 });
+    let threshold = Some(Threshold {
+        low: None,
+        high: Some(90.0),
+        dead_band: 1.0,
+        priority: 2,
+        on_delay_s: 0.0,
+        ..Threshold::default()
+    });
     let make = |index: u32| Sensor {
         id: ObjectId(format!("sensors/{index}")),
         name: format!("{index}"),

@@ -330,6 +330,11 @@ pub fn alarms(ctx: &egui::Context, state: &mut OverlayState, seen: &Seen<'_>) ->
                 (AlarmState::ReturnedUnacknowledged, _) => texts.get("alarm-returned"),
                 (_, Some(Limit::High)) => texts.with("alarm-high", "limit", limit_of(true)),
                 (_, Some(Limit::Low)) => texts.with("alarm-low", "limit", limit_of(false)),
+                (_, Some(Limit::Rate)) => {
+                    let most = sensor.as_ref().and_then(|sensor| sensor.threshold?.rate_per_min).unwrap_or_default();
+                    let unit = sensor.as_ref().map_or("", |sensor| sensor.unit.as_str());
+                    texts.with("alarm-rate", "limit", format!("{} {unit}", badge::number(most)))
+                }
                 (_, Some(Limit::Lost)) => texts.get("alarm-lost"),
                 (AlarmState::Acknowledged, None) => texts.get("alarm-acknowledged"),
                 (_, None) => String::new(),

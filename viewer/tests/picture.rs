@@ -263,7 +263,14 @@ fn sensors() -> Vec<Sensor> {
         vertical: Vertical::AboveTerrain,
         range: Some((0.0, 100.0)),
         interval_s: 60.0,
-        threshold: Some(Threshold { low: None, high: Some(20.0), dead_band: 1.0, priority: 1, on_delay_s: 0.0 }),
+        threshold: Some(Threshold {
+            low: None,
+            high: Some(20.0),
+            dead_band: 1.0,
+            priority: 1,
+            on_delay_s: 0.0,
+            ..Threshold::default()
+        }),
         topic: format!("t/{name}"),
         payload: Payload::Plain,
     };

@@ -60,6 +60,8 @@ pub enum Limit {
     Low,
     /// Above the high limit.
     High,
+    /// Rising or falling too fast.
+    Rate,
     /// The source of readings went silent.
     Lost,
 }
@@ -161,6 +163,7 @@ pub struct Machine {
     limit: Option<Limit>,
     since_ms: i64,
     waits_since_ms: Option<i64>,
+    returns_since_ms: Option<i64>,
     shelved_until_ms: i64,
 }
 
@@ -188,41 +191,51 @@ impl Machine {
 
     /// Whether time alone can change it, so that [`Machine::tick`] must be called.
     pub fn needs_tick(&self) -> bool {
-        self.state == AlarmState::Shelved || self.waits_since_ms.is_some()
+        self.state == AlarmState::Shelved || self.waits_since_ms.is_some() || self.returns_since_ms.is_some()
     }
 
     /// Takes a reading. One that is outside the sensor's range is not trusted to end an alarm: it can only raise one.
-    pub fn read(&mut self, threshold: &Threshold, value: f64, is_in_range: bool, now_ms: i64) -> Option<Step> {
-        let passed = passed_limit(threshold, self.limit, value);
+    pub fn read(
+        &mut self,
+        threshold: &Threshold,
+        (value, per_min): (f64, Option<f64>),
+        is_in_range: bool,
+        now_ms: i64,
+    ) -> Option<Step> {
+        let passed = passed_limit(threshold, self.limit, value, per_min);
         if passed.is_none() && !is_in_range {
             return None;
         }
-        self.observe(passed, on_delay_ms(threshold), now_ms)
+        self.observe(passed, Delays::of(threshold), now_ms)
     }
 
     /// Takes the limit that the newest reading passes (see [`passed_limit`]).
-    pub fn observe(&mut self, passed: Option<Limit>, on_delay_ms: i64, now_ms: i64) -> Option<Step> {
+    pub fn observe(&mut self, passed: Option<Limit>, delays: Delays, now_ms: i64) -> Option<Step> {
         let Some(limit) = passed else {
-            self.limit = None;
-            self.waits_since_ms = None;
-            return match self.state {
-                AlarmState::Unacknowledged => self.go(AlarmState::ReturnedUnacknowledged, now_ms),
-                AlarmState::Acknowledged => self.go(AlarmState::Normal, now_ms),
-                _ => None,
-            };
+            // One that waited to be raised is not waited for to return.
+            let is_raised = matches!(self.state, AlarmState::Unacknowledged | AlarmState::Acknowledged);
+            if self.waits_since_ms.take().is_some() || !is_raised {
+                self.limit = None;
+            }
+            if is_raised {
+                self.returns_since_ms.get_or_insert(now_ms);
+            }
+            return self.come_back(delays.off_ms, now_ms);
         };
+        self.returns_since_ms = None;
         if self.limit != Some(limit) {
             self.limit = Some(limit);
             self.waits_since_ms = Some(now_ms);
         }
-        self.mature(on_delay_ms, now_ms)
+        self.mature(delays.on_ms, now_ms)
     }
 
-    /// Lets time pass: ends an on-delay or a shelf.
-    pub fn tick(&mut self, on_delay_ms: i64, now_ms: i64) -> Option<(Step, Cause)> {
-        let raised = self.mature(on_delay_ms, now_ms).map(|step| (step, Cause::Raised));
-        if raised.is_some() {
-            return raised;
+    /// Lets time pass: ends a delay or a shelf.
+    pub fn tick(&mut self, delays: Delays, now_ms: i64) -> Option<(Step, Cause)> {
+        let raised = self.mature(delays.on_ms, now_ms).map(|step| (step, Cause::Raised));
+        let changed = raised.or_else(|| Some((self.come_back(delays.off_ms, now_ms)?, Cause::Returned)));
+        if changed.is_some() {
+            return changed;
         }
         if self.state == AlarmState::Shelved && now_ms >= self.shelved_until_ms {
             return self.leave_shelf(now_ms).map(|step| (step, Cause::ShelfEnded));
@@ -251,6 +264,10 @@ impl Machine {
             return Err(AlarmError::BadEnd);
         }
         self.shelved_until_ms = until_ms;
+        // What was about to return has returned when it comes off the shelf.
+        if self.returns_since_ms.take().is_some() {
+            self.limit = None;
+        }
         let from = self.state;
         self.go(AlarmState::Shelved, now_ms);
         Ok((from, AlarmState::Shelved))
@@ -274,6 +291,19 @@ impl Machine {
         }
     }
 
+    /// Ends the off-delay if its time has come.
+    fn come_back(&mut self, off_delay_ms: i64, now_ms: i64) -> Option<Step> {
+        if now_ms.saturating_sub(self.returns_since_ms?) < off_delay_ms {
+            return None;
+        }
+        (self.returns_since_ms, self.limit) = (None, None);
+        match self.state {
+            AlarmState::Unacknowledged => self.go(AlarmState::ReturnedUnacknowledged, now_ms),
+            AlarmState::Acknowledged => self.go(AlarmState::Normal, now_ms),
+            _ => None,
+        }
+    }
+
     fn leave_shelf(&mut self, now_ms: i64) -> Option<Step> {
         if self.state != AlarmState::Shelved {
             return None;
@@ -289,14 +319,27 @@ impl Machine {
     }
 }
 
-/// The on-delay of a threshold in milliseconds; negative and absurd ones count as none, the longest is a day.
-pub fn on_delay_ms(threshold: &Threshold) -> i64 {
-    if threshold.on_delay_s > 0.0 { (threshold.on_delay_s.min(86_400.0) * 1000.0) as i64 } else { 0 }
+/// How long a reading must be beyond a limit, and back within it, before that counts, milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// Before an alarm is raised.
+    pub on_ms: i64,
+    /// Before it has returned.
+    pub off_ms: i64,
+}
+
+impl Delays {
+    /// Those of a threshold; negative and absurd ones count as none, the longest is a day.
+    pub fn of(threshold: &Threshold) -> Self {
+        let ms = |seconds: f64| if seconds > 0.0 { (seconds.min(86_400.0) * 1000.0) as i64 } else { 0 };
+        Self { on_ms: ms(threshold.on_delay_s), off_ms: ms(threshold.off_delay_s) }
+    }
 }
 
 /// The limit that `value` passes, given the limit passed before: once beyond, the reading must come back
-/// by the dead band. A limit equal to the value is not passed.
-pub fn passed_limit(threshold: &Threshold, before: Option<Limit>, value: f64) -> Option<Limit> {
+/// by the dead band. A limit equal to the value is not passed. `per_min` is how fast the reading changes, where that is known;
+/// a limit of the value goes before one of its change.
+pub fn passed_limit(threshold: &Threshold, before: Option<Limit>, value: f64, per_min: Option<f64>) -> Option<Limit> {
     let dead_band = if threshold.dead_band > 0.0 { threshold.dead_band } else { 0.0 };
     if threshold.high.is_some_and(|high| value > high) {
         return Some(Limit::High);
@@ -307,7 +350,10 @@ pub fn passed_limit(threshold: &Threshold, before: Option<Limit>, value: f64) ->
     match before {
         Some(Limit::High) if threshold.high.is_some_and(|high| value > high - dead_band) => before,
         Some(Limit::Low) if threshold.low.is_some_and(|low| value < low + dead_band) => before,
-        _ => None,
+        _ => {
+            let is_fast = per_min.zip(threshold.rate_per_min).is_some_and(|(found, most)| found.abs() > most);
+            is_fast.then_some(Limit::Rate)
+        }
     }
 }
 
@@ -338,8 +384,63 @@ pub struct Alarm {
 mod tests {
     use super::*;
 
+    fn on(on_ms: i64) -> Delays {
+        Delays { on_ms, off_ms: 0 }
+    }
+
+    #[test]
+    fn what_is_back_for_a_moment_has_not_returned() {
+        let delays = Delays { on_ms: 0, off_ms: 3_000 };
+        let mut machine = Machine::default();
+        let high = Some(Limit::High);
+        assert_eq!(machine.observe(high, delays, 0), Some((AlarmState::Normal, AlarmState::Unacknowledged)));
+        assert_eq!(machine.observe(None, delays, 1_000), None);
+        assert!(machine.needs_tick() && machine.limit() == high);
+        // Beyond again before the delay is over: the same alarm.
+        assert_eq!((machine.observe(high, delays, 2_000), machine.needs_tick()), (None, false));
+        assert_eq!(machine.observe(None, delays, 5_000), None);
+        assert_eq!(machine.tick(delays, 7_999), None);
+        let returned = (AlarmState::Unacknowledged, AlarmState::ReturnedUnacknowledged);
+        assert_eq!(machine.tick(delays, 8_000), Some((returned, Cause::Returned)));
+        assert_eq!((machine.limit(), machine.needs_tick()), (None, false));
+        // Set aside while it is about to return: it has returned when it comes back.
+        machine.observe(high, delays, 9_000);
+        machine.acknowledge(9_500).unwrap();
+        machine.observe(None, delays, 10_000);
+        machine.shelve("检修", 12_000, 10_500).unwrap();
+        assert_eq!(machine.tick(delays, 12_000).map(|(step, _)| step.1), Some(AlarmState::Normal));
+        // A later reading ends it as time does.
+        machine.observe(high, delays, 20_000);
+        machine.acknowledge(20_500).unwrap();
+        machine.observe(None, delays, 21_000);
+        assert_eq!(machine.observe(None, delays, 24_000), Some((AlarmState::Acknowledged, AlarmState::Normal)));
+    }
+
+    #[test]
+    fn what_changes_too_fast_is_an_alarm_within_its_limits_too() {
+        let t = Threshold { rate_per_min: Some(2.0), ..threshold() };
+        for (value, per_min, wanted) in [
+            (15.0, None, None),
+            (15.0, Some(2.0), None),
+            (15.0, Some(2.1), Some(Limit::Rate)),
+            (15.0, Some(-2.1), Some(Limit::Rate)),
+            (25.0, Some(9.0), Some(Limit::High)),
+        ] {
+            assert_eq!(passed_limit(&t, None, value, per_min), wanted, "{value} {per_min:?}");
+        }
+        assert_eq!(passed_limit(&t, Some(Limit::High), 18.5, Some(9.0)), Some(Limit::High));
+        assert_eq!(passed_limit(&threshold(), None, 15.0, Some(1e9)), None);
+    }
+
     fn threshold() -> Threshold {
-        Threshold { low: Some(10.0), high: Some(20.0), dead_band: 2.0, priority: 1, on_delay_s: 0.0 }
+        Threshold {
+            low: Some(10.0),
+            high: Some(20.0),
+            dead_band: 2.0,
+            priority: 1,
+            on_delay_s: 0.0,
+            ..Threshold::default()
+        }
     }
 
     /// An alarm written down a second time in another way: facts instead of states.
@@ -422,7 +523,7 @@ mod tests {
                 match xorshift(&mut dice) % 8 {
                     0..=3 => {
                         let value = (xorshift(&mut dice) % 150) as f64 / 10.0 + 7.5;
-                        machine.read(&limits, value, true, now);
+                        machine.read(&limits, (value, None), true, now);
                         facts.read(value, delay_ms, now);
                     }
                     4 => {
@@ -446,7 +547,7 @@ mod tests {
                         }
                     }
                     _ => {
-                        machine.tick(delay_ms, now);
+                        machine.tick(on(delay_ms), now);
                         facts.pass_time(delay_ms, now);
                         if facts.shelf_end_ms.is_some_and(|end| now >= end) {
                             facts.put_back();
@@ -463,26 +564,26 @@ mod tests {
     #[test]
     fn a_reading_must_come_back_by_the_dead_band() {
         let t = threshold();
-        assert_eq!(passed_limit(&t, None, 20.0), None);
-        assert_eq!(passed_limit(&t, None, 20.1), Some(Limit::High));
-        assert_eq!(passed_limit(&t, Some(Limit::High), 18.5), Some(Limit::High));
-        assert_eq!(passed_limit(&t, Some(Limit::High), 18.0), None);
-        assert_eq!(passed_limit(&t, Some(Limit::High), 9.0), Some(Limit::Low));
-        assert_eq!(passed_limit(&t, Some(Limit::Low), 11.9), Some(Limit::Low));
+        assert_eq!(passed_limit(&t, None, 20.0, None), None);
+        assert_eq!(passed_limit(&t, None, 20.1, None), Some(Limit::High));
+        assert_eq!(passed_limit(&t, Some(Limit::High), 18.5, None), Some(Limit::High));
+        assert_eq!(passed_limit(&t, Some(Limit::High), 18.0, None), None);
+        assert_eq!(passed_limit(&t, Some(Limit::High), 9.0, None), Some(Limit::Low));
+        assert_eq!(passed_limit(&t, Some(Limit::Low), 11.9, None), Some(Limit::Low));
         let odd = Threshold { dead_band: f64::NAN, ..t };
-        assert_eq!(passed_limit(&odd, Some(Limit::High), 19.9), None);
+        assert_eq!(passed_limit(&odd, Some(Limit::High), 19.9, None), None);
     }
 
     #[test]
     fn an_on_delay_swallows_a_short_excursion_and_time_alone_ends_it() {
         let mut machine = Machine::default();
-        assert_eq!(machine.observe(Some(Limit::High), 5_000, 0), None);
-        assert_eq!(machine.observe(None, 5_000, 4_000), None);
-        assert_eq!(machine.observe(Some(Limit::High), 5_000, 10_000), None);
+        assert_eq!(machine.observe(Some(Limit::High), on(5_000), 0), None);
+        assert_eq!(machine.observe(None, on(5_000), 4_000), None);
+        assert_eq!(machine.observe(Some(Limit::High), on(5_000), 10_000), None);
         assert!(machine.needs_tick());
-        assert_eq!(machine.tick(5_000, 14_999), None);
+        assert_eq!(machine.tick(on(5_000), 14_999), None);
         assert_eq!(
-            machine.tick(5_000, 15_000),
+            machine.tick(on(5_000), 15_000),
             Some(((AlarmState::Normal, AlarmState::Unacknowledged), Cause::Raised))
         );
         assert!(!machine.needs_tick());
@@ -491,15 +592,18 @@ mod tests {
     #[test]
     fn shelving_needs_a_reason_and_an_end_and_comes_back_by_itself() {
         let mut machine = Machine::default();
-        machine.observe(Some(Limit::High), 0, 0);
+        machine.observe(Some(Limit::High), on(0), 0);
         assert_eq!(machine.shelve(" ", 100, 0), Err(AlarmError::NoReason));
         assert_eq!(machine.shelve("works", 0, 0), Err(AlarmError::BadEnd));
         assert_eq!(machine.shelve("works", MAX_SHELF_MS + 1, 0), Err(AlarmError::BadEnd));
         machine.shelve("works", 100, 0).unwrap();
-        assert_eq!(machine.tick(0, 99), None);
-        assert_eq!(machine.tick(0, 100), Some(((AlarmState::Shelved, AlarmState::Unacknowledged), Cause::ShelfEnded)));
+        assert_eq!(machine.tick(on(0), 99), None);
+        assert_eq!(
+            machine.tick(on(0), 100),
+            Some(((AlarmState::Shelved, AlarmState::Unacknowledged), Cause::ShelfEnded))
+        );
         machine.shelve("works", 200, 101).unwrap();
-        machine.observe(None, 0, 150);
-        assert_eq!(machine.tick(0, 200).map(|(step, _)| step.1), Some(AlarmState::Normal));
+        machine.observe(None, on(0), 150);
+        assert_eq!(machine.tick(on(0), 200).map(|(step, _)| step.1), Some(AlarmState::Normal));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Alarm, AlarmError, Cause, LiveState, SourceId, Subject, Transition,
-    alarm::{Limit, Machine, Step, on_delay_ms},
+    alarm::{Delays, Limit, Machine, Step},
     state::{Inner, lock, read, write},
 };
 use crate::model::Threshold;
@@ -66,12 +66,12 @@ impl Inner {
         sensor: u32,
         cell: &mut AlarmCell,
         threshold: &Threshold,
-        value: f64,
+        (value, per_min): (f64, Option<f64>),
         is_in_range: bool,
         now_ms: i64,
     ) {
         let did_tick = cell.machine.needs_tick();
-        let step = cell.machine.read(threshold, value, is_in_range, now_ms);
+        let step = cell.machine.read(threshold, (value, per_min), is_in_range, now_ms);
         if step.is_some() || did_tick != cell.machine.needs_tick() {
             let cause = if cell.machine.limit().is_some() { Cause::Raised } else { Cause::Returned };
             self.settle(Subject::Sensor(sensor), cell, step.map(|step| (step, cause)), Some(value), now_ms);
@@ -144,7 +144,7 @@ impl LiveState {
         let mut sources = write(&self.0.sources);
         let Some(source) = usize::from(id.0).checked_sub(1).and_then(|at| sources.list.get_mut(at)) else { return };
         source.is_lost = reason.is_some();
-        let step = source.cell.machine.observe(reason.map(|_| Limit::Lost), 0, at_ms);
+        let step = source.cell.machine.observe(reason.map(|_| Limit::Lost), Delays::default(), at_ms);
         let cause = if source.is_lost { Cause::Raised } else { Cause::Returned };
         if let Some(reason) = reason {
             source.cell.text = cut(reason);
@@ -256,7 +256,7 @@ impl LiveState {
                 continue;
             };
             let did_step = self.with_cell(sensor, |cell, value| {
-                let step = cell.machine.tick(on_delay_ms(threshold), now_ms);
+                let step = cell.machine.tick(Delays::of(threshold), now_ms);
                 let did_step = step.is_some();
                 self.0.settle(Subject::Sensor(sensor), cell, step, value, now_ms);
                 did_step
@@ -267,7 +267,7 @@ impl LiveState {
         }
         let mut sources = write(&self.0.sources);
         for source in sources.list.iter_mut().filter(|s| s.cell.machine.needs_tick()) {
-            let step = source.cell.machine.tick(0, now_ms);
+            let step = source.cell.machine.tick(Delays::default(), now_ms);
             self.0.settle(Subject::Source(source.name.clone()), &mut source.cell, step, None, now_ms);
         }
     }
@@ -310,7 +310,14 @@ mod tests {
     const T0: i64 = 1_790_000_000_000;
 
     fn limited(id: &str, priority: u8) -> Sensor {
-        let threshold = Some(Threshold { low: None, high: Some(20.0), dead_band: 1.0, priority, on_delay_s: 0.0 });
+        let threshold = Some(Threshold {
+            low: None,
+            high: Some(20.0),
+            dead_band: 1.0,
+            priority,
+            on_delay_s: 0.0,
+            ..Threshold::default()
+        });
         Sensor { threshold, ..test_sensor(id, id) }
     }
 
@@ -407,5 +414,23 @@ mod tests {
         state.unshelve(&subject, "u", T0 + 62_000).unwrap();
         assert_eq!(changes.drain(9).len(), 1);
         assert_eq!(state.unshelve(&subject, "u", T0), Err(AlarmError::NotShelved(AlarmState::Unacknowledged)));
+    }
+
+    #[test]
+    fn a_jump_is_an_alarm_by_the_times_of_the_readings() {
+        let threshold = Threshold { rate_per_min: Some(1.0), priority: 2, ..Threshold::default() };
+        let state = LiveState::new(vec![Sensor { threshold: Some(threshold), ..test_sensor("a", "a") }]);
+        let read = |at_ms: i64, value: f64| state.apply(Reading { sensor: 0, time_ms: T0 + at_ms, value }, T0 + at_ms);
+        read(0, 10.0);
+        read(120_000, 11.9);
+        assert!(state.alarms().is_empty(), "less than one a minute");
+        // What comes late has no rate of its own.
+        read(60_000, 99.0);
+        assert!(state.alarms().is_empty());
+        read(150_000, 13.0);
+        let alarm = &state.alarms()[0];
+        assert_eq!((alarm.limit, alarm.priority), (Some(Limit::Rate), 2));
+        read(180_000, 13.1);
+        assert_eq!(state.alarms()[0].state, AlarmState::ReturnedUnacknowledged);
     }
 }

@@ -424,7 +424,14 @@ mod tests {
     const T0: i64 = 1_790_000_000_000;
 
     fn sensors(ids: &[&str]) -> Vec<Sensor> {
-        let threshold = Some(Threshold { low: None, high: Some(50.0), dead_band: 0.0, priority: 1, on_delay_s: 0.0 });
+        let threshold = Some(Threshold {
+            low: None,
+            high: Some(50.0),
+            dead_band: 0.0,
+            priority: 1,
+            on_delay_s: 0.0,
+            ..Threshold::default()
+        });
         ids.iter().map(|id| Sensor { threshold, ..test_sensor(id, id) }).collect()
     }
 

@@ -30,8 +30,7 @@ mod watcher;
 mod worker;
 
 pub use alarm::{
-    Alarm, AlarmError, AlarmState, Cause, Limit, MAX_SHELF_MS, Machine, Step, Subject, Transition, on_delay_ms,
-    passed_limit,
+    Alarm, AlarmError, AlarmState, Cause, Delays, Limit, MAX_SHELF_MS, Machine, Step, Subject, Transition, passed_limit,
 };
 pub use change::{Change, Changes};
 pub use counter::{Counter, Counters, Problem};

@@ -221,15 +221,19 @@ impl LiveState {
             inner.tally.add(Counter::Older);
             return Applied::Older;
         }
+        let per_min = shard
+            .newest(slot)
+            .filter(|_| time_ms > newest_ms)
+            .map(|before| (reading.value - before) / time_ms.saturating_sub(newest_ms) as f64 * 60_000.0);
         shard.put(slot, sensor, time_ms, received_ms, reading.value, source);
         if let Some(threshold) = &sensor.threshold
             && let cell = &mut shard.alarm[slot]
             // What never passed a limit has no cell.
-            && (cell.is_some() || passed_limit(threshold, None, reading.value).is_some())
+            && (cell.is_some() || passed_limit(threshold, None, reading.value, per_min).is_some())
         {
             let cell = cell.get_or_insert_default();
             let is_in_range = in_range(sensor, reading.value);
-            inner.read_alarm(reading.sensor, cell, threshold, reading.value, is_in_range, received_ms);
+            inner.read_alarm(reading.sensor, cell, threshold, (reading.value, per_min), is_in_range, received_ms);
         }
         drop(shard);
         inner.subscribers.mark(reading.sensor);

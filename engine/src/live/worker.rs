@@ -134,7 +134,14 @@ mod tests {
 
     #[test]
     fn a_keeper_ends_delays_and_writes_down_what_people_did() {
-        let threshold = Some(Threshold { low: None, high: Some(5.0), dead_band: 0.0, priority: 1, on_delay_s: 0.3 });
+        let threshold = Some(Threshold {
+            low: None,
+            high: Some(5.0),
+            dead_band: 0.0,
+            priority: 1,
+            on_delay_s: 0.3,
+            ..Threshold::default()
+        });
         let make = || LiveState::new(vec![Sensor { threshold, ..test_sensor("a", "a") }]);
         let folder = tempfile::tempdir().unwrap();
         let state = make();

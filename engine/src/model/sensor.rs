@@ -18,6 +18,27 @@ pub struct Threshold {
     /// Seconds that the reading must stay beyond the limit before the alarm is raised; 0 = at once.
     #[serde(default)]
     pub on_delay_s: f64,
+    /// Alarm when the reading rises or falls by more than this in a minute.
+    #[serde(default)]
+    pub rate_per_min: Option<f64>,
+    /// Seconds that the reading must be back within the limit before the alarm has returned; 0 = at once.
+    #[serde(default)]
+    pub off_delay_s: f64,
+}
+
+impl Default for Threshold {
+    /// No limit, of the third of four priorities.
+    fn default() -> Self {
+        Self {
+            low: None,
+            high: None,
+            dead_band: 0.0,
+            priority: 3,
+            on_delay_s: 0.0,
+            rate_per_min: None,
+            off_delay_s: 0.0,
+        }
+    }
 }
 
 /// A sensor (感知终端): a Datastream of SensorThings. Sensors are objects of the city.
@@ -57,7 +78,7 @@ fn absolute() -> Vertical {
 impl Sensor {
     /// The sensor as an object of the city: class `Sensor`, a point (or no geometry when unplaced), and its
     /// register as attributes under the standard keys `watches`, `property`, `unit`, `range_low`, `range_high`,
-    /// `interval_s`, `alarm_low`, `alarm_high`, `alarm_dead_band`, `alarm_priority`, `alarm_on_delay_s`, `topic`,
+    /// `interval_s`, `alarm_low`, `alarm_high`, `alarm_rate_per_min`, `alarm_dead_band`, `alarm_priority`, `alarm_on_delay_s`, `alarm_off_delay_s`, `topic`,
     /// `payload` (`json`, or as [`Payload::parse`] reads it), `payload_value` and `payload_time` (JSON pointers).
     ///
     /// The attributes name no field of a source; an importer that knows it puts it in.
@@ -93,6 +114,12 @@ impl Sensor {
             if threshold.on_delay_s > 0.0 {
                 put("alarm_on_delay_s", Value::Real(threshold.on_delay_s));
             }
+            if let Some(rate) = threshold.rate_per_min {
+                put("alarm_rate_per_min", Value::Real(rate));
+            }
+            if threshold.off_delay_s > 0.0 {
+                put("alarm_off_delay_s", Value::Real(threshold.off_delay_s));
+            }
         }
         put("topic", Value::Text(self.topic.clone()));
         match &self.payload {
@@ -119,12 +146,15 @@ impl Sensor {
         let text = |key: &str| object.value(key).map(|v| v.to_string());
         let number = |key: &str| object.value(key).and_then(Value::as_f64).filter(|v| v.is_finite());
         let (low, high) = (number("alarm_low"), number("alarm_high"));
-        let threshold = (low.is_some() || high.is_some()).then(|| Threshold {
+        let rate_per_min = number("alarm_rate_per_min");
+        let threshold = (low.is_some() || high.is_some() || rate_per_min.is_some()).then(|| Threshold {
             low,
             high,
             dead_band: number("alarm_dead_band").unwrap_or(0.0),
             priority: number("alarm_priority").map_or(3, |p| p.clamp(1.0, 4.0) as u8),
             on_delay_s: number("alarm_on_delay_s").unwrap_or(0.0),
+            rate_per_min,
+            off_delay_s: number("alarm_off_delay_s").unwrap_or(0.0),
         });
         let (place, vertical) = match &object.geometry {
             Geometry::Point(point) => (Some(point.at), point.vertical),
@@ -170,7 +200,15 @@ mod tests {
             vertical: Vertical::Absolute,
             range: Some((0.0, 100.0)),
             interval_s: 30.0,
-            threshold: Some(Threshold { low: None, high: Some(20.0), dead_band: 1.0, priority: 1, on_delay_s: 5.0 }),
+            threshold: Some(Threshold {
+                high: Some(20.0),
+                dead_band: 1.0,
+                priority: 1,
+                on_delay_s: 5.0,
+                rate_per_min: Some(2.5),
+                off_delay_s: 30.0,
+                ..Threshold::default()
+            }),
             topic: "gas/G-01".into(),
             payload: Payload::Json { value: "/v".into(), time: Some("/t".into()) },
         }

@@ -319,13 +319,7 @@ mod tests {
                 watches: (n % 3 == 0).then(|| ObjectId(format!("井/{n}"))),
                 place: (n % 7 != 0).then(|| DVec3::new(4.05e7 + f64::from(n) * 13.7, 4e6 - f64::from(n), 2.5)),
                 unit: ["m", "bar", ""][n as usize % 3].into(),
-                threshold: (n % 5 == 0).then_some(Threshold {
-                    low: None,
-                    high: Some(f64::from(n % 2)),
-                    dead_band: 0.0,
-                    priority: 1,
-                    on_delay_s: 0.0,
-                }),
+                threshold: (n % 5 == 0).then_some(Threshold { high: Some(f64::from(n % 2)), ..Threshold::default() }),
                 ..test_sensor(&format!("s/{n}"), &format!("t/{}", n / 2))
             })
             .collect();

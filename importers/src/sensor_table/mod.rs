@@ -221,12 +221,19 @@ impl Register<'_> {
         }
         let (dead_band, on_delay_s) = (self.number(row, "dead_band")?, self.number(row, "on_delay")?);
         let priority = self.text(row, "priority").map_or(Ok(3), priority)?;
-        let threshold = (low.is_some() || high.is_some()).then(|| Threshold {
+        let rate_per_min = self.number(row, "alarm_rate")?;
+        if let Some(rate) = rate_per_min.filter(|rate| *rate <= 0.0) {
+            return Err(format!("alarm limit: a change of {rate} a minute is passed by everything"));
+        }
+        let off_delay_s = self.number(row, "off_delay")?;
+        let threshold = (low.is_some() || high.is_some() || rate_per_min.is_some()).then(|| Threshold {
             low,
             high,
             dead_band: dead_band.unwrap_or(0.0).max(0.0),
             priority,
             on_delay_s: on_delay_s.unwrap_or(0.0).max(0.0),
+            rate_per_min,
+            off_delay_s: off_delay_s.unwrap_or(0.0).max(0.0),
         });
         let range = self.number(row, "range_low")?.zip(self.number(row, "range_high")?);
         if let Some((low, high)) = range
@@ -273,6 +280,8 @@ impl Register<'_> {
             let name = match &*attribute.key {
                 "alarm_dead_band" => "dead_band",
                 "alarm_on_delay_s" => "on_delay",
+                "alarm_off_delay_s" => "off_delay",
+                "alarm_rate_per_min" => "alarm_rate",
                 "alarm_priority" => "priority",
                 "interval_s" => "interval",
                 "payload_value" => "value_path",

@@ -234,3 +234,18 @@ fn a_register_of_other_people() {
     let ids: Vec<_> = sensors.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(ids, ["sensors/1.SED", "sensors/1.Q"], "one station, two sensors");
 }
+
+#[test]
+fn limits_of_change_and_delays_come_from_their_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = "编号,监测项,变化率报警,延时,恢复延时,格式\nP-1,pressure,0.05,5,30,binary:u16be@0*0.01\nP-2,pressure,-1,,,plain\nP-3,pressure,,,,plain\n";
+    let path = file(&folder, "sensors.csv", table.as_bytes());
+    let (_, sensors, report, objects) = import(&path, 4549);
+    let threshold = sensors[0].threshold.unwrap();
+    assert_eq!((threshold.rate_per_min, threshold.on_delay_s, threshold.off_delay_s), (Some(0.05), 5.0, 30.0));
+    assert_eq!(sensors[0].payload, Payload::parse("binary:u16be@0*0.01").unwrap());
+    let rate = objects[0].attributes.iter().find(|a| &*a.key == "alarm_rate_per_min").unwrap();
+    assert_eq!((&*rate.field, &rate.origin), ("变化率报警", &Origin::Read));
+    assert_eq!((sensors.len(), report.skipped, sensors[1].threshold), (2, 1, None));
+    assert!(report.skips[0].reason.contains("passed by everything"), "{:?}", report.skips);
+}

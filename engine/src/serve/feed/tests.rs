@@ -20,7 +20,8 @@ use crate::{
 /// Four sensors: a plain one, one of JSON, one that raises alarms, and one without a place.
 fn sensors() -> Vec<Sensor> {
     let at = |x: f64| Some(glam::DVec3::new(500_000.0 + x, 4_000_000.0, 3.0));
-    let alarmed = Threshold { low: None, high: Some(50.0), dead_band: 1.0, priority: 1, on_delay_s: 0.0 };
+    let alarmed =
+        Threshold { low: None, high: Some(50.0), dead_band: 1.0, priority: 1, on_delay_s: 0.0, ..Threshold::default() };
     vec![
         Sensor { place: at(0.0), watches: Some(ObjectId("建筑/3".into())), ..test_sensor("a/1", "t/1") },
         Sensor {
