@@ -2,7 +2,7 @@
 
 use bevy::{
     prelude::{App, Commands},
-    render::{RenderApp, mesh::allocator::MeshAllocatorSettings},
+    render::{RenderApp, mesh::allocator::MeshAllocatorSettings, slab_allocator::SlabAllocatorSettings},
 };
 use groundline_engine::tile::View;
 
@@ -27,10 +27,13 @@ const MOST_SHARED_BYTES: u64 = 48 << 20;
 /// Sets how meshes share buffers.
 pub(crate) fn share_buffers(app: &mut App) {
     let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
-    let mut settings = MeshAllocatorSettings::default();
-    settings.max_slab_size = MOST_SHARED_BYTES;
-    settings.large_threshold = MOST_SHARED_BYTES / 4;
-    render_app.insert_resource(settings);
+    let shared = SlabAllocatorSettings {
+        max_slab_size: MOST_SHARED_BYTES,
+        large_threshold: MOST_SHARED_BYTES / 4,
+        ..SlabAllocatorSettings::default()
+    };
+    render_app
+        .insert_resource(MeshAllocatorSettings { slab_allocator_settings: shared, ..MeshAllocatorSettings::default() });
 }
 
 /// How many times the usual error a picture has, so that its tiles fit into memory.
